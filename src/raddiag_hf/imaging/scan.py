@@ -1,0 +1,72 @@
+"""What every reader returns: one scan, and the one error for everything that is not one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raddiag_hf.vocabulary import Anatomy, Modality, Plane
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan of a case: a 2D image or a 3D volume, as read, before any resampling.
+
+    Attributes:
+        volume: Intensities, float32, shape ``(depth, height, width)``. Hounsfield units for CT,
+            the source's own range elsewhere; finite everywhere. A 2D image has depth 1. Brighter
+            is more signal: MONOCHROME1 has been inverted.
+        modality: What made it, or None where neither file nor caller says.
+        anatomy: The region that it shows.
+        plane: The plane of its slices, or the view of a projection.
+        spacing_mm: Millimetres between neighbouring voxels along depth, height and width; NaN
+            where unknown.
+        is_picture: True where the source is one 2D picture rather than a stack of slices.
+        provenance: Where it came from and what was done on the way, free of patient identifiers:
+            ``{"path": ..., "format": "dicom", "decisions": [...]}``; JSON-serialisable.
+        scan_id: A name for it within its case: the file or folder name, or a short digest of the
+            series' identity where the name could identify a patient.
+    """
+
+    volume: NDArray[np.float32]
+    modality: Modality | None
+    anatomy: Anatomy = Anatomy.UNKNOWN
+    plane: Plane = Plane.UNKNOWN
+    spacing_mm: tuple[float, float, float] = (float("nan"), float("nan"), float("nan"))
+    is_picture: bool = False
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    scan_id: str = ""
+
+
+class ScanReadReason(StrEnum):
+    """Why a path is not a scan; stable codes for programs that sort rejected files."""
+
+    NOT_FOUND = "not_found"
+    UNKNOWN_FORMAT = "unknown_format"
+    CORRUPT = "corrupt"
+    NOT_AN_IMAGE = "not_an_image"
+    NOT_DIAGNOSTIC = "not_diagnostic"
+    UNSUPPORTED = "unsupported"
+    TOO_LARGE = "too_large"
+    INCONSISTENT_SERIES = "inconsistent_series"
+    BAD_VALUES = "bad_values"
+    EMPTY = "empty"
+
+
+class ScanReadError(ValueError):
+    """A path that cannot be read as a scan: which, why, and what was found there.
+
+    Attributes:
+        path: The file or folder at fault.
+        reason: The stable code.
+        found: What was found, in words, with the expected where that helps; no patient data.
+    """
+
+    def __init__(self, path: Path | str, reason: ScanReadReason, found: str) -> None:
+        self.path = Path(path)
+        self.reason = reason
+        self.found = found
+        super().__init__(f"{path}: {reason.value}: {found}")

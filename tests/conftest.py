@@ -1,0 +1,16 @@
+"""What every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of parity fixtures and real images; tests that need it skip where it is absent."""
+    default = Path(__file__).parents[2] / "shared"
+    folder = Path(os.environ.get("RADDIAG_SHARED", default)).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no shared fixtures at {folder}; set RADDIAG_SHARED to their folder")
+    return folder
