@@ -1,0 +1,38 @@
+"""RadDiag for the Hugging Face ecosystem: case-level, long-tailed diagnosis on radiology images.
+
+Importing this package registers RadDiag with the Auto classes of transformers. Only the command
+line puts that off until it needs a model: its help and shell completion answer without torch.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "RadDiagConfig": "raddiag_hf.model.configuration_raddiag",
+    "RadDiagForImageClassification": "raddiag_hf.model.modeling_raddiag",
+    "RadDiagImageProcessor": "raddiag_hf.model.image_processing_raddiag",
+    "RadDiagModel": "raddiag_hf.model.modeling_raddiag",
+    "Scan": "raddiag_hf.imaging.scan",
+    "ScanReadError": "raddiag_hf.imaging.scan",
+    "read_scan": "raddiag_hf.imaging.reading",
+    "read_scans": "raddiag_hf.imaging.reading",
+}
+"""Public names and the modules that define them, imported at first use."""
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+if Path(sys.argv[0]).stem != "raddiag":
+    from raddiag_hf.model.registration import register_auto_classes
+
+    register_auto_classes()

@@ -1,0 +1,1 @@
+"""The authors' weights: where they are published, and how they become a RadDiag model."""

@@ -1,0 +1,1 @@
+"""The network and its image processor; imports nothing else of this package."""

@@ -1,0 +1,271 @@
+"""The configuration of RadDiag: one flat record, with a preset for every network of the paper."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers.configuration_utils import PreTrainedConfig
+
+ENCODER_TYPES = ("resnet_vit", "resnet", "vit")
+FUSION_TYPES = ("transformer", "max", "mean", "random")
+CLASSIFIER_TYPES = ("linear", "knowledge")
+RESNET_BLOCKS = {
+    10: ("basic", (1, 1, 1, 1)),
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+}
+"""Depth of a ResNet -> its kind of block and the blocks of its four stages (He et al. 2016)."""
+BLOCK_EXPANSION = {"basic": 1, "bottleneck": 4}
+
+
+@strict
+class RadDiagConfig(PreTrainedConfig):
+    """Shape and behaviour of a RadDiag model.
+
+    The defaults are the published network (paper, section 4.4): ResNet-50 on every slice, one
+    transformer layer over the slices of a scan, two over the scans of a case. All fields are flat:
+    attention reads its implementation from this very object.
+
+    Fields that need more than their name:
+        encoder_type: ``resnet_vit`` encodes slices with a 2D ResNet and mixes them with a
+            transformer; ``resnet`` has a 2D and a 3D stem and a shared trunk; ``vit`` embeds 2D
+            patches and 3D cubes separately and shares its layers (paper, section 4.2.1).
+        image_size: Height and width of every slice, in pixels.
+        max_slices: The most slices of one scan; the slice transformer has this many positions.
+        num_channels: Input channels of the backbone; the grey channel is repeated into them.
+        resnet_depth: Depth of the slice ResNet (``resnet_vit``) or of the shared trunk
+            (``resnet``): 10, 18, 34, 50 or 101.
+        stem_depth: Depth of the separate 2D and 3D ResNets whose first two stages are the stems
+            (``resnet`` only).
+        resnet_width: Channels of the first stage; 64 in every published network.
+        patch_size, cube_depth, patch_mlp_layers: Pixels of a square patch, slices of a 3D cube,
+            and layers of the MLPs that embed them (``vit`` only).
+        hidden_size: Width of every token: slice, scan and case embeddings.
+        num_hidden_layers, num_attention_heads, intermediate_size: The transformer over slices
+            (``resnet_vit``) or over patches and cubes (``vit``).
+        normalize_attention_input: True: pre-norm layers. False: attention reads its input as it
+            is, as the authors' checkpoints do.
+        fusion_type: ``transformer`` fuses scan embeddings; ``max``, ``mean`` and ``random`` pool
+            the predictions of single scans (paper, section 11.2).
+        num_modality_slots: Rows of the modality embedding; slot 0 means none.
+        classifier_type: ``linear`` is Linear-GELU-Linear; ``knowledge`` is a dot product with
+            projected label-text embeddings.
+        label_embedding_size: Width of the text encoder that made the label embeddings.
+        label_set_fingerprint: Digest of the ordered label names, so that a data set with other
+            labels is refused.
+        key_slice_loss_weight: Weight of the key-slice attention loss beside the classification
+            loss; 0 turns it off.
+        encoder_chunk_size: Slices that go through the encoder at once (None: all). Bounds memory
+            for cases of any size; in training each chunk's activations are recomputed.
+        freeze_batch_norm: Keep batch-norm statistics and use them in training too. Required when
+            training in chunks, where batch statistics would depend on the chunk.
+        decision_thresholds: Probability from which each label counts as present, chosen on
+            validation data; None where nobody chose.
+        decision_threshold_source: Where the thresholds come from, in words.
+
+    Raises:
+        ValueError: If fields contradict each other; the message quotes both values.
+    """
+
+    model_type = "raddiag"
+    keys_to_ignore_at_inference = (
+        "loss_classification",
+        "loss_key_slice",
+        "pooler_output",
+        "scan_embeddings",
+        "slice_attentions",
+        "slice_scores",
+        "encoder_attentions",
+        "fusion_attentions",
+    )
+
+    encoder_type: str = "resnet_vit"
+    image_size: int = 256
+    max_slices: int = 32
+    num_channels: int = 3
+
+    resnet_depth: int = 50
+    stem_depth: int = 34
+    resnet_width: int = 64
+
+    patch_size: int = 32
+    cube_depth: int = 4
+    patch_mlp_layers: int = 2
+
+    hidden_size: int = 2048
+    num_hidden_layers: int = 1
+    num_attention_heads: int = 1
+    intermediate_size: int = 2048
+    hidden_act: str = "relu"
+    normalize_attention_input: bool = True
+    layer_norm_eps: float | int = 1e-12
+    initializer_range: float | int = 0.02
+
+    fusion_type: str = "transformer"
+    num_fusion_layers: int = 2
+    num_fusion_heads: int = 4
+    num_modality_slots: int = 16
+
+    classifier_type: str = "linear"
+    label_embedding_size: int = 768
+    label_set_fingerprint: str | None = None
+
+    key_slice_loss_weight: float | int = 0.001
+    encoder_chunk_size: int | None = None
+    freeze_batch_norm: bool = False
+
+    decision_thresholds: list[float] | None = None
+    decision_threshold_source: str | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.problem_type = self.problem_type or "multi_label_classification"
+        super().__post_init__(**kwargs)
+
+    @classmethod
+    def from_preset(cls, name: str, **overrides: Any) -> "RadDiagConfig":
+        """Return the configuration of a network that the paper names.
+
+        Args:
+            name: ``"raddiag"``, the published network, or a row of the paper's Table 1:
+                ``"vit6-mlp2"``, ``"vit6-mlp4"``, ``"vit12-mlp2"``, ``"vit12-mlp4"`` (shared ViT
+                layers, embedding MLP layers), ``"resnet18-resnet34"`` and so on (stems, trunk),
+                ``"resnet34-vit6"``, ``"resnet50-vit12"`` and so on (slice ResNet, layers over
+                slices).
+            overrides: Any field, ``num_labels`` for one.
+
+        Raises:
+            ValueError: If there is no such preset.
+
+        Example:
+            >>> RadDiagConfig.from_preset("resnet50-vit6", num_labels=200).num_hidden_layers
+            6
+
+        Source:
+            Paper, Table 1. What Table 1 does not tell (widths and heads of the transformers, patch
+            sizes, where a ResNet is cut into stem and trunk) is ours: 64 channels a head,
+            32-pixel patches, cubes of 4 slices, a cut after the second stage.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"there is no preset {name!r}; expected one of {sorted(PRESETS)}")
+        return cls(**(PRESETS[name] | overrides))
+
+    def validate_choices(self) -> None:
+        """Refuse values outside the closed lists."""
+        for field, allowed in (
+            ("encoder_type", ENCODER_TYPES),
+            ("fusion_type", FUSION_TYPES),
+            ("classifier_type", CLASSIFIER_TYPES),
+            ("resnet_depth", tuple(RESNET_BLOCKS)),
+            ("stem_depth", tuple(RESNET_BLOCKS)),
+        ):
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field} is {getattr(self, field)!r}, expected one of {allowed}")
+
+    def validate_counts(self) -> None:
+        """Refuse sizes below one."""
+        for field in (
+            "image_size",
+            "max_slices",
+            "num_channels",
+            "resnet_width",
+            "patch_size",
+            "cube_depth",
+            "patch_mlp_layers",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_fusion_layers",
+            "intermediate_size",
+            "label_embedding_size",
+            "encoder_chunk_size",
+        ):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise ValueError(f"{field} is {value}, expected at least 1")
+        if self.num_modality_slots < 2:
+            raise ValueError(
+                f"num_modality_slots is {self.num_modality_slots}, expected at least 2: slot 0 "
+                "means none"
+            )
+
+    def validate_widths(self) -> None:
+        """Refuse widths that do not fit together."""
+        for field in ("num_attention_heads", "num_fusion_heads"):
+            if getattr(self, field) < 1 or self.hidden_size % getattr(self, field):
+                raise ValueError(
+                    f"hidden_size is {self.hidden_size}, which {field}={getattr(self, field)} "
+                    "does not divide"
+                )
+        block, _ = RESNET_BLOCKS.get(self.resnet_depth, ("basic", ()))
+        if self.encoder_type in ("resnet_vit", "resnet"):
+            features = 8 * self.resnet_width * BLOCK_EXPANSION[block]
+            if features != self.hidden_size:
+                raise ValueError(
+                    f"hidden_size is {self.hidden_size}, but a ResNet-{self.resnet_depth} of width "
+                    f"{self.resnet_width} gives {features} features"
+                )
+        if self.encoder_type == "resnet" and RESNET_BLOCKS[self.stem_depth][0] != block:
+            raise ValueError(
+                f"stem_depth is {self.stem_depth} and resnet_depth is {self.resnet_depth}: stem "
+                "and trunk need the same kind of block (10, 18, 34 basic; 50, 101 bottleneck)"
+            )
+        if self.encoder_type == "vit" and self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size is {self.image_size}, which patch_size={self.patch_size} does not "
+                "divide"
+            )
+
+    def validate_thresholds(self) -> None:
+        """Refuse thresholds that do not belong to the labels."""
+        thresholds = self.decision_thresholds
+        if thresholds is None or self.id2label is None:
+            return
+        if len(thresholds) != len(self.id2label):
+            raise ValueError(
+                f"decision_thresholds has {len(thresholds)} values, but there are "
+                f"{len(self.id2label)} labels"
+            )
+
+
+def _transformer_preset(layers: int, hidden_size: int) -> dict[str, Any]:
+    heads = hidden_size // 64
+    return {
+        "hidden_size": hidden_size,
+        "intermediate_size": hidden_size,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "raddiag": {},
+    **{
+        f"vit{layers}-mlp{mlp}": {
+            "encoder_type": "vit",
+            "patch_mlp_layers": mlp,
+            **_transformer_preset(layers, 768),
+        }
+        for layers in (6, 12)
+        for mlp in (2, 4)
+    },
+    **{
+        f"resnet{stem}-resnet{trunk}": {
+            "encoder_type": "resnet",
+            "stem_depth": stem,
+            "resnet_depth": trunk,
+            **_transformer_preset(1, 512),
+        }
+        for stem in (18, 34)
+        for trunk in (18, 34)
+    },
+    **{
+        f"resnet{depth}-vit{layers}": {
+            "encoder_type": "resnet_vit",
+            "resnet_depth": depth,
+            **_transformer_preset(layers, hidden_size),
+        }
+        for depth, hidden_size in ((34, 512), (50, 2048))
+        for layers in (6, 12)
+    },
+}
+"""The published network and every row of the paper's Table 1, as differences from the defaults."""

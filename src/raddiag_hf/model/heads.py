@@ -1,0 +1,83 @@
+"""From a case embedding to one logit per label: by weights, or by what the label's name means."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .configuration_raddiag import RadDiagConfig
+
+
+class LinearHead(nn.Module):
+    """Linear-GELU-Linear, as the reference's ``fc``."""
+
+    def __init__(self, config: RadDiagConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.hidden_size)
+        self.fc2 = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""
+        return self.fc2(F.gelu(self.fc1(embeddings)))
+
+
+class KnowledgeHead(nn.Module):
+    """Dot product of the case with projected label-text embeddings (paper, equation 6).
+
+    The text embeddings are data: a buffer ``(labels, label_embedding_size)`` that is saved with the
+    model, so that no text is encoded in any forward pass. Their projection is kept between
+    evaluation passes for as long as the weights that made it stay the same.
+
+    Source:
+        qiaoyu-zheng/RP3D-Diag with ``ke="True"``: unit-length text embeddings, one linear layer, no
+        bias on the product, no temperature.
+    """
+
+    def __init__(self, config: RadDiagConfig) -> None:
+        super().__init__()
+        self.projection = nn.Linear(config.label_embedding_size, config.hidden_size)
+        self.register_buffer(
+            "label_embeddings", torch.zeros(config.num_labels, config.label_embedding_size)
+        )
+        self._cached: tuple[list[Tensor], Tensor] | None = None
+
+    def set_label_embeddings(self, embeddings: Tensor) -> None:
+        """Replace the label space: one text embedding per label, ``(labels, text width)``.
+
+        Raises:
+            ValueError: If the width is not that of the text encoder that the head was trained with.
+        """
+        width = self.projection.in_features
+        if embeddings.ndim != 2 or embeddings.shape[1] != width:
+            raise ValueError(
+                f"label embeddings have shape {tuple(embeddings.shape)}, expected (labels, {width})"
+            )
+        current = cast(Tensor, self.label_embeddings)
+        self.label_embeddings = embeddings.to(device=current.device, dtype=current.dtype)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""
+        return embeddings @ self.projected_labels().T
+
+    def projected_labels(self) -> Tensor:
+        """Return the label embeddings in the space of cases, ``(labels, hidden)``."""
+        labels = cast(Tensor, self.label_embeddings)
+        project = cast(Callable[[Tensor], Tensor], self.projection)
+        if self.training or torch.is_grad_enabled():
+            return project(F.normalize(labels, dim=-1))
+        # Comparing the few megabytes that made the projection costs less than a thousandth of
+        # encoding one slice, and notices every way in which weights can change.
+        made_from = [*self.projection.parameters(), labels]
+        if self._cached is not None and all(
+            old.device == new.device and old.dtype == new.dtype and torch.equal(old, new)
+            for old, new in zip(self._cached[0], made_from, strict=True)
+        ):
+            return self._cached[1]
+        projected = project(F.normalize(labels, dim=-1))
+        self._cached = ([tensor.detach().clone() for tensor in made_from], projected)
+        return projected
+
+
+HEADS = {"linear": LinearHead, "knowledge": KnowledgeHead}

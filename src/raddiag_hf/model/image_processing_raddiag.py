@@ -1,0 +1,279 @@
+"""The image processor of RadDiag: scans of any shape in, the packed batch out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
+from transformers.processing_utils import ImagesKwargs
+
+from .scan_resampling import (
+    CT_WINDOWS_HU,
+    PictureError,
+    as_stack,
+    nearest_sampled_slice,
+    resize_slices,
+    sampled_slices,
+    stretch_to_unit_range,
+)
+
+REFERENCE_MODALITY_SLOTS = {
+    "CT": [1, 2, 3],
+    "MRI": [4, 5, 6],
+    "X-ray": [7, 8],
+    "Ultrasound": [9],
+    "Annotated image": [10],
+    "Fluoroscopy": [11],
+    "Mammography": [12],
+    "DSA (angiography)": [13],
+    "Nuclear medicine": [14],
+    "Barium": [15],
+}
+"""Modality -> the slots of its first, second, third scan in a study (qiaoyu-zheng/RP3D-Diag)."""
+
+RESCALE_RANGES = ("scan", "padded_study")
+
+
+class RadDiagImagesKwargs(ImagesKwargs, total=False):
+    """Options of `RadDiagImageProcessor` that ``from_pretrained`` may override."""
+
+    image_size: int
+    max_slices: int
+    antialias: bool
+    rescale_range: str
+    grey_picture_slices: int
+    ct_window: str | list[float] | None
+    modality_slots: dict[str, list[int]]
+
+
+class RadDiagImageProcessor(BaseImageProcessor):
+    """Turn cases of 2D and 3D scans into the packed batch that `RadDiagModel` reads.
+
+    Every scan is resized to ``image_size`` squared (bilinear), sampled uniformly to at most
+    ``max_slices`` slices, and stretched to [0, 1]; nothing is padded.
+
+    Args:
+        image_size: Height and width of the slices in pixels.
+        max_slices: A deeper scan keeps this many slices, ``floor(i * depth / max_slices)``.
+        antialias: Smooth before shrinking. The reference does not.
+        rescale_range: Over what the minimum and maximum are taken. ``scan``: over the scan itself.
+            ``padded_study``: over all scans of its study, and over zeros too unless every one of
+            them has ``max_slices`` slices: how the authors' early-fusion checkpoints saw their
+            data.
+        grey_picture_slices: How many equal slices a grey picture becomes. A picture is a 2D array,
+            or three equal slices. 1 by default; 3 for the authors' early-fusion checkpoints, which
+            took the three equal channels of a picture for slices.
+        ct_window: Clip CT scans to this window before rescaling: ``[lower_hu, upper_hu]`` or the
+            name of one (``brain, subdural, bone, lung, mediastinum, abdomen, liver, spine``). None:
+            the full range.
+        modality_slots: The slots of each modality's first, second, ... scan; further scans go round
+            them again, as the reference's further studies do.
+
+    Raises:
+        ValueError: For an option outside its range.
+
+    Source:
+        Paper, section 4.4 (256 x 256 x 32, bilinear, uniform resampling, feature scaling). A scan
+        of one constant intensity becomes all zeros; the reference makes it Gaussian noise.
+    """
+
+    model_input_names = ("pixel_values", "slice_counts", "scan_counts", "modality_slots")
+    valid_kwargs = RadDiagImagesKwargs
+
+    def __init__(
+        self,
+        image_size: int = 256,
+        max_slices: int = 32,
+        antialias: bool = True,
+        rescale_range: str = "scan",
+        grey_picture_slices: int = 1,
+        ct_window: str | Sequence[float] | None = None,
+        modality_slots: Mapping[str, Sequence[int]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if image_size < 1 or max_slices < 1:
+            raise ValueError(
+                f"image_size is {image_size} and max_slices is {max_slices}, expected at least 1"
+            )
+        if rescale_range not in RESCALE_RANGES:
+            raise ValueError(
+                f"rescale_range is {rescale_range!r}, expected one of {RESCALE_RANGES}"
+            )
+        if grey_picture_slices not in (1, 3):
+            raise ValueError(f"grey_picture_slices is {grey_picture_slices}, expected 1 or 3")
+        self.image_size = image_size
+        self.max_slices = max_slices
+        self.antialias = antialias
+        self.rescale_range = rescale_range
+        self.grey_picture_slices = grey_picture_slices
+        self.ct_window = (
+            ct_window if ct_window is None or isinstance(ct_window, str) else list(ct_window)
+        )
+        self.ct_window_hu()  # refuse a bad window here rather than at the first CT
+        slots = REFERENCE_MODALITY_SLOTS if modality_slots is None else modality_slots
+        self.modality_slots = {str(name): [int(slot) for slot in slots[name]] for name in slots}
+
+    def ct_window_hu(self) -> tuple[float, float] | None:
+        """Return the CT window as (lower, upper) in Hounsfield units, or None.
+
+        Raises:
+            ValueError: If there is no window of that name, or its bounds are not in order.
+        """
+        if self.ct_window is None:
+            return None
+        if isinstance(self.ct_window, str):
+            if self.ct_window not in CT_WINDOWS_HU:
+                raise ValueError(
+                    f"there is no CT window {self.ct_window!r}; expected one of "
+                    f"{sorted(CT_WINDOWS_HU)} or [lower_hu, upper_hu]"
+                )
+            return CT_WINDOWS_HU[self.ct_window]
+        if len(self.ct_window) != 2 or not self.ct_window[0] < self.ct_window[1]:
+            raise ValueError(f"ct_window is {self.ct_window}, expected [lower_hu, upper_hu]")
+        return float(self.ct_window[0]), float(self.ct_window[1])
+
+    def __call__(self, images: Sequence[Any], *args: Any, **kwargs: Any) -> BatchFeature:
+        """Pack one case or several; see `preprocess`."""
+        return self.preprocess(images, *args, **kwargs)
+
+    def preprocess(
+        self,
+        images: Sequence[Any],
+        modalities: Sequence[Any],
+        studies: Sequence[Any] | None = None,
+        key_slices: Sequence[Any] | None = None,
+        labels: Any = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchFeature:
+        """Pack one case (a list of scans), or several (a list of lists of scans).
+
+        The other arguments are nested as ``images`` is.
+
+        Args:
+            images: Scans: arrays or tensors of any dtype, ``(height, width)`` for a picture or
+                ``(depth, height, width)`` for a volume; finite.
+            modalities: Modality of each scan, spelt as in ``modality_slots``.
+            studies: What each scan belongs to, any hashable; scans of one study share a range
+                under ``padded_study`` and are numbered together for their slots. Without it, the
+                scans of one modality in one case are one study.
+            key_slices: Index of each scan's key slice among its original slices, -1 or None where
+                unknown. It is mapped to the nearest slice that is kept.
+            labels: Multi-hot, ``(cases, labels)``; passed through.
+            return_tensors: Only ``"pt"``.
+
+        Returns:
+            ``labels`` (if given), ``pixel_values`` ``(slices, 1, image_size, image_size)`` float32
+            in [0, 1], ``slice_counts``, ``scan_counts``, ``modality_slots`` and ``key_slices``,
+            int64.
+
+        Raises:
+            ValueError: For an empty case, a scan of the wrong shape or with values that are not
+                finite, an unknown modality, or arguments of different lengths; the message names
+                the case and scan by position.
+
+        Example:
+            >>> processor = RadDiagImageProcessor(image_size=64)
+            >>> batch = processor([np.ones((80, 70)), np.ones((40, 64, 64))], ["X-ray", "CT"])
+            >>> batch["pixel_values"].shape, batch["slice_counts"]
+            (torch.Size([33, 1, 64, 64]), tensor([ 1, 32]))
+        """
+        if return_tensors != "pt":
+            raise ValueError(f"return_tensors is {return_tensors!r}; only 'pt' can be packed")
+        if len(images) == 0:
+            raise ValueError("there is no scan: expected a list of scans or a list of cases")
+        if not isinstance(images[0], list | tuple):
+            images, modalities = [images], [modalities]
+            studies = None if studies is None else [studies]
+            key_slices = None if key_slices is None else [key_slices]
+        for name, given in (
+            ("modalities", modalities),
+            ("studies", studies),
+            ("key_slices", key_slices),
+        ):
+            if given is not None and len(given) != len(images):
+                raise ValueError(f"{name} has {len(given)} cases, images has {len(images)}")
+
+        pixel_values, slice_counts, slots, keys = [], [], [], []
+        for case, scans in enumerate(images):
+            packed = self._pack_case(
+                case,
+                scans,
+                modalities[case],
+                None if studies is None else studies[case],
+                None if key_slices is None else key_slices[case],
+            )
+            pixel_values += packed[0]
+            slice_counts += [len(scan) for scan in packed[0]]
+            slots += packed[1]
+            keys += packed[2]
+        data: dict[str, Any] = {}
+        if labels is not None:
+            data["labels"] = torch.as_tensor(np.asarray(labels), dtype=torch.float32)
+        data |= {
+            "pixel_values": torch.cat(pixel_values)[:, None],
+            "slice_counts": torch.tensor(slice_counts),
+            "scan_counts": torch.tensor([len(scans) for scans in images]),
+            "modality_slots": torch.tensor(slots),
+            "key_slices": torch.tensor(keys),
+        }
+        return BatchFeature(data)
+
+    def _pack_case(
+        self,
+        case: int,
+        scans: Sequence[Any],
+        modalities: Sequence[str],
+        studies: Sequence[Any] | None,
+        key_slices: Sequence[int | None] | None,
+    ) -> tuple[list[Tensor], list[int], list[int]]:
+        """Return each scan's slices ``(slices, size, size)``, modality slot and key slice."""
+        if len(scans) == 0:
+            raise ValueError(f"case {case} has no scan")
+        for name, given in (
+            ("modalities", modalities),
+            ("studies", studies),
+            ("key_slices", key_slices),
+        ):
+            if given is not None and (isinstance(given, str) or len(given) != len(scans)):
+                raise ValueError(f"case {case} has {len(scans)} scans, but {name} is {given!r}")
+        spelling = [str(modality) for modality in modalities]
+        groups = spelling if studies is None else list(zip(spelling, studies, strict=True))
+
+        stacks, slots, keys = [], [], []
+        for number, scan in enumerate(scans):
+            where = f"case {case}, scan {number}"
+            if spelling[number] not in self.modality_slots:
+                raise ValueError(
+                    f"{where}: modality is {spelling[number]!r}, expected one of "
+                    f"{list(self.modality_slots)}"
+                )
+            try:
+                stack = as_stack(scan, self.grey_picture_slices)
+            except PictureError as error:
+                raise ValueError(f"{where}: {error}") from None
+            if (window := self.ct_window_hu()) and spelling[number] == "CT":
+                stack = stack.clamp(*window)
+            key = None if key_slices is None else key_slices[number]
+            keys.append(nearest_sampled_slice(key, len(stack), self.max_slices))
+            kept = stack[sampled_slices(len(stack), self.max_slices)]
+            stacks.append(resize_slices(kept, self.image_size, self.antialias))
+            position = groups[:number].count(groups[number])
+            of_modality = self.modality_slots[spelling[number]]
+            slots.append(of_modality[position % len(of_modality)])
+        return self._rescale(stacks, groups), slots, keys
+
+    def _rescale(self, stacks: list[Tensor], groups: Sequence[Any]) -> list[Tensor]:
+        if self.rescale_range == "scan":
+            return [stretch_to_unit_range(stack, stack.min(), stack.max()) for stack in stacks]
+        rescaled = []
+        for group in groups:
+            study = [stack for stack, other in zip(stacks, groups, strict=True) if other == group]
+            low = torch.stack([stack.min() for stack in study]).min()
+            high = torch.stack([stack.max() for stack in study]).max()
+            if any(len(stack) < self.max_slices for stack in study):
+                low, high = low.clamp_max(0), high.clamp_min(0)
+            rescaled.append(stretch_to_unit_range(stacks[len(rescaled)], low, high))
+        return rescaled

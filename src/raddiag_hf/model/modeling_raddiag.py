@@ -1,0 +1,378 @@
+"""RadDiag as a `transformers` model: all scans of a case in, one logit per label out.
+
+`RadDiagForImageClassification.forward` reads like the paper's Figure 7: encode every scan, fuse the
+scans of a case, classify the case. Batches are packed (see `RadDiagModel.forward`): every real
+slice is there once, and no padding slice is ever encoded.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import ModelOutput, can_return_tuple
+
+from .configuration_raddiag import RadDiagConfig
+from .fusion import TransformerFusion, draw_scans, pool_embeddings, pool_predictions
+from .heads import HEADS
+from .inference_mode import optimize_modules
+from .losses import classification_loss, key_slice_loss
+from .transformer import TokenEncoder
+from .visual_encoders import ENCODERS, ScanEncoding, ViTEncoder
+
+CHECKPOINTED_CHUNK_SIZE = 8
+"""Slices that are encoded at once under activation checkpointing, where the config names none."""
+
+
+@dataclass
+class RadDiagModelOutput(ModelOutput):
+    """What `RadDiagModel` answers.
+
+    Attributes:
+        pooler_output: Case embeddings, ``(cases, hidden)``.
+        scan_embeddings: ``(scans, hidden)``.
+        slice_attentions: Share of each slice in its scan's [CLS] token, ``(scans, max slices)``,
+            each row summing to 1 over the real slices and 0 beyond; None for encoders without
+            slice tokens.
+        slice_scores: The same before the softmax; what the key-slice loss reads.
+        encoder_attentions: Attention probabilities of every layer over slices, each ``(scans,
+            heads, 1 + max slices, 1 + max slices)``, [CLS] first; only when asked for.
+        fusion_attentions: The same over scans, each ``(cases, heads, 1 + max scans, 1 + max
+            scans)``; only when asked for.
+    """
+
+    pooler_output: Tensor | None = None
+    scan_embeddings: Tensor | None = None
+    slice_attentions: Tensor | None = None
+    slice_scores: Tensor | None = None
+    encoder_attentions: tuple[Tensor, ...] | None = None
+    fusion_attentions: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class RadDiagClassifierOutput(ModelOutput):
+    """What `RadDiagForImageClassification` answers, beside all that `RadDiagModelOutput` holds.
+
+    Attributes:
+        loss: The sum of the partial losses; None without labels.
+        logits: ``(cases, labels)``; a sigmoid makes them probabilities.
+        loss_classification: The classification loss.
+        loss_key_slice: The key-slice attention loss, its weight applied; None without key slices.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    loss_classification: Tensor | None = None
+    loss_key_slice: Tensor | None = None
+    pooler_output: Tensor | None = None
+    scan_embeddings: Tensor | None = None
+    slice_attentions: Tensor | None = None
+    slice_scores: Tensor | None = None
+    encoder_attentions: tuple[Tensor, ...] | None = None
+    fusion_attentions: tuple[Tensor, ...] | None = None
+
+
+class RadDiagPreTrainedModel(PreTrainedModel):
+    """Initialisation, saving and training mode of all RadDiag models."""
+
+    config: RadDiagConfig
+    base_model_prefix = "raddiag"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # the loss is a mean over cases; Trainer must not rescale it
+    _no_split_modules = ("TransformerLayer", "ResNetBlock", "ResNetBottleneck")
+    _supports_sdpa = True
+
+    is_optimized_for_inference = False
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialise one module: He for convolutions, truncated normal for learned tokens."""
+        std = self.config.initializer_range
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            return
+        super()._init_weights(module)
+        if isinstance(module, TokenEncoder):
+            init.trunc_normal_(module.cls_token, std=std)
+            if module.position_embeddings is not None:
+                init.trunc_normal_(module.position_embeddings, std=std)
+        elif isinstance(module, ViTEncoder):
+            init.trunc_normal_(module.patch_positions, std=std)
+            init.trunc_normal_(module.cube_positions, std=std)
+
+    def optimize_for_inference(
+        self, dtype: torch.dtype = torch.float32
+    ) -> "RadDiagPreTrainedModel":
+        """Make the forward pass faster, for good, and return the model.
+
+        Batch norms are folded into their convolutions, the three equal input channels of the first
+        convolution into one, and convolutions run channels-last. The model changes in place and can
+        neither be trained nor saved afterwards.
+
+        Args:
+            dtype: What to compute in. ``torch.bfloat16`` is faster where the hardware has it and
+                changes logits by about a hundredth of their spread.
+
+        Raises:
+            ValueError: If the model is already optimised.
+        """
+        if self.is_optimized_for_inference:
+            raise ValueError("this model is already optimised for inference")
+        self.eval()
+        optimize_modules(self)
+        self.is_optimized_for_inference = True
+        self.requires_grad_(False)
+        return self.to(dtype=dtype)
+
+    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+        """Save weights and configuration; see `PreTrainedModel.save_pretrained`.
+
+        Raises:
+            ValueError: If the model was optimised for inference: its weights are no longer those of
+                its configuration.
+        """
+        if self.is_optimized_for_inference:
+            raise ValueError(
+                "a model optimised for inference cannot be saved; save it before, or load it again"
+            )
+        super().save_pretrained(save_directory, *args, **kwargs)
+
+
+class RadDiagModel(RadDiagPreTrainedModel):
+    """Scans in, one embedding per case out: visual encoder and fusion, no classifier."""
+
+    gradient_checkpointing = False
+
+    def __init__(self, config: RadDiagConfig) -> None:
+        super().__init__(config)
+        self.encoder = ENCODERS[config.encoder_type](config)
+        self.fusion = TransformerFusion(config) if config.fusion_type == "transformer" else None
+        self.post_init()
+
+    def train(self, mode: bool = True) -> "RadDiagModel":
+        """Set training mode; frozen batch norms stay in evaluation mode."""
+        super().train(mode)
+        if self.config.freeze_batch_norm:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def encode_scans(
+        self, pixel_values: Tensor, slice_counts: Tensor, output_attentions: bool = False
+    ) -> RadDiagModelOutput:
+        """Encode scans one by one: an embedding of a scan needs no case around it.
+
+        Args:
+            pixel_values: Slices of all scans in order, ``(slices, 1, H, W)`` floats in [0, 1].
+            slice_counts: Slices of each scan, int64, ``(scans,)``, summing to ``slices``.
+            output_attentions: Also return the attention probabilities of every layer.
+
+        Returns:
+            ``scan_embeddings``, and where the encoder has slice tokens ``slice_attentions``,
+            ``slice_scores`` and ``encoder_attentions``.
+
+        Raises:
+            ValueError: If shapes and counts disagree, or a scan has more slices than the model has
+                positions; or in training, if chunks would change batch statistics.
+        """
+        _check_counts("slice_counts", slice_counts, len(pixel_values), "slices in pixel_values")
+        if (largest := int(slice_counts.max())) > self.config.max_slices:
+            raise ValueError(
+                f"a scan has {largest} slices, the model takes at most {self.config.max_slices}: "
+                "resample with the image processor"
+            )
+        scans: ScanEncoding = self.encoder(
+            pixel_values, slice_counts, self._chunk_size(), output_attentions
+        )
+        if scans.slice_scores is None:
+            return RadDiagModelOutput(scan_embeddings=scans.embeddings)
+        return RadDiagModelOutput(
+            scan_embeddings=scans.embeddings,
+            slice_attentions=scans.slice_scores.softmax(1),
+            slice_scores=scans.slice_scores,
+            encoder_attentions=scans.attentions,
+        )
+
+    def fuse_scans(
+        self,
+        scan_embeddings: Tensor,
+        modality_slots: Tensor,
+        scan_counts: Tensor,
+        output_attentions: bool = False,
+    ) -> RadDiagModelOutput:
+        """Fuse encoded scans into cases.
+
+        Args:
+            scan_embeddings: Scans of all cases in order, ``(scans, hidden)``.
+            modality_slots: Modality slot of each scan, int64, ``(scans,)``.
+            scan_counts: Scans of each case, int64, ``(cases,)``, summing to ``scans``.
+            output_attentions: Also return the attention probabilities of every layer.
+
+        Returns:
+            ``pooler_output`` ``(cases, hidden)``, and ``fusion_attentions`` when asked for. Late
+            fusion pools predictions, not embeddings; its case embedding is the same pooling of
+            scan embeddings.
+
+        Raises:
+            ValueError: If shapes and counts disagree.
+        """
+        _check_counts("scan_counts", scan_counts, len(scan_embeddings), "scans")
+        if self.fusion is None:
+            draw = draw_scans(scan_embeddings, self.training)
+            return RadDiagModelOutput(
+                pooler_output=pool_embeddings(
+                    scan_embeddings, scan_counts, self.config.fusion_type, draw
+                )
+            )
+        cases = self.fusion(scan_embeddings, modality_slots, scan_counts, output_attentions)
+        return RadDiagModelOutput(pooler_output=cases.embedding, fusion_attentions=cases.attentions)
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        slice_counts: Tensor,
+        scan_counts: Tensor,
+        modality_slots: Tensor,
+        output_attentions: bool | None = None,
+    ) -> RadDiagModelOutput:
+        """Embed a packed batch of cases.
+
+        Args:
+            pixel_values: All real slices of all scans of all cases in order, ``(slices, 1, H, W)``
+                floats in [0, 1].
+            slice_counts: Slices of each scan, int64, ``(scans,)``, from 1 to ``max_slices``.
+            scan_counts: Scans of each case, int64, ``(cases,)``, at least 1.
+            modality_slots: Modality slot of each scan, int64, ``(scans,)``.
+            output_attentions: Also return all attention probabilities.
+
+        Raises:
+            ValueError: If shapes and counts disagree.
+        """
+        if output_attentions is None:
+            output_attentions = bool(self.config.output_attentions)
+        scans = self.encode_scans(pixel_values, slice_counts, output_attentions)
+        cases = self.fuse_scans(
+            scans.scan_embeddings, modality_slots, scan_counts, output_attentions
+        )
+        return RadDiagModelOutput(
+            pooler_output=cases.pooler_output,
+            scan_embeddings=scans.scan_embeddings,
+            slice_attentions=scans.slice_attentions,
+            slice_scores=scans.slice_scores,
+            encoder_attentions=scans.encoder_attentions,
+            fusion_attentions=cases.fusion_attentions,
+        )
+
+    def _chunk_size(self) -> int | None:
+        """Return how many slices to encode at once, refusing what would change the training."""
+        recomputes = self.training and torch.is_grad_enabled()
+        chunk_size = self.config.encoder_chunk_size
+        if chunk_size is None and self.gradient_checkpointing and recomputes:
+            chunk_size = CHECKPOINTED_CHUNK_SIZE
+        if chunk_size is not None and recomputes and not self.config.freeze_batch_norm:
+            has_batch_norm = any(
+                isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.modules()
+            )
+            if has_batch_norm:
+                raise ValueError(
+                    "training in chunks (encoder_chunk_size or gradient checkpointing) needs "
+                    "freeze_batch_norm=True: batch statistics would depend on the chunk size"
+                )
+        return chunk_size
+
+
+class RadDiagForImageClassification(RadDiagPreTrainedModel):
+    """RadDiag with its classifier: a case in, one logit per label out."""
+
+    def __init__(self, config: RadDiagConfig) -> None:
+        super().__init__(config)
+        self.raddiag = RadDiagModel(config)
+        self.classifier = HEADS[config.classifier_type](config)
+        self.post_init()
+
+    def encode_scans(
+        self, pixel_values: Tensor, slice_counts: Tensor, output_attentions: bool = False
+    ) -> RadDiagModelOutput:
+        """Encode scans one by one; see `RadDiagModel.encode_scans`."""
+        return self.raddiag.encode_scans(pixel_values, slice_counts, output_attentions)
+
+    def classify_scans(
+        self, scan_embeddings: Tensor, modality_slots: Tensor, scan_counts: Tensor
+    ) -> Tensor:
+        """Fuse and classify encoded scans: logits ``(cases, labels)``.
+
+        Cheap beside encoding, so the same scans can be classified in many combinations; see
+        `RadDiagModel.fuse_scans` for the shapes.
+        """
+        cases = self.raddiag.fuse_scans(scan_embeddings, modality_slots, scan_counts)
+        return self._classify(cases.pooler_output, scan_embeddings, scan_counts)
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        slice_counts: Tensor,
+        scan_counts: Tensor,
+        modality_slots: Tensor,
+        key_slices: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+    ) -> RadDiagClassifierOutput:
+        """Diagnose a packed batch of cases.
+
+        Args:
+            pixel_values: All real slices of all scans of all cases in order, ``(slices, 1, H, W)``
+                floats in [0, 1].
+            slice_counts: Slices of each scan, int64, ``(scans,)``, from 1 to ``max_slices``.
+            scan_counts: Scans of each case, int64, ``(cases,)``, at least 1.
+            modality_slots: Modality slot of each scan, int64, ``(scans,)``.
+            key_slices: Index of each scan's key slice among its slices, int64, ``(scans,)``, -1
+                where unknown; read by the loss only.
+            labels: Multi-hot floats, ``(cases, labels)``; without them no loss is computed.
+            output_attentions: Also return all attention probabilities.
+
+        Raises:
+            ValueError: If shapes and counts disagree.
+        """
+        cases = self.raddiag(
+            pixel_values, slice_counts, scan_counts, modality_slots, output_attentions
+        )
+        logits = self._classify(cases.pooler_output, cases.scan_embeddings, scan_counts)
+        output = RadDiagClassifierOutput(logits=logits, **cases)
+        if labels is not None:
+            output.loss_classification = output.loss = classification_loss(logits, labels)
+            weight = self.config.key_slice_loss_weight
+            if key_slices is not None and cases.slice_scores is not None and weight:
+                output.loss_key_slice = weight * key_slice_loss(
+                    cases.slice_scores, slice_counts, key_slices, self.config.max_slices
+                )
+                output.loss = output.loss_classification + output.loss_key_slice
+        return output
+
+    def _classify(
+        self, case_embeddings: Tensor, scan_embeddings: Tensor, scan_counts: Tensor
+    ) -> Tensor:
+        if self.config.fusion_type == "transformer":
+            return self.classifier(case_embeddings)
+        draw = draw_scans(scan_embeddings, self.training)
+        return pool_predictions(
+            self.classifier(scan_embeddings), scan_counts, self.config.fusion_type, draw
+        )
+
+
+def _check_counts(name: str, counts: Tensor, total: int, what: str) -> None:
+    """Refuse counts that do not add up, before they index anything."""
+    if counts.ndim != 1 or len(counts) == 0:
+        raise ValueError(f"{name} has shape {tuple(counts.shape)}, expected one count per group")
+    if int(counts.min()) < 1 or int(counts.sum()) != total:
+        raise ValueError(
+            f"{name} sums to {int(counts.sum())} (smallest {int(counts.min())}), but there are "
+            f"{total} {what}; every count must be at least 1"
+        )

@@ -1,0 +1,37 @@
+"""From packed tokens to padded ones and back: the only place where padding is made."""
+
+import torch
+from torch import Tensor
+
+
+def group_index(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the rows of each group lie in a packed tensor.
+
+    Args:
+        counts: Rows of each group, int64, shape ``(groups,)``, each at least 1.
+
+    Returns:
+        ``index`` (groups, max count) int64, rows of the packed tensor; past a group's end it points
+        at the group's own last row, so that gathering never leaves the tensor. ``is_real`` of the
+        same shape, bool, True where the group has such a row.
+    """
+    positions = torch.arange(int(counts.max()), device=counts.device)
+    is_real = positions < counts[:, None]
+    starts = counts.cumsum(0) - counts
+    index = starts[:, None] + torch.minimum(positions, counts[:, None] - 1)
+    return index, is_real
+
+
+def pad_groups(tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay packed tokens out as one row per group.
+
+    Args:
+        tokens: All groups' tokens in order, shape ``(sum of counts, hidden)``.
+        counts: Tokens of each group, int64, shape ``(groups,)``.
+
+    Returns:
+        Padded tokens ``(groups, max count, hidden)``, zero where there is no token, and a bool mask
+        ``(groups, max count)``, True = real.
+    """
+    index, is_real = group_index(counts)
+    return tokens[index] * is_real[..., None].to(tokens.dtype), is_real

@@ -1,0 +1,22 @@
+"""Make RadDiag known to the Auto classes of transformers."""
+
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+
+from .configuration_raddiag import RadDiagConfig
+from .image_processing_raddiag import RadDiagImageProcessor
+from .modeling_raddiag import RadDiagForImageClassification, RadDiagModel
+
+
+def register_auto_classes() -> None:
+    """Register RadDiag, so that ``AutoModel.from_pretrained`` and its kin find it.
+
+    Calling it again changes nothing.
+    """
+    AutoConfig.register("raddiag", RadDiagConfig, exist_ok=True)
+    AutoModel.register(RadDiagConfig, RadDiagModel, exist_ok=True)
+    AutoModelForImageClassification.register(
+        RadDiagConfig, RadDiagForImageClassification, exist_ok=True
+    )
+    AutoImageProcessor.register(
+        RadDiagConfig, image_processor_classes={"pil": RadDiagImageProcessor}, exist_ok=True
+    )

@@ -1,0 +1,89 @@
+"""Bring one scan to the size, depth and range that the model reads: pure functions."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CT_WINDOWS_HU = {
+    "brain": (0.0, 80.0),
+    "subdural": (-50.0, 150.0),
+    "bone": (-500.0, 1300.0),
+    "lung": (-1350.0, 150.0),
+    "mediastinum": (-125.0, 225.0),
+    "abdomen": (-150.0, 250.0),
+    "liver": (-45.0, 105.0),
+    "spine": (-75.0, 175.0),
+}
+"""Usual viewing windows as (lower, upper) in Hounsfield units."""
+
+
+class PictureError(ValueError):
+    """An array that is not a scan: what was expected and what was found."""
+
+
+def as_stack(scan: Any, grey_picture_slices: int) -> Tensor:
+    """Return a scan as a float32 stack of slices, ``(depth, height, width)``.
+
+    Args:
+        scan: Array or tensor, ``(height, width)`` or ``(depth, height, width)``.
+        grey_picture_slices: Slices that a picture becomes: a 2D array, or three equal slices.
+
+    Raises:
+        PictureError: If it has another number of axes, an empty one, or values that are not finite.
+    """
+    stack = torch.as_tensor(np.asarray(scan) if not isinstance(scan, Tensor) else scan)
+    if stack.ndim not in (2, 3) or 0 in stack.shape:
+        raise PictureError(
+            f"has shape {tuple(stack.shape)}, expected (height, width) or (depth, height, width)"
+        )
+    stack = stack.to(torch.float32)
+    if not bool(torch.isfinite(stack).all()):
+        raise PictureError("holds values that are not finite")
+    if stack.ndim == 2:
+        return stack.expand(grey_picture_slices, -1, -1)
+    if len(stack) == 3 and torch.equal(stack[0], stack[1]) and torch.equal(stack[0], stack[2]):
+        return stack[:grey_picture_slices]
+    return stack
+
+
+def sampled_slices(depth: int, max_slices: int) -> Tensor:
+    """Return the indices of the slices that are kept, uniformly spread and the first among them.
+
+    Source:
+        ``floor(i * depth / max_slices)``, as the reference picks them.
+    """
+    if depth <= max_slices:
+        return torch.arange(depth)
+    return torch.arange(max_slices) * depth // max_slices
+
+
+def nearest_sampled_slice(key_slice: int | None, depth: int, max_slices: int) -> int:
+    """Return where the key slice lies among the kept slices; -1 if unknown or outside the scan."""
+    if key_slice is None or not 0 <= int(key_slice) < depth:
+        return -1
+    return int((sampled_slices(depth, max_slices) - int(key_slice)).abs().argmin())
+
+
+def resize_slices(stack: Tensor, size: int, antialias: bool) -> Tensor:
+    """Resize every slice to ``size`` x ``size``, bilinear: ``(depth, size, size)``."""
+    if stack.shape[1:] == (size, size):
+        return stack
+    return F.interpolate(
+        stack[:, None], size=(size, size), mode="bilinear", align_corners=False, antialias=antialias
+    )[:, 0]
+
+
+def stretch_to_unit_range(stack: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Map [low, high] to [0, 1]; where they are equal there is no contrast, so all is 0.
+
+    Source:
+        Feature scaling of the paper, section 4.4. The reference turns a constant scan into noise.
+    """
+    if not high > low:
+        return torch.zeros_like(stack)
+    if not bool(torch.isfinite(high - low)):  # the range itself overflows float32
+        stack, low, high = stack / 4, low / 4, high / 4
+    return (stack - low) / (high - low)
