@@ -26,7 +26,7 @@ def encode_in_chunks(
     """
     if chunk_size is None or len(inputs) <= chunk_size:
         return encode(inputs)
-    chunks = inputs.split(chunk_size)
+    chunks = torch.split(inputs, chunk_size)
     if torch.is_grad_enabled():
         return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in chunks])
     return torch.cat([encode(chunk) for chunk in chunks])

@@ -80,6 +80,8 @@ class RadDiagConfig(PreTrainedConfig):
         "fusion_attentions",
     )
 
+    problem_type: str | None = "multi_label_classification"
+
     encoder_type: str = "resnet_vit"
     image_size: int = 256
     max_slices: int = 32
@@ -117,10 +119,6 @@ class RadDiagConfig(PreTrainedConfig):
 
     decision_thresholds: list[float] | None = None
     decision_threshold_source: str | None = None
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        self.problem_type = self.problem_type or "multi_label_classification"
-        super().__post_init__(**kwargs)
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "RadDiagConfig":

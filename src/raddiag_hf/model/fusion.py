@@ -1,12 +1,27 @@
 """From the scans of a case to the case: a transformer, or one of the paper's late fusions."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_raddiag import RadDiagConfig
 from .packing import pad_groups
-from .transformer import TokenEncoder, TokenEncoding
+from .transformer import TokenEncoder
+
+
+class CaseEncoding(NamedTuple):
+    """What fusion answers.
+
+    Attributes:
+        case_embeddings: Shape ``(cases, hidden)``.
+        attentions: Attention probabilities of every layer; None unless asked for, and for late
+            fusion.
+    """
+
+    case_embeddings: Tensor
+    attentions: tuple[Tensor, ...] | None
 
 
 class TransformerFusion(nn.Module):
@@ -28,11 +43,12 @@ class TransformerFusion(nn.Module):
         modality_slots: Tensor,
         scan_counts: Tensor,
         output_attentions: bool = False,
-    ) -> TokenEncoding:
+    ) -> CaseEncoding:
         """Fuse packed scans; see `RadDiagModel.fuse_scans` for the shapes."""
         scans = scan_embeddings + self.modality_embeddings(modality_slots)
         tokens, is_real = pad_groups(scans, scan_counts)  # (cases, max scans, hidden)
-        return self.scan_transformer(tokens, is_real, output_attentions)
+        cases = self.scan_transformer(tokens, is_real, output_attentions)
+        return CaseEncoding(cases.embedding, cases.attentions)
 
 
 def pool_embeddings(scan_embeddings: Tensor, scan_counts: Tensor, how: str, draw: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """From a case embedding to one logit per label: by weights, or by what the label's name means."""
 
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -20,7 +19,7 @@ class LinearHead(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""
-        return self.fc2(F.gelu(self.fc1(embeddings)))
+        return cast(Tensor, self.fc2(F.gelu(self.fc1(embeddings))))
 
 
 class KnowledgeHead(nn.Module):
@@ -34,6 +33,8 @@ class KnowledgeHead(nn.Module):
         qiaoyu-zheng/RP3D-Diag with ``ke="True"``: unit-length text embeddings, one linear layer, no
         bias on the product, no temperature.
     """
+
+    label_embeddings: Tensor
 
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class KnowledgeHead(nn.Module):
             raise ValueError(
                 f"label embeddings have shape {tuple(embeddings.shape)}, expected (labels, {width})"
             )
-        current = cast(Tensor, self.label_embeddings)
+        current = self.label_embeddings
         self.label_embeddings = embeddings.to(device=current.device, dtype=current.dtype)
 
     def forward(self, embeddings: Tensor) -> Tensor:
@@ -63,10 +64,9 @@ class KnowledgeHead(nn.Module):
 
     def projected_labels(self) -> Tensor:
         """Return the label embeddings in the space of cases, ``(labels, hidden)``."""
-        labels = cast(Tensor, self.label_embeddings)
-        project = cast(Callable[[Tensor], Tensor], self.projection)
+        labels = self.label_embeddings
         if self.training or torch.is_grad_enabled():
-            return project(F.normalize(labels, dim=-1))
+            return cast(Tensor, self.projection(F.normalize(labels, dim=-1)))
         # Comparing the few megabytes that made the projection costs less than a thousandth of
         # encoding one slice, and notices every way in which weights can change.
         made_from = [*self.projection.parameters(), labels]
@@ -75,7 +75,7 @@ class KnowledgeHead(nn.Module):
             for old, new in zip(self._cached[0], made_from, strict=True)
         ):
             return self._cached[1]
-        projected = project(F.normalize(labels, dim=-1))
+        projected = cast(Tensor, self.projection(F.normalize(labels, dim=-1)))
         self._cached = ([tensor.detach().clone() for tensor in made_from], projected)
         return projected
 

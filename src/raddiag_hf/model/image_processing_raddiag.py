@@ -36,7 +36,7 @@ REFERENCE_MODALITY_SLOTS = {
 RESCALE_RANGES = ("scan", "padded_study")
 
 
-class RadDiagImagesKwargs(ImagesKwargs, total=False):
+class RadDiagImagesKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg]  # a TypedDict
     """Options of `RadDiagImageProcessor` that ``from_pretrained`` may override."""
 
     image_size: int
@@ -240,7 +240,9 @@ class RadDiagImageProcessor(BaseImageProcessor):
             if given is not None and (isinstance(given, str) or len(given) != len(scans)):
                 raise ValueError(f"case {case} has {len(scans)} scans, but {name} is {given!r}")
         spelling = [str(modality) for modality in modalities]
-        groups = spelling if studies is None else list(zip(spelling, studies, strict=True))
+        groups: list[Any] = (
+            spelling if studies is None else list(zip(spelling, studies, strict=True))
+        )
 
         stacks, slots, keys = [], [], []
         for number, scan in enumerate(scans):
@@ -268,7 +270,7 @@ class RadDiagImageProcessor(BaseImageProcessor):
     def _rescale(self, stacks: list[Tensor], groups: Sequence[Any]) -> list[Tensor]:
         if self.rescale_range == "scan":
             return [stretch_to_unit_range(stack, stack.min(), stack.max()) for stack in stacks]
-        rescaled = []
+        rescaled: list[Tensor] = []
         for group in groups:
             study = [stack for stack, other in zip(stacks, groups, strict=True) if other == group]
             low = torch.stack([stack.min() for stack in study]).min()

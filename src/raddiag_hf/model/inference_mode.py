@@ -18,12 +18,12 @@ def optimize_modules(model: nn.Module) -> None:
     for module in list(model.modules()):
         _fold_batch_norms(module)
     for module in list(model.modules()):
-        if hasattr(module, "resnet"):
-            module.resnet.conv1 = _sum_input_channels(module.resnet.conv1)
+        if (resnet := getattr(module, "resnet", None)) is not None:
+            _sum_input_channels(resnet.conv1)
         if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+            _lay_out(module, torch.channels_last)
         elif isinstance(module, nn.Conv3d):
-            module.to(memory_format=torch.channels_last_3d)
+            _lay_out(module, torch.channels_last_3d)
 
 
 def _fold_batch_norms(module: nn.Module) -> None:
@@ -39,16 +39,12 @@ def _fold_batch_norms(module: nn.Module) -> None:
         previous_name, previous = name, child
 
 
-def _sum_input_channels(convolution: nn.Conv2d) -> nn.Conv2d:
-    """Return a one-channel convolution that equals this one on equal input channels."""
-    folded = nn.Conv2d(
-        1,
-        convolution.out_channels,
-        kernel_size=convolution.kernel_size,
-        stride=convolution.stride,
-        padding=convolution.padding,
-        bias=convolution.bias is not None,
-    )
-    folded.weight = nn.Parameter(convolution.weight.detach().sum(1, keepdim=True))
-    folded.bias = convolution.bias
-    return folded
+def _lay_out(convolution: nn.Module, memory_format: torch.memory_format) -> None:
+    weight = convolution.get_parameter("weight")
+    weight.data = weight.data.contiguous(memory_format=memory_format)
+
+
+def _sum_input_channels(convolution: nn.Conv2d) -> None:
+    """Make a convolution one-channelled; on equal input channels it computes the same."""
+    convolution.weight = nn.Parameter(convolution.weight.detach().sum(1, keepdim=True))
+    convolution.in_channels = 1

@@ -16,7 +16,7 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_raddiag import RadDiagConfig
-from .fusion import TransformerFusion, draw_scans, pool_embeddings, pool_predictions
+from .fusion import CaseEncoding, TransformerFusion, draw_scans, pool_embeddings, pool_predictions
 from .heads import HEADS
 from .inference_mode import optimize_modules
 from .losses import classification_loss, key_slice_loss
@@ -165,17 +165,13 @@ class RadDiagModel(RadDiagPreTrainedModel):
 
     def encode_scans(
         self, pixel_values: Tensor, slice_counts: Tensor, output_attentions: bool = False
-    ) -> RadDiagModelOutput:
+    ) -> ScanEncoding:
         """Encode scans one by one: an embedding of a scan needs no case around it.
 
         Args:
             pixel_values: Slices of all scans in order, ``(slices, 1, H, W)`` floats in [0, 1].
             slice_counts: Slices of each scan, int64, ``(scans,)``, summing to ``slices``.
             output_attentions: Also return the attention probabilities of every layer.
-
-        Returns:
-            ``scan_embeddings``, and where the encoder has slice tokens ``slice_attentions``,
-            ``slice_scores`` and ``encoder_attentions``.
 
         Raises:
             ValueError: If shapes and counts disagree, or a scan has more slices than the model has
@@ -187,17 +183,7 @@ class RadDiagModel(RadDiagPreTrainedModel):
                 f"a scan has {largest} slices, the model takes at most {self.config.max_slices}: "
                 "resample with the image processor"
             )
-        scans: ScanEncoding = self.encoder(
-            pixel_values, slice_counts, self._chunk_size(), output_attentions
-        )
-        if scans.slice_scores is None:
-            return RadDiagModelOutput(scan_embeddings=scans.embeddings)
-        return RadDiagModelOutput(
-            scan_embeddings=scans.embeddings,
-            slice_attentions=scans.slice_scores.softmax(1),
-            slice_scores=scans.slice_scores,
-            encoder_attentions=scans.attentions,
-        )
+        return self.encoder(pixel_values, slice_counts, self._chunk_size(), output_attentions)
 
     def fuse_scans(
         self,
@@ -205,7 +191,7 @@ class RadDiagModel(RadDiagPreTrainedModel):
         modality_slots: Tensor,
         scan_counts: Tensor,
         output_attentions: bool = False,
-    ) -> RadDiagModelOutput:
+    ) -> CaseEncoding:
         """Fuse encoded scans into cases.
 
         Args:
@@ -215,23 +201,17 @@ class RadDiagModel(RadDiagPreTrainedModel):
             output_attentions: Also return the attention probabilities of every layer.
 
         Returns:
-            ``pooler_output`` ``(cases, hidden)``, and ``fusion_attentions`` when asked for. Late
-            fusion pools predictions, not embeddings; its case embedding is the same pooling of
-            scan embeddings.
+            Case embeddings and attentions. Late fusion pools predictions, not embeddings; its case
+            embedding is the same pooling of scan embeddings.
 
         Raises:
             ValueError: If shapes and counts disagree.
         """
         _check_counts("scan_counts", scan_counts, len(scan_embeddings), "scans")
         if self.fusion is None:
-            draw = draw_scans(scan_embeddings, self.training)
-            return RadDiagModelOutput(
-                pooler_output=pool_embeddings(
-                    scan_embeddings, scan_counts, self.config.fusion_type, draw
-                )
-            )
-        cases = self.fusion(scan_embeddings, modality_slots, scan_counts, output_attentions)
-        return RadDiagModelOutput(pooler_output=cases.embedding, fusion_attentions=cases.attentions)
+            how, draw = self.config.fusion_type, draw_scans(scan_embeddings, self.training)
+            return CaseEncoding(pool_embeddings(scan_embeddings, scan_counts, how, draw), None)
+        return self.fusion(scan_embeddings, modality_slots, scan_counts, output_attentions)
 
     @can_return_tuple
     def forward(
@@ -262,12 +242,12 @@ class RadDiagModel(RadDiagPreTrainedModel):
             scans.scan_embeddings, modality_slots, scan_counts, output_attentions
         )
         return RadDiagModelOutput(
-            pooler_output=cases.pooler_output,
+            pooler_output=cases.case_embeddings,
             scan_embeddings=scans.scan_embeddings,
             slice_attentions=scans.slice_attentions,
             slice_scores=scans.slice_scores,
-            encoder_attentions=scans.encoder_attentions,
-            fusion_attentions=cases.fusion_attentions,
+            encoder_attentions=scans.attentions,
+            fusion_attentions=cases.attentions,
         )
 
     def _chunk_size(self) -> int | None:
@@ -299,7 +279,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
 
     def encode_scans(
         self, pixel_values: Tensor, slice_counts: Tensor, output_attentions: bool = False
-    ) -> RadDiagModelOutput:
+    ) -> ScanEncoding:
         """Encode scans one by one; see `RadDiagModel.encode_scans`."""
         return self.raddiag.encode_scans(pixel_values, slice_counts, output_attentions)
 
@@ -312,7 +292,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         `RadDiagModel.fuse_scans` for the shapes.
         """
         cases = self.raddiag.fuse_scans(scan_embeddings, modality_slots, scan_counts)
-        return self._classify(cases.pooler_output, scan_embeddings, scan_counts)
+        return self._classify(cases.case_embeddings, scan_embeddings, scan_counts)
 
     @can_return_tuple
     def forward(
@@ -341,20 +321,34 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         Raises:
             ValueError: If shapes and counts disagree.
         """
-        cases = self.raddiag(
-            pixel_values, slice_counts, scan_counts, modality_slots, output_attentions
+        if output_attentions is None:
+            output_attentions = bool(self.config.output_attentions)
+        scans = self.raddiag.encode_scans(pixel_values, slice_counts, output_attentions)
+        cases = self.raddiag.fuse_scans(
+            scans.scan_embeddings, modality_slots, scan_counts, output_attentions
         )
-        logits = self._classify(cases.pooler_output, cases.scan_embeddings, scan_counts)
-        output = RadDiagClassifierOutput(logits=logits, **cases)
+        logits = self._classify(cases.case_embeddings, scans.scan_embeddings, scan_counts)
+        loss = loss_classification = loss_key_slice = None
         if labels is not None:
-            output.loss_classification = output.loss = classification_loss(logits, labels)
+            loss = loss_classification = classification_loss(logits, labels)
             weight = self.config.key_slice_loss_weight
-            if key_slices is not None and cases.slice_scores is not None and weight:
-                output.loss_key_slice = weight * key_slice_loss(
-                    cases.slice_scores, slice_counts, key_slices, self.config.max_slices
+            if key_slices is not None and scans.slice_scores is not None and weight:
+                loss_key_slice = weight * key_slice_loss(
+                    scans.slice_scores, slice_counts, key_slices, self.config.max_slices
                 )
-                output.loss = output.loss_classification + output.loss_key_slice
-        return output
+                loss = loss_classification + loss_key_slice
+        return RadDiagClassifierOutput(
+            loss=loss,
+            logits=logits,
+            loss_classification=loss_classification,
+            loss_key_slice=loss_key_slice,
+            pooler_output=cases.case_embeddings,
+            scan_embeddings=scans.scan_embeddings,
+            slice_attentions=scans.slice_attentions,
+            slice_scores=scans.slice_scores,
+            encoder_attentions=scans.attentions,
+            fusion_attentions=cases.attentions,
+        )
 
     def _classify(
         self, case_embeddings: Tensor, scan_embeddings: Tensor, scan_counts: Tensor

@@ -68,12 +68,17 @@ def nearest_sampled_slice(key_slice: int | None, depth: int, max_slices: int) ->
 
 
 def resize_slices(stack: Tensor, size: int, antialias: bool) -> Tensor:
-    """Resize every slice to ``size`` x ``size``, bilinear: ``(depth, size, size)``."""
+    """Resize every slice to ``size`` x ``size``, bilinear: ``(depth, size, size)``.
+
+    Interpolation stays within the range of its input, so rounding beyond it is cut off: a constant
+    scan stays exactly constant, and its rounding errors are not stretched into noise.
+    """
     if stack.shape[1:] == (size, size):
         return stack
-    return F.interpolate(
+    resized = F.interpolate(
         stack[:, None], size=(size, size), mode="bilinear", align_corners=False, antialias=antialias
     )[:, 0]
+    return resized.clamp(stack.min(), stack.max())
 
 
 def stretch_to_unit_range(stack: Tensor, low: Tensor, high: Tensor) -> Tensor:

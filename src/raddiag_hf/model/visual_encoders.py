@@ -20,15 +20,20 @@ class ScanEncoding(NamedTuple):
     """What a visual encoder answers.
 
     Attributes:
-        embeddings: Shape ``(scans, hidden)``.
+        scan_embeddings: Shape ``(scans, hidden)``.
         slice_scores: How much each slice draws the scan's [CLS] token, before the softmax, shape
             ``(scans, max slices)``; None for encoders without slice tokens.
         attentions: Attention probabilities of every layer; None unless asked for.
     """
 
-    embeddings: Tensor
+    scan_embeddings: Tensor
     slice_scores: Tensor | None
     attentions: tuple[Tensor, ...] | None
+
+    @property
+    def slice_attentions(self) -> Tensor | None:
+        """Share of each slice in its scan, ``(scans, max slices)``; every row sums to 1."""
+        return None if self.slice_scores is None else self.slice_scores.softmax(1)
 
 
 class ResNetViTEncoder(nn.Module):
@@ -79,13 +84,16 @@ class ResNetEncoder(nn.Module):
         super().__init__()
         self.num_channels = config.num_channels
         self.stem_2d = _stem(_resnet(config.stem_depth, config, spatial_dims=2))
-        self.stem_3d = _stem(_resnet(config.stem_depth, config, spatial_dims=3))
+        self.stem_3d = nn.Sequential(
+            _depth_padding(volume_resnet := _resnet(config.stem_depth, config, spatial_dims=3)),
+            *_stem(volume_resnet),
+        )
         trunk = _resnet(config.resnet_depth, config, spatial_dims=2)
         self.trunk = nn.Sequential(trunk.layer3, trunk.layer4, trunk.avgpool, nn.Flatten())
 
     def encode_volumes(self, volumes: Tensor) -> Tensor:
         """Return one embedding per volume: ``(scans, depth, H, W)`` -> ``(scans, hidden)``."""
-        volumes = volumes.to(self.stem_2d[0].weight.dtype)
+        volumes = volumes.to(next(self.stem_2d.parameters()).dtype)
         channels = volumes[:, None].expand(-1, self.num_channels, -1, -1, -1)
         if volumes.shape[1] == 1:
             features = self.stem_2d(channels[:, :, 0])
@@ -171,7 +179,7 @@ def _encode_by_depth(
     """Encode scans of equal depth together, so that no scan is padded: ``(scans, hidden)``."""
     index, _ = group_index(slice_counts)
     order, embeddings = [], []
-    for depth in slice_counts.unique().tolist():
+    for depth in sorted(set(slice_counts.tolist())):
         scans = (slice_counts == depth).nonzero()[:, 0]
         volumes = pixel_values[index[scans, :depth], 0]  # (scans of this depth, depth, H, W)
         scans_at_once = None if chunk_size is None else max(1, chunk_size // depth)
@@ -198,6 +206,17 @@ def _resnet(depth: int, config: RadDiagConfig, spatial_dims: int) -> "ResNet":
         bias_downsample=False,
         feed_forward=False,
     )
+
+
+def _depth_padding(resnet: "ResNet") -> nn.Module:
+    """Take the padding of depth out of the first convolution and return it as its own module.
+
+    torch 2.13 on CPU corrupts memory in the weight gradient of a 3D convolution of kernel 7, stride
+    2 and padding 3 on a depth of 5; padded beforehand, the same convolution is safe.
+    """
+    depth, height, width = resnet.conv1.padding
+    resnet.conv1.padding = (0, height, width)
+    return nn.ConstantPad3d((0, 0, 0, 0, depth, depth), 0.0)
 
 
 def _stem(resnet: "ResNet") -> nn.Sequential:

@@ -1,0 +1,274 @@
+"""What must hold for every RadDiag network, whatever its family."""
+
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModel, AutoModelForImageClassification
+
+from raddiag_hf import RadDiagForImageClassification
+from tests.fixtures.models import packed_batch, tiny_config, tiny_model
+
+ENCODERS = ("resnet_vit", "resnet", "vit")
+FUSIONS = ("transformer", "max", "mean", "random")
+FAMILIES = list(product(ENCODERS, FUSIONS))
+CASES = st.lists(st.lists(st.integers(1, 8), min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+def logits_of(model, batch):
+    with torch.no_grad():
+        return model(**batch).logits
+
+
+def scans_of(batch, order):
+    """The same single case with its scans in another order."""
+    scans = batch["pixel_values"].split(batch["slice_counts"].tolist())
+    return batch | {
+        "pixel_values": torch.cat([scans[i] for i in order]),
+        "slice_counts": batch["slice_counts"][order],
+        "modality_slots": batch["modality_slots"][order],
+    }
+
+
+def case_of(batch, case):
+    """One case of a batch as a batch of its own."""
+    scan_counts = batch["scan_counts"]
+    scans = slice(int(scan_counts[:case].sum()), int(scan_counts[: case + 1].sum()))
+    slice_counts = batch["slice_counts"]
+    first = int(slice_counts[: scans.start].sum())
+    last = int(slice_counts[: scans.stop].sum())
+    return {
+        "pixel_values": batch["pixel_values"][first:last],
+        "slice_counts": slice_counts[scans],
+        "scan_counts": scan_counts[case : case + 1],
+        "modality_slots": batch["modality_slots"][scans],
+    }
+
+
+@pytest.mark.parametrize(("encoder", "fusion"), FAMILIES)
+@settings(max_examples=8, deadline=None)
+@given(counts=st.lists(st.integers(1, 8), min_size=2, max_size=5), data=st.data())
+def test_scan_order_does_not_change_a_case(encoder, fusion, counts, data):
+    model = tiny_model(encoder_type=encoder, fusion_type=fusion)
+    batch = packed_batch([counts], seed=sum(counts))
+    order = torch.tensor(data.draw(st.permutations(range(len(counts)))))
+    torch.testing.assert_close(
+        logits_of(model, scans_of(batch, order)), logits_of(model, batch), atol=2e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("encoder", "fusion"), FAMILIES)
+@settings(max_examples=8, deadline=None)
+@given(cases=CASES)
+def test_a_case_alone_equals_the_case_in_a_batch(encoder, fusion, cases):
+    model = tiny_model(encoder_type=encoder, fusion_type=fusion)
+    batch = packed_batch(cases, seed=len(cases))
+    together = logits_of(model, batch)
+    for number in range(len(cases)):
+        alone = logits_of(model, case_of(batch, number))[0]
+        torch.testing.assert_close(alone, together[number], atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_modality_slots_change_the_diagnosis(encoder):
+    model, batch = tiny_model(encoder_type=encoder), packed_batch([[3, 1]])
+    other = batch | {"modality_slots": batch["modality_slots"] % 15 + 1}
+    assert not torch.allclose(logits_of(model, batch), logits_of(model, other), atol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_slice_counts(encoder):
+    model, batch = tiny_model(encoder_type=encoder), packed_batch([[5, 1]])
+    before = logits_of(model, batch)
+    for number in range(6):
+        pixels = batch["pixel_values"].clone()
+        pixels[number] = 1 - pixels[number]
+        after = logits_of(model, batch | {"pixel_values": pixels})
+        assert (after - before).abs().max() > 1e-6, f"slice {number} is ignored"
+
+
+@pytest.mark.parametrize(("encoder", "chunk_size"), product(ENCODERS, (1, 3, 100)))
+def test_chunks_do_not_change_logits_nor_gradients(encoder, chunk_size):
+    batch = packed_batch([[8, 1, 5], [2]]) | {"labels": torch.eye(5)[:2]}
+    gradients = []
+    for size in (None, chunk_size):
+        model = tiny_model(
+            encoder_type=encoder, encoder_chunk_size=size, freeze_batch_norm=True
+        ).train()
+        output = model(**batch)
+        output.loss.backward()
+        gradients.append(
+            {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+            | {"logits": output.logits.detach()}
+        )
+    whole, chunked = gradients
+    assert whole.keys() == chunked.keys()
+    for name in whole:
+        torch.testing.assert_close(chunked[name], whole[name], atol=1e-6, rtol=1e-4)
+
+
+def test_training_in_chunks_with_batch_statistics_is_refused():
+    model = tiny_model(encoder_chunk_size=2).train()
+    with pytest.raises(ValueError, match="freeze_batch_norm=True"):
+        model(**packed_batch([[4]]), labels=torch.zeros(1, 5))
+
+
+def test_activation_checkpointing_keeps_the_gradients():
+    batch = packed_batch([[8, 8, 5], [2]]) | {"labels": torch.eye(5)[:2]}
+    gradients = []
+    for checkpointing in (False, True):
+        model = tiny_model(freeze_batch_norm=True, num_hidden_layers=2).train()
+        if checkpointing:
+            model.activation_checkpointing_enable()
+            assert model.raddiag.gradient_checkpointing
+        model(**batch).loss.backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        if gradient is not None:
+            torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_frozen_batch_norms_keep_their_statistics_in_training():
+    model = tiny_model(freeze_batch_norm=True)
+    before = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
+    model.train()(**packed_batch([[4, 4]]), labels=torch.zeros(1, 5)).loss.backward()
+    assert before
+    assert all(torch.equal(model.state_dict()[k], v) for k, v in before.items())
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_eager_and_sdpa_attention_agree(encoder):
+    model, batch = tiny_model(encoder_type=encoder), packed_batch([[3, 1, 8], [1]])
+    expected = logits_of(model, batch)
+    model.set_attn_implementation("eager")
+    torch.testing.assert_close(logits_of(model, batch), expected, atol=2e-6, rtol=1e-5)
+
+
+def test_attention_maps_are_probabilities_over_real_tokens():
+    model = tiny_model(num_hidden_layers=2)
+    batch = packed_batch([[3, 1, 8], [1]])
+    output = model(**batch, output_attentions=True)
+    assert len(output.encoder_attentions) == 2
+    assert len(output.fusion_attentions) == 2
+    for attention in (*output.encoder_attentions, *output.fusion_attentions):
+        torch.testing.assert_close(attention.sum(-1), torch.ones(attention.shape[:-1]))
+    torch.testing.assert_close(output.slice_attentions.sum(1), torch.ones(4))
+    assert output.slice_attentions[0, 3:].abs().max() == 0
+    assert output.fusion_attentions[0][1, :, :, 2:].abs().max() == 0
+
+
+def test_late_fusion_pools_predictions():
+    batch = packed_batch([[3, 1, 8], [2]])
+    probabilities = {}
+    for fusion in ("max", "mean", "random"):
+        model = tiny_model(fusion_type=fusion)
+        with torch.no_grad():
+            scans = model.encode_scans(batch["pixel_values"], batch["slice_counts"])
+            single = model.classifier(scans.scan_embeddings).sigmoid()
+        probabilities[fusion] = logits_of(model, batch).sigmoid()
+    torch.testing.assert_close(probabilities["max"][0], single[:3].amax(0))
+    torch.testing.assert_close(probabilities["mean"][0], single[:3].mean(0))
+    assert any(torch.allclose(probabilities["random"][0], row, atol=1e-6) for row in single[:3])
+    for fusion in probabilities:
+        torch.testing.assert_close(probabilities[fusion][1], single[3])
+
+
+def test_random_fusion_picks_differently_in_training():
+    model = tiny_model(fusion_type="random", freeze_batch_norm=True).train()
+    batch = packed_batch([[1] * 6])
+    torch.manual_seed(0)
+    picks = {tuple(logits_of(model, batch)[0].tolist()) for _ in range(20)}
+    assert len(picks) > 2
+
+
+@pytest.mark.parametrize("classifier", ["linear", "knowledge"])
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_saved_model_loads_with_the_same_logits(encoder, classifier, tmp_path):
+    model = tiny_model(encoder_type=encoder, classifier_type=classifier)
+    batch = packed_batch([[3, 1], [8]])
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+    assert isinstance(loaded, RadDiagForImageClassification)
+    assert not loaded.training
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in loaded.state_dict().items())
+    torch.testing.assert_close(logits_of(loaded, batch), logits_of(model, batch))
+    base = AutoModel.from_pretrained(tmp_path)
+    with torch.no_grad():
+        embedding = base(**batch).pooler_output
+        expected = model(**batch).pooler_output
+    torch.testing.assert_close(embedding, expected)
+
+
+def test_without_labels_there_is_no_loss():
+    output = tiny_model()(**packed_batch([[2]]))
+    assert output.loss is None
+    assert "loss" not in output
+
+
+def test_partial_losses_add_up():
+    batch = packed_batch([[3, 8], [1]]) | {
+        "labels": torch.eye(5)[:2],
+        "key_slices": torch.tensor([1, -1, 0]),
+    }
+    output = tiny_model(key_slice_loss_weight=0.5)(**batch)
+    assert output.loss_key_slice > 0
+    torch.testing.assert_close(output.loss, output.loss_classification + output.loss_key_slice)
+
+
+def test_a_tuple_starts_with_loss_and_logits():
+    batch = packed_batch([[3]]) | {"labels": torch.zeros(1, 5)}
+    loss, logits, *_ = tiny_model()(**batch, return_dict=False)
+    assert loss.ndim == 0
+    assert logits.shape == (1, 5)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_one_batch_can_be_learnt_by_heart(encoder):
+    model = tiny_model(encoder_type=encoder, image_size=64).train()
+    batch = packed_batch([[3, 1], [8], [1], [2, 2]], size=64) | {"labels": torch.eye(5)[:4]}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = model(**batch).loss
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.05
+    assert (model(**batch).logits.argmax(1) == torch.arange(4)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slice_counts": torch.tensor([2, 1])}, "slice_counts sums to 3"),
+        ({"slice_counts": torch.tensor([4, 0])}, "every count must be at least 1"),
+        ({"scan_counts": torch.tensor([1])}, "scan_counts sums to 1"),
+    ],
+)
+def test_counts_that_do_not_add_up_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_model()(**(packed_batch([[3, 1]]) | change))
+
+
+def test_a_scan_deeper_than_the_model_is_refused():
+    with pytest.raises(ValueError, match="9 slices, the model takes at most 8"):
+        tiny_model()(**packed_batch([[9]]))
+
+
+def test_published_network_has_the_size_that_its_forward_needs():
+    with torch.device("meta"):
+        model = RadDiagForImageClassification(
+            tiny_config(
+                resnet_depth=50,
+                resnet_width=64,
+                hidden_size=2048,
+                intermediate_size=2048,
+                num_attention_heads=1,
+                num_fusion_heads=4,
+                max_slices=32,
+                num_labels=5569,
+            )
+        )
+    numbers = sum(p.numel() for p in model.parameters())
+    assert 110e6 < numbers < 120e6  # the reference's state dict holds 217.6 M
