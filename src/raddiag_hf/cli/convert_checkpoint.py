@@ -1,0 +1,99 @@
+"""`raddiag convert-checkpoint`: the authors' weights in, a model folder out."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raddiag_hf.cli.scan_arguments import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXAMPLES = """
+**Example**
+
+`raddiag convert-checkpoint pytorch_model.bin --labels disorder_label_dict.json --output model/`
+"""
+
+
+class LateFusion(StrEnum):
+    """How predictions of single scans are pooled."""
+
+    MAX = "max"
+    MEAN = "mean"
+    RANDOM = "random"
+
+
+def convert_checkpoint(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="pytorch_model.bin (unpickled as tensors only) or safetensors.", show_default=False
+        ),
+    ],
+    labels: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Label names: JSON name -> column, a JSON list, or one name per line.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="A folder that is new or empty."),
+    ],
+    label_embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="NPY array (labels, width): the label texts of a knowledge-enhanced checkpoint.",
+        ),
+    ] = None,
+    late_fusion: Annotated[
+        LateFusion,
+        typer.Option(help="How a checkpoint without fusion module pools its scans."),
+    ] = LateFusion.MAX,
+    image_size: Annotated[
+        int, typer.Option(min=1, metavar="PIXELS", help="Slice size it was trained with.")
+    ] = 256,
+) -> None:
+    """Convert a checkpoint of the authors into a folder that `from_pretrained` reads."""
+    from rich.console import Console
+    from transformers.utils import logging as transformers_logging
+
+    from raddiag_hf.checkpoints.convert import CheckpointError
+    from raddiag_hf.checkpoints.convert import convert_checkpoint as convert
+    from raddiag_hf.checkpoints.label_file import read_label_file
+
+    transformers_logging.disable_progress_bar()
+    progress = Console(stderr=True)
+    names = read_label_file(labels)
+    embeddings = None if label_embeddings is None else _read_embeddings(label_embeddings)
+    with progress.status(f"Converting {checkpoint}"):
+        try:
+            convert(
+                checkpoint,
+                names,
+                output,
+                label_embeddings=embeddings,
+                late_fusion=late_fusion.value,
+                image_size=image_size,
+            )
+        except CheckpointError as error:
+            raise CheckpointError(f"{checkpoint}: {error}") from None
+    progress.print(f"Model: {output}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _read_embeddings(path: Path) -> "Tensor":
+    import numpy as np
+    import torch
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise ArgumentError(f"{path}: not an array of numbers: {error}") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise ArgumentError(f"{path}: expected one array of floats")
+    return torch.from_numpy(array)

@@ -1,0 +1,112 @@
+"""A diagnosis on the terminal: ranked findings, then what each scan did."""
+
+from rich import box
+from rich.bar import Bar
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from raddiag_hf.inference.diagnosis import Diagnosis, ScanContribution
+from raddiag_hf.inference.wording import (
+    DISCLAIMER,
+    percent,
+    signed,
+    threshold_statement,
+)
+from raddiag_hf.vocabulary import Plane
+
+BAR_WIDTH = 20
+"""Columns of a probability bar that stands for 100%."""
+
+SHARE_WIDTH = 10
+"""Columns of a share bar that stands for 100%."""
+
+
+def render_diagnosis(diagnosis: Diagnosis) -> RenderableType:
+    """Return a diagnosis as something that rich prints."""
+    provenance = diagnosis.provenance
+    origin = Text(
+        f"{provenance.model_id} on {provenance.device} in {provenance.dtype}, "
+        f"{provenance.seconds:.2f} s. {DISCLAIMER}",
+        style="dim",
+    )
+    explanation = (
+        f"Effect: logit of “{diagnosis.findings[0].label}” with all scans minus without this one. "
+        "Share: the size of that among all scans. Key: the slice with most attention."
+    )
+    return Padding(
+        Group(
+            _findings(diagnosis),
+            Text(threshold_statement(diagnosis), style="dim"),
+            Text(),
+            _scans(diagnosis),
+            Text(explanation, style="dim"),
+            *(Text(f"Note: {warning}", style="yellow") for warning in diagnosis.warnings),
+            Text(),
+            origin,
+        ),
+        (1, 1),
+    )
+
+
+def _findings(diagnosis: Diagnosis) -> Table:
+    has_thresholds = diagnosis.predicted_count is not None
+    table = _table()
+    table.add_column("Finding", ratio=1, overflow="fold")
+    table.add_column("Probability", width=BAR_WIDTH)
+    table.add_column(justify="right", no_wrap=True)
+    if has_thresholds:
+        table.add_column("Threshold", justify="right", no_wrap=True, style="dim")
+    for finding in diagnosis.findings:
+        style = "bold" if finding.predicted else ""
+        cells: list[RenderableType] = [
+            Text(finding.label, style=style),
+            _bar(finding.probability, "cyan" if finding.predicted is not False else "bright_black"),
+            Text(percent(finding.probability), style=style),
+        ]
+        if finding.threshold is not None:
+            cells.append(percent(finding.threshold))
+        table.add_row(*cells)
+    return table
+
+
+def _scans(diagnosis: Diagnosis) -> Table:
+    table = _table()
+    table.add_column("Scan", ratio=1, no_wrap=True, min_width=14)
+    table.add_column("Modality", no_wrap=True)
+    table.add_column("Slices", justify="right", no_wrap=True)
+    table.add_column("Key", justify="right", no_wrap=True)
+    table.add_column("Share", width=SHARE_WIDTH)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column("Effect", justify="right", no_wrap=True)
+    for scan in diagnosis.scans:
+        is_against = scan.effect is not None and scan.effect < 0
+        table.add_row(
+            scan.scan_id,
+            scan.modality
+            if scan.plane == Plane.UNKNOWN
+            else f"{scan.modality}, {scan.plane.lower()}",
+            _slices(scan),
+            "" if scan.key_slice is None else str(scan.key_slice + 1),
+            _bar(scan.share, "yellow" if is_against else "cyan"),
+            percent(scan.share),
+            "" if scan.effect is None else signed(scan.effect),
+        )
+    return table
+
+
+def _slices(scan: ScanContribution) -> str:
+    if scan.encoded_slices < scan.source_slices:
+        return f"{scan.encoded_slices} of {scan.source_slices}"
+    return str(scan.source_slices)
+
+
+def _table() -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), expand=True, pad_edge=False, header_style="dim"
+    )
+
+
+def _bar(fraction: float, color: str) -> Bar:
+    return Bar(1.0, 0.0, fraction, color=color)

@@ -1,0 +1,100 @@
+"""`raddiag`: the command line, and what becomes of errors there.
+
+Exit codes: 0 done; 1 our fault, with a traceback; 2 the input is at fault, with one line on
+standard error; 130 interrupted. Modules that need torch are imported inside the verbs, so that help
+and usage errors answer at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from raddiag_hf import __version__
+from raddiag_hf.cli import convert_checkpoint, diagnose
+from raddiag_hf.cli.scan_arguments import ArgumentError
+
+OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
+
+app = typer.Typer(
+    name="raddiag",
+    help="Case-level, long-tailed diagnosis on radiology images. "
+    "Research software, not a medical device.",
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("diagnose", epilog=diagnose.EXAMPLES)(diagnose.diagnose)
+app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
+    convert_checkpoint.convert_checkpoint
+)
+
+
+@app.callback(invoke_without_command=True)
+def raddiag(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Answer what needs no verb."""
+    if version:
+        typer.echo(f"raddiag {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        arguments: Without the program's name; those of the process by default.
+    """
+    try:
+        code = app(arguments, prog_name="raddiag", standalone_mode=False)
+    except KeyboardInterrupt:
+        return 130
+    except typer.TyperException as error:
+        return _blame_input(error.format_message())
+    except (ValueError, OSError) as error:
+        if not _is_input_error(error):
+            error.add_note(OUR_FAULT)
+            raise
+        return _blame_input(_describe(error))
+    except Exception as error:  # the outermost boundary adds a note and raises it again
+        error.add_note(OUR_FAULT)
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def _blame_input(message: str) -> int:
+    sys.stderr.write(f"raddiag: {' '.join(message.split())}\n")
+    return 2
+
+
+def _is_input_error(error: Exception) -> bool:
+    """Whether what was given is at fault; our own ValueErrors are faults of ours."""
+    if isinstance(error, (ArgumentError, OSError)):
+        return True
+    from raddiag_hf.checkpoints.convert import CheckpointError
+    from raddiag_hf.checkpoints.label_file import LabelFileError
+    from raddiag_hf.checkpoints.model_source import ModelSourceError
+    from raddiag_hf.imaging.scan import ScanReadError
+    from raddiag_hf.inference.case_packing import CaseError
+    from raddiag_hf.inference.loading import DeviceError
+
+    kinds = (
+        CaseError,
+        CheckpointError,
+        DeviceError,
+        LabelFileError,
+        ModelSourceError,
+        ScanReadError,
+    )
+    return isinstance(error, kinds)
+
+
+def _describe(error: Exception) -> str:
+    """Return an error's message, an operating system's one with its file first."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

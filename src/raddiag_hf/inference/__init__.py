@@ -1,0 +1,1 @@
+"""From scans to a diagnosis, its record and its report."""

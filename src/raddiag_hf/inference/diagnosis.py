@@ -1,0 +1,108 @@
+"""What a diagnosis says: ranked findings, what each scan did, and how the answer came about."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One label of the model with the answer for this case.
+
+    Attributes:
+        label: A disorder or an ICD-10-CM category, as the model's label set spells it.
+        logit: The raw output.
+        probability: Its sigmoid, in [0, 1]. Labels are independent: probabilities do not sum to 1,
+            and they are only as well calibrated as the model.
+        threshold: Probability from which the label counts as present, chosen on validation data;
+            None where the model carries none. 0.5 is not a threshold of any label.
+        predicted: Whether the probability reaches the threshold; None without a threshold.
+    """
+
+    label: str
+    logit: float
+    probability: float
+    threshold: float | None
+    predicted: bool | None
+
+
+@dataclass(frozen=True)
+class ScanContribution:
+    """One scan of the case and its part in the decision for the leading finding.
+
+    Attributes:
+        scan_id: Its name within the case.
+        modality: As the reader or the caller named it.
+        anatomy: The region that it shows.
+        plane: The plane of its slices, or the view of a projection.
+        source_slices: Slices of the scan as read.
+        encoded_slices: Slices that went through the model, after uniform resampling.
+        share: Part of the decision in [0, 1]; the shares of a case sum to 1.
+        effect: Logit of the leading finding with all scans minus without this one; positive speaks
+            for the finding. None where the case has no other scan to leave.
+        key_slice: Index into the scan as read of the slice with most attention; None where the
+            encoder has no attention over slices.
+        slice_attention: Attention of each encoded slice, summing to 1; None as above.
+    """
+
+    scan_id: str
+    modality: str
+    anatomy: str
+    plane: str
+    source_slices: int
+    encoded_slices: int
+    share: float
+    effect: float | None
+    key_slice: int | None
+    slice_attention: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What computed a diagnosis, so that it can be repeated.
+
+    Attributes:
+        model_id: The folder or Hub id that was asked for.
+        model_revision: The commit of the Hub repository; None for a folder.
+        threshold_source: Where the thresholds come from, in words; None where there are none.
+        device: ``cuda``, ``mps`` or ``cpu``.
+        dtype: Floating-point type of the encoder, ``float32`` or ``bfloat16``.
+        seconds: Wall-clock time from pixels to answer, without reading files or loading weights.
+        created_at: When, in ISO 8601 and UTC.
+        versions: Package name -> version.
+    """
+
+    model_id: str
+    model_revision: str | None
+    threshold_source: str | None
+    device: str
+    dtype: str
+    seconds: float
+    created_at: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The answer for one case.
+
+    Attributes:
+        findings: The most probable labels, most probable first; the first is the leading finding.
+        label_count: Labels of the model, of which ``findings`` shows the top.
+        predicted_count: Labels of the model that reach their threshold, shown or not; None where
+            the model carries no thresholds.
+        scans: The case's scans in the order given.
+        provenance: What computed it.
+        warnings: What a reader should know before trusting it, in words.
+    """
+
+    findings: tuple[Finding, ...]
+    label_count: int
+    predicted_count: int | None
+    scans: tuple[ScanContribution, ...]
+    provenance: Provenance
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole record as plain values, ready for ``json.dumps``."""
+        return asdict(self)

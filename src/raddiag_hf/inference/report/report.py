@@ -1,0 +1,55 @@
+"""Render a report: sections in, one HTML file without outside requests or scripts out."""
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from raddiag_hf.inference.report.case_view import view_case
+from raddiag_hf.inference.report.sections import CaseSection, FigureSection, Section, TableSection
+from raddiag_hf.inference.wording import DISCLAIMER, percent
+
+
+def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
+    """Return a report as one HTML document.
+
+    It reads on a phone and on paper, follows the reader's dark or light setting, and carries its
+    pictures inside itself.
+
+    Args:
+        title: Heading of the page.
+        sections: Its sections in order; see `raddiag_hf.inference.report.sections`.
+        subtitle: One line below the heading.
+    """
+    environment = Environment(
+        loader=PackageLoader("raddiag_hf.inference.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    now = datetime.now(UTC)
+    style = files("raddiag_hf.inference.report").joinpath("templates/report.css")
+    return environment.get_template("report.html").render(
+        title=title,
+        subtitle=subtitle,
+        style=style.read_text(encoding="utf-8"),
+        disclaimer=DISCLAIMER,
+        date=f"{now.day} {now:%B %Y}",
+        sections=[_prepare(section) for section in sections],
+    )
+
+
+def _prepare(section: Section) -> dict[str, object]:
+    """Return what the template of one section reads."""
+    if isinstance(section, CaseSection):
+        return {"kind": "case", "case": view_case(section)}
+    if isinstance(section, FigureSection):
+        picture = f"data:image/png;base64,{base64.b64encode(section.png).decode('ascii')}"
+        return {"kind": "figure", "figure": section, "picture": picture}
+    if isinstance(section, TableSection):
+        return {"kind": "table", "table": section}
+    return {"kind": "text", "text": section}
