@@ -1,0 +1,261 @@
+"""The label set: which label each column of the logits stands for, and how common it is."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from raddiag_hf.atomic_files import atomic_write
+
+FILE_FORMAT = 1
+
+
+class LabelGroup(StrEnum):
+    """How many training cases a label has; metrics are reported for each group."""
+
+    HEAD = "head"
+    """At least 100 cases."""
+    BODY = "body"
+    """30 to 99 cases; the paper's tables say medium."""
+    TAIL = "tail"
+    """Fewer than 30 cases."""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Ordered, unique label names: column ``i`` of the logits is ``names[i]``.
+
+    Attributes:
+        names: Label names in column order.
+        codes: ICD-10-CM code of each label, ``""`` where it has none; empty if no label has one.
+        definitions: What each label means, in a sentence; empty if no label has one.
+        train_counts: Training cases of each label; empty where nobody counted.
+
+    Raises:
+        ValueError: For an empty set, a name that is empty, padded with spaces or of several lines,
+            two names that differ at most in case and Unicode form, a negative count, or fields of
+            different lengths.
+
+    Example:
+        >>> label_set = LabelSet(("Normal", "Pneumothorax"), codes=("", "J93"))
+        >>> label_set.encode(["Pneumothorax"])
+        array([0., 1.], dtype=float32)
+    """
+
+    names: tuple[str, ...]
+    codes: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ()
+    train_counts: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise ValueError("a label set needs at least one label")
+        seen: dict[str, str] = {}
+        for column, name in enumerate(self.names):
+            if not name or name != name.strip() or len(name.splitlines()) > 1:
+                raise ValueError(
+                    f"label {column} is {name!r}, expected one line without spaces around it"
+                )
+            folded = unicodedata.normalize("NFC", name).casefold()
+            if folded in seen:
+                raise ValueError(f"labels {seen[folded]!r} and {name!r} are the same label twice")
+            seen[folded] = name
+        for field in ("codes", "definitions", "train_counts"):
+            values = getattr(self, field)
+            if values and len(values) != len(self.names):
+                raise ValueError(
+                    f"{field} has {len(values)} entries for {len(self.names)} label names"
+                )
+        if any(count < 0 for count in self.train_counts):
+            raise ValueError(f"train_counts holds {min(self.train_counts)}, expected 0 or more")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> "LabelSet":
+        """Return the label set of names in column order."""
+        return cls(tuple(names))
+
+    @classmethod
+    def from_label_dict(cls, columns: Mapping[str, int]) -> "LabelSet":
+        """Return the label set of a mapping from name to column.
+
+        Args:
+            columns: Name -> column, as the authors' ``disorder_label_dict.json`` and the
+                ``label2id`` of a Hugging Face configuration.
+
+        Raises:
+            ValueError: If the columns are not exactly 0 to n-1.
+        """
+        names = sorted(columns, key=columns.__getitem__)
+        for expected, name in enumerate(names):
+            if columns[name] != expected:
+                raise ValueError(
+                    f"{len(names)} labels need the columns 0 to {len(names) - 1}, each once: "
+                    f"expected {expected}, found {columns[name]} for {name!r}"
+                )
+        return cls(tuple(names))
+
+    @cached_property
+    def label2id(self) -> dict[str, int]:
+        """Name -> column."""
+        return {name: column for column, name in enumerate(self.names)}
+
+    @cached_property
+    def id2label(self) -> dict[int, str]:
+        """Column -> name, as a Hugging Face configuration holds it."""
+        return dict(enumerate(self.names))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the ordered names, in hexadecimal; codes and counts do not change it."""
+        canonical = json.dumps(self.names, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def encode(self, labels: Iterable[str]) -> NDArray[np.float32]:
+        """Return the multi-hot vector of ``labels``, shape ``(labels,)``, of zeros and ones.
+
+        Raises:
+            ValueError: If a label is not in this set.
+        """
+        wanted = list(labels)
+        unknown = sorted({label for label in wanted if label not in self.label2id})
+        if unknown:
+            raise ValueError(f"not in this label set of {len(self)} labels: {unknown}")
+        multi_hot = np.zeros(len(self), dtype=np.float32)
+        multi_hot[[self.label2id[label] for label in wanted]] = 1
+        return multi_hot
+
+    def decode(self, multi_hot: ArrayLike) -> tuple[str, ...]:
+        """Return the names that a multi-hot vector marks, in column order.
+
+        Raises:
+            ValueError: If its shape is not ``(labels,)`` or it holds anything but zeros and ones;
+                probabilities have to meet their thresholds first.
+        """
+        marks = np.asarray(multi_hot)
+        if marks.shape != (len(self),):
+            raise ValueError(f"shape is {marks.shape}, expected ({len(self)},)")
+        if not np.isin(marks, (0, 1)).all():
+            raise ValueError("expected zeros and ones; apply thresholds to probabilities first")
+        return tuple(self.names[column] for column in np.flatnonzero(marks))
+
+    def with_train_counts(self, counts: Sequence[int]) -> "LabelSet":
+        """Return this label set with the number of training cases of each label."""
+        return replace(self, train_counts=tuple(int(count) for count in counts))
+
+    def groups(self, head_from: int = 100, body_from: int = 30) -> tuple[LabelGroup, ...]:
+        """Return head, body or tail for each label.
+
+        Args:
+            head_from: The least training cases of a head label.
+            body_from: The least training cases of a body label.
+
+        Raises:
+            ValueError: If the training cases have not been counted.
+
+        Source:
+            Paper, section 4.3.1: [100, ) head, [30, 100) medium, [0, 30) tail.
+        """
+        if not self.train_counts:
+            raise ValueError("this label set has no training counts; see with_train_counts")
+        return tuple(
+            LabelGroup.HEAD
+            if count >= head_from
+            else LabelGroup.BODY
+            if count >= body_from
+            else LabelGroup.TAIL
+            for count in self.train_counts
+        )
+
+    def to_json(self) -> str:
+        """Return the label set as JSON text."""
+        columns = (self.codes, self.definitions, self.train_counts)
+        labels = [
+            {"name": name}
+            | {
+                key: values[column]
+                for key, values in zip(("code", "definition", "train_count"), columns, strict=True)
+                if values
+            }
+            for column, name in enumerate(self.names)
+        ]
+        content = {"format": FILE_FORMAT, "fingerprint": self.fingerprint, "labels": labels}
+        return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "LabelSet":
+        """Return the label set that `to_json` wrote.
+
+        Raises:
+            ValueError: If the text is not such JSON, or its names are not those it was written
+                with.
+        """
+        try:
+            content = json.loads(text)
+            if content["format"] != FILE_FORMAT:
+                raise ValueError(f"format is {content['format']!r}, expected {FILE_FORMAT}")
+            labels = content["labels"]
+            label_set = cls(
+                names=tuple(label["name"] for label in labels),
+                codes=tuple(label["code"] for label in labels if "code" in label),
+                definitions=tuple(label["definition"] for label in labels if "definition" in label),
+                train_counts=tuple(
+                    label["train_count"] for label in labels if "train_count" in label
+                ),
+            )
+            if label_set.fingerprint != content["fingerprint"]:
+                raise ValueError("the names are not those that the fingerprint was made of")
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"is not a label set: {error!r}") from error
+        return label_set
+
+    def save(self, path: Path | str) -> None:
+        """Write the label set as JSON; an existing file is replaced at once or not at all."""
+        with atomic_write(path) as temporary:
+            temporary.write_text(self.to_json(), "utf-8")
+
+    @classmethod
+    def load(cls, path: Path | str) -> "LabelSet":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: If the file is not a label set; the message names it.
+            OSError: If it cannot be opened.
+        """
+        path = Path(path)
+        try:
+            return cls.from_json(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def check_same_label_set(model: LabelSet, data: LabelSet) -> None:
+    """Refuse a model and a data set whose columns do not stand for the same labels.
+
+    Raises:
+        ValueError: If they differ, with both counts and the first label that differs.
+    """
+    if model.fingerprint == data.fingerprint:
+        return
+    counts = f"the model has {len(model)} labels, the data set has {len(data)}"
+    for column, (ours, theirs) in enumerate(zip(model.names, data.names, strict=False)):
+        if ours != theirs:
+            raise ValueError(
+                f"model and data set have different label sets: {counts}; the first difference is "
+                f"column {column}: {ours!r} in the model, {theirs!r} in the data set"
+            )
+    column = min(len(model), len(data))
+    longer, extra = ("model", model) if len(model) > len(data) else ("data set", data)
+    raise ValueError(
+        f"model and data set have different label sets: {counts}; the first {column} agree, "
+        f"then the {longer} goes on with {extra.names[column]!r}"
+    )
