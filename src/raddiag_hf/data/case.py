@@ -1,0 +1,172 @@
+"""The case: one patient presentation, the unit of input, label and split; and its row on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import ClassLabel, Features, List, Value
+
+from raddiag_hf.data.scan_record import (
+    ANATOMIES,
+    LOSSLESS,
+    SCAN_FEATURES,
+    CaseScan,
+    StorageOptions,
+    decode_scan,
+    encode_scan,
+)
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.vocabulary import Anatomy, Sex
+
+SEXES = tuple(Sex)
+DEFAULT_LABEL_COLUMN = "labels"
+MAX_AGE_YEARS = 130.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient presentation: its scans, and what it was labelled with.
+
+    Attributes:
+        case_id: Unique within the data set.
+        patient_id: A pseudonym that all cases of one patient share; splits go by it. Where the
+            source knows no patients, the case's own id.
+        source: The data set or site that it comes from.
+        scans: At least one.
+        labels: Label column -> label names; a column may be empty where nothing was found or said.
+        anatomy: The region that the case is about.
+        age: Years.
+        sex: As the source records it.
+
+    Raises:
+        ValueError: If an id is empty, there is no scan, two scans share an id, a label occurs
+            twice, or the age is not one.
+    """
+
+    case_id: str
+    patient_id: str
+    source: str
+    scans: tuple[CaseScan, ...]
+    labels: Mapping[str, tuple[str, ...]]
+    anatomy: Anatomy = Anatomy.UNKNOWN
+    age: float | None = None
+    sex: Sex | None = None
+
+    def __post_init__(self) -> None:
+        where = f"case {self.case_id!r}"
+        if not self.case_id or not self.patient_id:
+            raise ValueError(f"{where}: case_id and patient_id must not be empty")
+        if not self.scans:
+            raise ValueError(f"{where}: has no scan")
+        scan_ids = [case_scan.scan.scan_id for case_scan in self.scans]
+        if len(set(scan_ids)) < len(scan_ids):
+            raise ValueError(f"{where}: two scans share an id: {sorted(scan_ids)}")
+        for column, names in self.labels.items():
+            if len(set(names)) < len(names):
+                raise ValueError(f"{where}: {column} names a label twice: {sorted(names)}")
+        if self.age is not None and not 0 <= self.age <= MAX_AGE_YEARS:
+            raise ValueError(f"{where}: age is {self.age}, expected 0 to {MAX_AGE_YEARS:g} years")
+
+
+def case_features(label_sets: LabelSet | Mapping[str, LabelSet]) -> Features:
+    """Return the columns of a case data set; one row is one case.
+
+    Args:
+        label_sets: The label set of the column ``labels``, or column -> label set for data with
+            several label spaces (RP3D-DiagDS: ``disorders`` and ``icd10``).
+
+    Raises:
+        ValueError: If a label column would take the name of another column.
+    """
+    if isinstance(label_sets, LabelSet):
+        label_sets = {DEFAULT_LABEL_COLUMN: label_sets}
+    columns = {
+        "case_id": Value("string"),
+        "patient_id": Value("string"),
+        "source": Value("string"),
+        "age": Value("float32"),
+        "sex": ClassLabel(names=list(SEXES)),
+        "anatomy": ClassLabel(names=list(ANATOMIES)),
+        "scans": List(SCAN_FEATURES),
+    }
+    if taken := columns.keys() & label_sets.keys():
+        raise ValueError(f"{sorted(taken)} are columns of every case, not of labels")
+    for column, label_set in label_sets.items():
+        columns[column] = List(ClassLabel(names=list(label_set.names)))
+    return Features(columns)
+
+
+def label_columns(features: Features) -> dict[str, ClassLabel]:
+    """Return the label columns of a case data set and what their ids stand for."""
+    return {
+        column: feature.feature
+        for column, feature in features.items()
+        if isinstance(feature, List) and isinstance(feature.feature, ClassLabel)
+    }
+
+
+def encode_case(
+    case: Case, features: Features, storage: StorageOptions = LOSSLESS
+) -> dict[str, Any]:
+    """Return the row of a case: class ids instead of names, pixels compressed.
+
+    Raises:
+        ValueError: If its labels are not of this data set, or a scan cannot be stored; the message
+            names the case.
+    """
+    columns = label_columns(features)
+    where = f"case {case.case_id!r}"
+    if case.labels.keys() != columns.keys():
+        raise ValueError(
+            f"{where}: has the label columns {sorted(case.labels)}, expected {sorted(columns)}"
+        )
+    row: dict[str, Any] = {
+        "case_id": case.case_id,
+        "patient_id": case.patient_id,
+        "source": case.source,
+        "age": case.age,
+        "sex": case.sex,
+        "anatomy": case.anatomy,
+        "scans": [],
+    }
+    for column, class_label in columns.items():
+        known = set(class_label.names)
+        if unknown := [name for name in case.labels[column] if name not in known]:
+            raise ValueError(f"{where}: {column} has no label {unknown[0]!r}")
+        row[column] = list(case.labels[column])
+    for case_scan in case.scans:
+        try:
+            row["scans"].append(encode_scan(case_scan, storage))
+        except ValueError as error:
+            raise ValueError(f"{where}: scan {case_scan.scan.scan_id!r}: {error}") from error
+    encoded: dict[str, Any] = features.encode_example(row)
+    return encoded
+
+
+def decode_case(row: Mapping[str, Any], features: Features) -> Case:
+    """Return the case of a row as `datasets` gives it, pixels decoded.
+
+    Raises:
+        ValueError: If stored pixels are damaged; the message names the case and the scan.
+    """
+    scans = []
+    for scan_row in row["scans"]:
+        try:
+            scans.append(decode_scan(scan_row))
+        except ValueError as error:
+            raise ValueError(
+                f"case {row['case_id']!r}: scan {scan_row['scan_id']!r}: {error}"
+            ) from error
+    return Case(
+        case_id=row["case_id"],
+        patient_id=row["patient_id"],
+        source=row["source"],
+        scans=tuple(scans),
+        labels={
+            column: tuple(class_label.int2str(row[column]))
+            for column, class_label in label_columns(features).items()
+        },
+        anatomy=ANATOMIES[row["anatomy"]],
+        age=row["age"],
+        sex=None if row["sex"] is None else SEXES[row["sex"]],
+    )

@@ -1,0 +1,138 @@
+"""One scan of a case as a data set stores it, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import ClassLabel, List, Value
+
+from raddiag_hf.data.scan_reduction import reduce_scan
+from raddiag_hf.data.volume_codec import Bits, decode_volume, encode_volume
+from raddiag_hf.imaging.scan import Scan
+from raddiag_hf.vocabulary import Anatomy, Modality, Plane
+
+MODALITIES, ANATOMIES, PLANES = tuple(Modality), tuple(Anatomy), tuple(Plane)
+"""Members in the order of their class ids, which stored data rests on."""
+
+_SHAPE = List(Value("int32"), length=3)
+
+SCAN_FEATURES = {
+    "scan_id": Value("string"),
+    "modality": ClassLabel(names=list(MODALITIES)),
+    "anatomy": ClassLabel(names=list(ANATOMIES)),
+    "plane": ClassLabel(names=list(PLANES)),
+    "sequence": Value("string"),
+    "key_slice": Value("int32"),
+    "spacing_mm": List(Value("float32"), length=3),
+    "volume": {
+        "data": Value("binary"),
+        "codec": Value("string"),
+        "dtype": Value("string"),
+        "shape": _SHAPE,
+        "slope": Value("float64"),
+        "intercept": Value("float64"),
+        "max_error": Value("float32"),
+        "source_shape": _SHAPE,
+    },
+}
+"""Columns of one scan; `StoredVolume` says what those of ``volume`` mean."""
+
+
+@dataclass(frozen=True)
+class StorageOptions:
+    """How much of a scan is kept.
+
+    Attributes:
+        bits: 16 keep whole Hounsfield units; 8 halve the size and suit data that are only ever
+            stretched to [0, 1], as in the paper.
+        max_side: The most rows and columns of a slice; None keeps all. 256 loses nothing that the
+            published model sees.
+        max_slices: The most slices of a scan; None keeps all. The published model sees 32.
+    """
+
+    bits: Bits = 16
+    max_side: int | None = None
+    max_slices: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.bits not in (8, 16):
+            raise ValueError(f"bits is {self.bits}, expected 8 or 16")
+        for name in ("max_side", "max_slices"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1")
+
+
+LOSSLESS = StorageOptions()
+"""Every slice and pixel, 16 bits."""
+
+
+@dataclass(frozen=True)
+class CaseScan:
+    """A scan and what its case says about it.
+
+    Attributes:
+        scan: The scan; its modality must be known.
+        key_slice: Index of the slice that shows the finding, -1 where unknown.
+        sequence: Sequence, contrast phase or window, in the source's own words: ``"T2"``,
+            ``"C+ portal venous phase"``.
+
+    Raises:
+        ValueError: If the modality is unknown, or the key slice lies outside the scan.
+    """
+
+    scan: Scan
+    key_slice: int = -1
+    sequence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.scan.modality is None:
+            raise ValueError(f"scan {self.scan.scan_id}: neither file nor caller says the modality")
+        depth = self.scan.volume.shape[0]
+        if not -1 <= self.key_slice < depth:
+            raise ValueError(
+                f"scan {self.scan.scan_id}: key slice is {self.key_slice}, expected -1 (unknown) "
+                f"or 0 to {depth - 1}"
+            )
+
+
+def encode_scan(case_scan: CaseScan, storage: StorageOptions = LOSSLESS) -> dict[str, Any]:
+    """Return one element of a case's ``scans``, with class names rather than ids.
+
+    Raises:
+        ValueError: If the volume is not a finite, non-empty stack of slices.
+    """
+    scan, key_slice = reduce_scan(
+        case_scan.scan, case_scan.key_slice, storage.max_side, storage.max_slices
+    )
+    depth, height, width = case_scan.scan.volume.shape
+    return {
+        "scan_id": scan.scan_id,
+        "modality": scan.modality,
+        "anatomy": scan.anatomy,
+        "plane": scan.plane,
+        "sequence": case_scan.sequence,
+        "key_slice": key_slice,
+        "spacing_mm": list(scan.spacing_mm),
+        "volume": encode_volume(scan.volume, storage.bits, source_shape=(depth, height, width)),
+    }
+
+
+def decode_scan(row: Mapping[str, Any]) -> CaseScan:
+    """Return the scan of one element of a case's ``scans`` as `datasets` gives it, pixels decoded.
+
+    Raises:
+        ValueError: If the stored pixels are damaged.
+    """
+    volume = decode_volume(row["volume"])
+    along_depth, along_height, along_width = row["spacing_mm"]
+    scan = Scan(
+        volume=volume,
+        modality=MODALITIES[row["modality"]],
+        anatomy=ANATOMIES[row["anatomy"]],
+        plane=PLANES[row["plane"]],
+        spacing_mm=(along_depth, along_height, along_width),
+        is_picture=row["volume"]["source_shape"][0] == 1,
+        scan_id=row["scan_id"],
+    )
+    return CaseScan(scan, key_slice=row["key_slice"], sequence=row["sequence"])
