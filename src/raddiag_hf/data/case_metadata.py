@@ -1,0 +1,144 @@
+"""Everything that a case data set says about its cases except the pixels, as arrays."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Features, IterableDataset
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from raddiag_hf.data.case import label_columns
+from raddiag_hf.data.case_store import CaseStore
+
+CaseData = CaseStore | Mapping[str, Dataset] | Mapping[str, IterableDataset]
+"""Cases by split: a store, or what ``datasets.load_dataset`` gives, streaming or not."""
+
+
+@dataclass(frozen=True)
+class CaseMetadata:
+    """Cases and their scans, without pixels.
+
+    Attributes:
+        splits, case_ids, patient_ids: Of each case.
+        anatomies: Class id of each case's region, shape ``(cases,)``.
+        label_names: Label column -> names in column order.
+        labels: Label column -> which case has which label, boolean, shape ``(cases, labels)``.
+        scan_cases: Row of the case of each scan, ascending, shape ``(scans,)``.
+        scan_modalities: Class id of each scan's modality, shape ``(scans,)``.
+        scan_depths: Stored slices of each scan, shape ``(scans,)``.
+    """
+
+    splits: tuple[str, ...]
+    case_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    anatomies: NDArray[np.int64]
+    label_names: Mapping[str, tuple[str, ...]]
+    labels: Mapping[str, csr_array]
+    scan_cases: NDArray[np.int64]
+    scan_modalities: NDArray[np.int64]
+    scan_depths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.case_ids)
+
+    def in_split(self, split: str) -> NDArray[np.bool_]:
+        """Return which cases are in a split, shape ``(cases,)``."""
+        return np.array([name == split for name in self.splits], dtype=bool)
+
+
+def read_metadata(data: CaseData) -> CaseMetadata:
+    """Collect what is known of all cases; no pixel is decoded.
+
+    From a `CaseStore` no pixel is read either. A memory-mapped ``Dataset`` leaves them on disk; a
+    streamed one has to receive them.
+
+    Raises:
+        ValueError: If the columns are not those of a case data set, or a streamed data set does not
+            know its columns.
+    """
+    features = case_columns(data)
+    columns: dict[str, list[Any]] = {name: [] for name in ("split", "case_id", "patient_id")}
+    anatomies, scans_per_case, modalities, depths = [], [], [], []
+    labels: dict[str, list[pa.Array]] = {column: [] for column in label_columns(features)}
+    for split, batch in iter_case_batches(data, with_pixels=False):
+        columns["split"] += [split] * len(batch)
+        columns["case_id"] += batch.column("case_id").to_pylist()
+        columns["patient_id"] += batch.column("patient_id").to_pylist()
+        anatomies.append(_numbers(batch.column("anatomy")))
+        scans = batch.column("scans")
+        scans_per_case.append(_numbers(scans.value_lengths()))
+        modalities.append(_numbers(pc.struct_field(scans.flatten(), "modality")))
+        shapes = pc.struct_field(scans.flatten(), ["volume", "shape"])
+        depths.append(_numbers(pc.list_element(shapes, 0)))
+        for column, arrays in labels.items():
+            arrays.append(batch.column(column))
+    counts = _join(scans_per_case)
+    return CaseMetadata(
+        splits=tuple(columns["split"]),
+        case_ids=tuple(columns["case_id"]),
+        patient_ids=tuple(columns["patient_id"]),
+        anatomies=_join(anatomies),
+        label_names={name: tuple(one.names) for name, one in label_columns(features).items()},
+        labels={
+            column: _indicators(arrays, label_columns(features)[column].num_classes)
+            for column, arrays in labels.items()
+        },
+        scan_cases=np.repeat(np.arange(len(counts)), counts),
+        scan_modalities=_join(modalities),
+        scan_depths=_join(depths),
+    )
+
+
+def case_columns(data: CaseData) -> Features:
+    """Return the columns of a case data set, the same for all its splits.
+
+    Raises:
+        ValueError: If it has no split, or its columns are unknown or not those of cases.
+    """
+    if isinstance(data, CaseStore):
+        return data.features
+    if not data:
+        raise ValueError("the data set has no split")
+    features = next(iter(data.values())).features
+    missing = {"case_id", "patient_id", "anatomy", "scans"} - set(features or ())
+    if features is None or missing:
+        raise ValueError(f"is not a case data set: it has no column {sorted(missing)}")
+    return features
+
+
+def iter_case_batches(
+    data: CaseData, with_pixels: bool, batch_cases: int = 64
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield the split and the rows of some cases at a time, in order, as Arrow data.
+
+    Without pixels, ``volume.data`` may be missing.
+    """
+    if isinstance(data, CaseStore):
+        for split in data.shards:
+            for batch in data.iter_batches(split, with_pixels):
+                yield split.value, batch
+    else:
+        for name, cases in data.items():
+            for table in cases.with_format("arrow").iter(batch_size=batch_cases):
+                for batch in table.to_batches():
+                    yield str(name), batch
+
+
+def _numbers(array: pa.Array) -> NDArray[np.int64]:
+    return np.asarray(array.to_numpy(zero_copy_only=False)).astype(np.int64)
+
+
+def _join(arrays: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.int64)
+
+
+def _indicators(arrays: list[pa.Array], num_labels: int) -> csr_array:
+    counts = _join([_numbers(array.value_lengths()) for array in arrays])
+    columns = _join([_numbers(array.flatten()) for array in arrays])
+    bounds = np.concatenate([[0], counts.cumsum()])
+    ones = np.ones(len(columns), dtype=bool)
+    return csr_array((ones, columns, bounds), shape=(len(counts), num_labels))

@@ -1,0 +1,263 @@
+"""Write a case data set: in parallel, resumable, and either complete or absent."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from datasets import Features
+from datasets.utils import tqdm
+from huggingface_hub import DatasetCardData
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.data.case import Case, case_features, encode_case
+from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
+from raddiag_hf.data.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore, shard_name
+from raddiag_hf.data.rejection import Rejection, read_rejections, write_rejections
+from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
+from raddiag_hf.data.shard_writer import ROW_GROUP_CASES, write_shard
+from raddiag_hf.data.worker_processes import Advance, run_in_processes
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.vocabulary import Split
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+PLAN_FILE, REJECTED_FILE = "build.json", "rejected.csv"
+CONTENT_FOLDER, REJECTED_FOLDER = "content", "rejected"
+"""Folders of an unfinished build: what becomes the data set, and the rejections of each shard."""
+LARGEST_SHARD_CASES = 256
+FEWEST_SHARDS = 16
+
+
+@dataclass(frozen=True)
+class BuiltCase:
+    """What became of one item: a case, or none; and what of it was left out."""
+
+    case: Case | None
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Shard(Generic[Item]):
+    """One file to write, and all that a worker process needs for it."""
+
+    path: Path
+    rejected_path: Path
+    items: tuple[Item, ...]
+    build_case: Callable[[Item], BuiltCase]
+    features: Features
+    storage: StorageOptions
+
+
+def write_cases(
+    output: Path | str,
+    items: Mapping[Split, Mapping[str, Item]],
+    build_case: Callable[[Item], BuiltCase],
+    label_sets: Mapping[str, LabelSet],
+    *,
+    card_text: str,
+    card_metadata: Mapping[str, Any] | None = None,
+    storage: StorageOptions = LOSSLESS,
+    source_fingerprint: str = "",
+    num_proc: int = 1,
+) -> CaseStore:
+    """Build all cases and write them as sharded Parquet that ``datasets.load_dataset`` reads.
+
+    The work goes on in a hidden folder beside ``output``, which takes its place when all is done. A
+    run that was interrupted, even killed, is resumed by calling this again with equal arguments:
+    finished shards are kept, and the result is the same as that of an undisturbed run.
+
+    Args:
+        output: Folder to make; absent, empty, or already complete by an equal call.
+        items: Split -> key -> whatever ``build_case`` makes a case of, such as paths. Keys
+            identify the items between runs. Order is kept.
+        build_case: Makes one case; with several processes, one that pickle can name. It gives the
+            same for the same item every time. What it raises ends the run.
+        label_sets: Label column -> label set. Training counts are counted afterwards.
+        card_text: The README in Markdown, without front matter.
+        card_metadata: Front matter, such as ``license``; ``configs`` is added.
+        storage: How much of each scan is kept.
+        source_fingerprint: Stands for everything else that decides the content: version of the
+            source, a manifest's digest, options of ``build_case``.
+        num_proc: Processes that build shards.
+
+    Returns:
+        The data set.
+
+    Raises:
+        FileExistsError: If ``output`` or the unfinished folder holds something else.
+        ValueError: If a case does not fit the columns, two cases share an id, or there is none.
+        RuntimeError: If a worker process was killed.
+    """
+    output = Path(output)
+    staging = output.with_name(f".{output.name}.incomplete")
+    features = case_features(label_sets)
+    plan = _plan(items, label_sets, storage, source_fingerprint)
+    if output.exists() and any(output.iterdir()):
+        _check_plan(output, plan)
+        logger.info("%s is complete already", output)
+        shutil.rmtree(staging, ignore_errors=True)
+        return CaseStore.open(output)
+    _prepare(staging, plan)
+
+    shards = list(_shards(staging, items, build_case, features, storage))
+    missing = [shard for shard in shards if not shard.path.exists()]
+    total = sum(len(shard.items) for shard in shards)
+    remaining = sum(len(shard.items) for shard in missing)
+    with tqdm(
+        total=total, initial=total - remaining, unit="case", desc=output.name, disable=None
+    ) as progress:
+        for name in run_in_processes(_write_shard, missing, num_proc, progress.update):
+            logger.info("wrote %s", name)
+
+    _finish(staging, label_sets, card_text, dict(card_metadata or {}))
+    if output.exists():
+        output.rmdir()
+    (staging / CONTENT_FOLDER).rename(output)
+    shutil.rmtree(staging)
+    return CaseStore.open(output)
+
+
+def _plan(
+    items: Mapping[Split, Mapping[str, Item]],
+    label_sets: Mapping[str, LabelSet],
+    storage: StorageOptions,
+    source_fingerprint: str,
+) -> dict[str, Any]:
+    """Return what must be equal for a run to continue another."""
+    return {
+        "source": source_fingerprint,
+        "storage": asdict(storage),
+        "label_sets": {column: one.fingerprint for column, one in label_sets.items()},
+        "splits": {
+            split: {
+                "items": len(of_split),
+                "digest": hashlib.sha256(json.dumps(list(of_split)).encode()).hexdigest(),
+            }
+            for split, of_split in items.items()
+        },
+    }
+
+
+def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+    path = folder / PLAN_FILE
+    found = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    differing = sorted(key for key in plan if found.get(key) != plan[key])
+    if differing:
+        raise FileExistsError(
+            f"{folder}: holds something else, or a build that differs in {', '.join(differing)}; "
+            "remove it or choose another folder"
+        )
+
+
+def _prepare(staging: Path, plan: Mapping[str, Any]) -> None:
+    content = staging / CONTENT_FOLDER
+    if (content / PLAN_FILE).exists():
+        _check_plan(content, plan)
+        logger.info("resuming the build in %s", staging)
+    for folder in (content / DATA_FOLDER, content / LABEL_SET_FOLDER, staging / REJECTED_FOLDER):
+        folder.mkdir(parents=True, exist_ok=True)
+    for leftover in staging.rglob(".*.tmp"):
+        leftover.unlink()
+    with atomic_write(content / PLAN_FILE) as temporary:
+        temporary.write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
+
+
+def _shards(
+    staging: Path,
+    items: Mapping[Split, Mapping[str, Item]],
+    build_case: Callable[[Item], BuiltCase],
+    features: Features,
+    storage: StorageOptions,
+) -> Iterator[_Shard[Item]]:
+    """Cut each split into shards: enough for parallel work, and none too large to pass around."""
+    for split, of_split in items.items():
+        values = tuple(of_split.values())
+        size = min(max(-(-len(values) // FEWEST_SHARDS), ROW_GROUP_CASES), LARGEST_SHARD_CASES)
+        count = max(1, -(-len(values) // size))
+        for index in range(count):
+            name = shard_name(split, index, count)
+            yield _Shard(
+                path=staging / CONTENT_FOLDER / DATA_FOLDER / name,
+                rejected_path=staging / REJECTED_FOLDER / f"{name}.csv",
+                items=values[index * size : (index + 1) * size],
+                build_case=build_case,
+                features=features,
+                storage=storage,
+            )
+
+
+def _write_shard(shard: _Shard[Item], advance: Advance) -> str:
+    """Build and write one shard; its rejections are written first, so it never lacks them."""
+    rejections: list[Rejection] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for item in shard.items:
+            built = shard.build_case(item)
+            rejections.extend(built.rejections)
+            if built.case is not None:
+                yield encode_case(built.case, shard.features, shard.storage)
+            advance(1)
+        if rejections:
+            write_rejections(shard.rejected_path, rejections)
+
+    write_shard(shard.path, rows(), shard.features)
+    return shard.path.name
+
+
+def _finish(
+    staging: Path,
+    label_sets: Mapping[str, LabelSet],
+    card_text: str,
+    card_metadata: dict[str, Any],
+) -> None:
+    """Check the whole, count labels, and write what describes the shards."""
+    content = staging / CONTENT_FOLDER
+    rejections = [
+        rejection
+        for path in sorted((staging / REJECTED_FOLDER).glob("*.csv"))
+        for rejection in read_rejections(path)
+    ]
+    if rejections:
+        write_rejections(content / REJECTED_FILE, rejections)
+    for column, label_set in label_sets.items():
+        label_set.save(content / LABEL_SET_FOLDER / f"{column}.json")
+    store = CaseStore.open(content)
+    metadata = read_metadata(store)
+    _check_cases(metadata, rejections)
+
+    in_train = metadata.in_split(Split.TRAIN)
+    if in_train.any():
+        for column, label_set in label_sets.items():
+            counts = metadata.labels[column][in_train].astype(int).sum(axis=0)
+            counted = label_set.with_train_counts(counts.tolist())
+            counted.save(content / LABEL_SET_FOLDER / f"{column}.json")
+    data_files = [
+        {"split": str(split), "path": f"{DATA_FOLDER}/{split}-*.parquet"} for split in store.shards
+    ]
+    card_metadata["configs"] = [{"config_name": "default", "data_files": data_files}]
+    front_matter = DatasetCardData(**card_metadata).to_yaml()
+    with atomic_write(content / "README.md") as temporary:
+        temporary.write_text(f"---\n{front_matter}\n---\n\n{card_text.strip()}\n", "utf-8")
+
+
+def _check_cases(metadata: CaseMetadata, rejections: Sequence[Rejection]) -> None:
+    if len(metadata) == 0:
+        first = f": {rejections[0].path}: {rejections[0].found}" if rejections else ""
+        raise ValueError(f"no case could be built; {len(rejections)} inputs were rejected{first}")
+    case_id, times = Counter(metadata.case_ids).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{times} cases have the id {case_id!r}")
+    splits_of: dict[str, set[str]] = {}
+    for patient, split in zip(metadata.patient_ids, metadata.splits, strict=True):
+        splits_of.setdefault(patient, set()).add(split)
+    shared = sum(len(splits) > 1 for splits in splits_of.values())
+    if shared:
+        logger.warning("%d patients are in more than one split: results will be too good", shared)

@@ -1,0 +1,39 @@
+"""What was left out of a data set, and the list of it that the user gets."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from raddiag_hf.atomic_files import atomic_write
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Input that is not in the data set.
+
+    Attributes:
+        case_id: The case that it belongs to.
+        path: Where it is, as the caller named it.
+        reason: A short stable code, such as those of `ScanReadReason`.
+        found: What was wrong, in words; no patient data.
+    """
+
+    case_id: str
+    path: str
+    reason: str
+    found: str
+
+
+def write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
+    """Write one line per rejection as CSV with a header."""
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Rejection)])
+        writer.writeheader()
+        writer.writerows(asdict(rejection) for rejection in rejections)
+
+
+def read_rejections(path: Path) -> list[Rejection]:
+    """Return what `write_rejections` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Rejection(**row) for row in csv.DictReader(file)]
