@@ -1,0 +1,247 @@
+"""The paper's Figure 2 for any case data set, drawn from its statistics."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.data.statistics import CaseStatistics, LabelDistribution
+from raddiag_hf.knowledge.label_set import LabelGroup
+
+ABNORMAL_COLOR, NORMAL_COLOR, NEUTRAL_COLOR = "#D55E00", "#0072B2", "#56677A"
+GROUP_COLORS = {
+    LabelGroup.HEAD: "#0072B2",
+    LabelGroup.BODY: "#E69F00",
+    LabelGroup.TAIL: "#999999",
+}
+"""From the palette of Okabe and Ito: distinct for every kind of colour vision."""
+GROUP_BOUNDS = {
+    LabelGroup.HEAD: "100 cases or more",
+    LabelGroup.BODY: "30 to 99",
+    LabelGroup.TAIL: "fewer than 30",
+}
+
+MOST_SCANS = 30
+"""Cases with more scans than this share one bar; the paper's axis ends there."""
+MOST_NAMED_LABELS = 40
+"""Up to so many labels are drawn with their names; more as a ranked curve."""
+
+STYLE = {
+    "font.size": 9,
+    "text.color": "#2B3640",
+    "axes.labelcolor": "#2B3640",
+    "xtick.color": "#2B3640",
+    "ytick.color": "#2B3640",
+    "axes.edgecolor": "#AEB8C1",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+}
+
+_thousands = FuncFormatter(lambda value, _: f"{value:,.0f}")
+
+
+def save_statistics_figures(statistics: CaseStatistics, folder: Path | str) -> list[Path]:
+    """Draw the panels of the paper's Figure 2, each on its own, and return their paths.
+
+    ``modalities.png``, ``anatomies.png``, ``case_sizes.png`` and ``labels.png``, 200 dots per inch.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with rc_context(STYLE):
+        for name, figure in {
+            "modalities": draw_modalities(statistics),
+            "anatomies": draw_anatomies(statistics),
+            "case_sizes": draw_case_sizes(statistics),
+            "labels": draw_labels(statistics),
+        }.items():
+            path = folder / f"{name}.png"
+            with atomic_write(path) as temporary:
+                figure.savefig(temporary, format="png", dpi=200)
+            paths.append(path)
+    return paths
+
+
+def draw_modalities(statistics: CaseStatistics) -> Figure:
+    """Draw how many abnormal, normal and unlabelled cases have a scan of each modality.
+
+    Source:
+        Paper, Figure 2a; bars instead of pies, because a case counts once for each of its
+        modalities, so that the shares do not add up to one.
+    """
+    return _draw_groups(
+        statistics,
+        [
+            group.modalities
+            for group in (statistics.abnormal, statistics.normal, statistics.unlabelled)
+        ],
+    )
+
+
+def draw_anatomies(statistics: CaseStatistics) -> Figure:
+    """Draw how many abnormal, normal and unlabelled cases are about each anatomy.
+
+    Source:
+        Paper, Figure 2b.
+    """
+    return _draw_groups(
+        statistics,
+        [
+            group.anatomies
+            for group in (statistics.abnormal, statistics.normal, statistics.unlabelled)
+        ],
+    )
+
+
+def draw_case_sizes(statistics: CaseStatistics) -> Figure:
+    """Draw how many scans, and how many different modalities, the cases have.
+
+    Source:
+        Paper, Figure 2c.
+    """
+    figure = Figure(figsize=(8.6, 3.0), layout="constrained")
+    scans, modalities = figure.subplots(1, 2, width_ratios=(3, 1))
+
+    numbers = np.array(list(statistics.scans_per_case), dtype=int)
+    cases = np.array(list(statistics.scans_per_case.values()), dtype=float)
+    clipped = np.bincount(numbers.clip(max=MOST_SCANS), weights=cases, minlength=2)[1:]
+    _draw_columns(scans, clipped.tolist(), "Images per case")
+    scans.yaxis.set_major_formatter(_thousands)
+    scans.yaxis.grid(color="#E3E7EB", linewidth=0.8)
+    scans.set_ylabel("Cases")
+    scans.set_xlim(0.4, max(len(clipped), 8) + 0.6)
+    ticks = [1, *range(5, len(clipped) + 1, 5)] if len(clipped) > 8 else range(1, len(clipped) + 1)
+    is_clipped = max(statistics.scans_per_case, default=0) > MOST_SCANS
+    last = f"{MOST_SCANS}+" if is_clipped else str(MOST_SCANS)
+    scans.set_xticks(list(ticks), [last if tick == MOST_SCANS else str(tick) for tick in ticks])
+
+    most = max(statistics.modalities_per_case, default=1)
+    heights = [statistics.modalities_per_case.get(number, 0) for number in range(1, most + 1)]
+    _draw_columns(modalities, heights, "Modalities per case")
+    modalities.yaxis.set_visible(False)
+    modalities.set_xticks(range(1, most + 1))
+    modalities.set_xlim(0.2, max(most, 3) + 0.8)
+    for number, height in enumerate(heights, start=1):
+        modalities.annotate(
+            f"{height:,}", (number, height), (0, 3), textcoords="offset points", ha="center"
+        )
+    return figure
+
+
+def draw_labels(statistics: CaseStatistics) -> Figure:
+    """Draw the cases of each label by head, body and tail, for every label column.
+
+    Source:
+        Paper, Figure 2d; a logarithmic axis instead of clipped ones.
+    """
+    heights = [
+        0.9 + 0.24 * len(one.counts) if len(one.counts) <= MOST_NAMED_LABELS else 3.2
+        for one in statistics.labels.values()
+    ]
+    figure = Figure(figsize=(8.6, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (column, distribution) in zip(panels, statistics.labels.items(), strict=True):
+        if len(distribution.counts) <= MOST_NAMED_LABELS:
+            _draw_named_labels(axes, distribution)
+        else:
+            _draw_ranked_labels(axes, distribution)
+        axes.set_title(f"{len(distribution.counts):,} {column}")
+        axes.legend(
+            handles=[
+                Patch(
+                    color=color,
+                    label=f"{group.capitalize()} ({GROUP_BOUNDS[group]}): "
+                    f"{distribution.groups[group]:,}",
+                )
+                for group, color in GROUP_COLORS.items()
+            ],
+            loc="lower right" if len(distribution.counts) <= MOST_NAMED_LABELS else "upper right",
+        )
+    return figure
+
+
+def _draw_groups(statistics: CaseStatistics, counts: Sequence[Mapping[str, int]]) -> Figure:
+    """Draw one panel for each kind of case that there is, all with the same rows."""
+    names, sizes, colors = (
+        ("Abnormal", "Normal", "Unlabelled"),
+        (statistics.abnormal.cases, statistics.normal.cases, statistics.unlabelled.cases),
+        (ABNORMAL_COLOR, NORMAL_COLOR, NEUTRAL_COLOR),
+    )
+    shown = [index for index, size in enumerate(sizes) if size]
+    rows = sorted(
+        {row for index in shown for row in counts[index]},
+        key=lambda row: (sum(counts[index].get(row, 0) for index in shown), row),
+    )
+    figure = Figure(figsize=(1.4 + 3.6 * len(shown), 0.6 + 0.3 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, index in zip(panels, shown, strict=True):
+        values = [counts[index].get(row, 0) for row in rows]
+        labels = [f"{value:,} ({value / sizes[index]:.1%})" if value else "0" for value in values]
+        _draw_bars(axes, rows, values, labels, [colors[index]] * len(rows))
+        axes.set_title(f"{names[index]}: {sizes[index]:,} cases")
+    return figure
+
+
+def _draw_named_labels(axes: Axes, distribution: LabelDistribution) -> None:
+    colors = [
+        color for group, color in GROUP_COLORS.items() for _ in range(distribution.groups[group])
+    ]
+    values = list(distribution.counts.values())[::-1]
+    _draw_bars(
+        axes, list(distribution.counts)[::-1], values, [f"{one:,}" for one in values], colors[::-1]
+    )
+
+
+def _draw_ranked_labels(axes: Axes, distribution: LabelDistribution) -> None:
+    """Draw a bar for each label, without names; labels without a case have no place on the axis."""
+    counts = [count for count in distribution.counts.values() if count]
+    start = 0
+    for group, color in GROUP_COLORS.items():
+        end = min(start + distribution.groups[group], len(counts))
+        edges = np.arange(start, end + 1)
+        axes.stairs(counts[start:end], edges, baseline=0.1, fill=True, color=color)
+        start = end
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.8)
+    axes.set_xlim(0, max(1, len(counts)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(_thousands)
+    axes.xaxis.set_major_formatter(_thousands)
+    axes.set_xlabel("Labels, most frequent first")
+    axes.set_ylabel("Cases")
+
+
+def _draw_bars(
+    axes: Axes,
+    rows: Sequence[str],
+    values: Sequence[int],
+    labels: Sequence[str],
+    colors: Sequence[str],
+) -> None:
+    axes.barh(rows, values, color=colors, height=0.72)
+    for row, (value, label) in enumerate(zip(values, labels, strict=True)):
+        axes.annotate(label, (value, row), (4, 0), textcoords="offset points", va="center")
+    axes.set_xlim(0, 1.45 * max([1, *values]))
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def _draw_columns(axes: Axes, heights: Sequence[float], title: str) -> None:
+    axes.bar(range(1, len(heights) + 1), heights, color=NEUTRAL_COLOR, width=0.8)
+    axes.set_title(title)
+    axes.margins(x=0.02, y=0.1)
+    axes.spines["left"].set_visible(False)
