@@ -1,0 +1,169 @@
+"""Is one model better than another? Both are evaluated on the same resamples of the same cases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .bootstrap import BootstrapSettings, bootstrap_metrics
+from .evaluation_result import Table
+from .groups import resolve_groups
+from .intervals import interval, metric_range
+from .metrics import RECALL_AT, metric_settings
+from .predictions import check_predictions
+from .sampled_metrics import sample_once, to_columns
+
+Thresholds = ArrayLike | Literal["oracle"] | None
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """One metric of two models; arrays of one shape, NaN where it is undefined.
+
+    Attributes:
+        a: Value of the first model.
+        b: Value of the second model.
+        low: Lower end of the interval of ``a - b``.
+        high: Upper end.
+        p_value: Two-sided, of no difference; not smaller than 2 / (resamples + 1).
+    """
+
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """First minus second; positive where the first model is better."""
+        return self.a - self.b
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Every metric of two models, with intervals of the differences.
+
+    Attributes:
+        per_class: By metric, shape ``(classes,)``.
+        groups: By group and metric, shape ``()``.
+        bootstrap: How the cases were resampled.
+    """
+
+    per_class: Mapping[str, PairedDifference]
+    groups: Mapping[str, Mapping[str, PairedDifference]]
+    bootstrap: BootstrapSettings
+
+    def group_table(self) -> Table:
+        """Return one row per group and metric: ``a, b, difference, low, high, p_value``."""
+        rows = [
+            (group, metric, found)
+            for group, metrics in self.groups.items()
+            for metric, found in metrics.items()
+        ]
+        table: Table = {
+            "group": [group for group, _, _ in rows],
+            "metric": [metric for _, metric, _ in rows],
+        }
+        for column in ("a", "b", "difference", "low", "high", "p_value"):
+            values = [float(getattr(found, column)) for _, _, found in rows]
+            table[column] = [None if np.isnan(value) else value for value in values]
+        return table
+
+
+def compare_predictions(
+    labels: ArrayLike,
+    logits_a: ArrayLike,
+    logits_b: ArrayLike,
+    *,
+    thresholds_a: Thresholds = None,
+    thresholds_b: Thresholds = None,
+    groups: Mapping[str, ArrayLike] | None = None,
+    recall_at: Sequence[float] = RECALL_AT,
+    bootstrap: BootstrapSettings | None = None,
+) -> PairedComparison:
+    """Compare two models on the same cases, by a paired bootstrap.
+
+    Args:
+        labels: 0 or 1, shape ``(cases, classes)``.
+        logits_a: Logits of the first model, shape ``(cases, classes)``.
+        logits_b: Logits of the second model, shape ``(cases, classes)``.
+        thresholds_a: As in `evaluate_predictions`, for the first model.
+        thresholds_b: For the second model; given if and only if the first's are.
+        groups: Columns of each group; ``"all"`` is always added.
+        recall_at: False-positive rates at which recall is read.
+        bootstrap: How to resample; 1,000 resamples of the cases where absent.
+
+    Raises:
+        ValueError: If an argument has a wrong shape or value, or only one model has thresholds.
+    """
+    if (thresholds_a is None) != (thresholds_b is None):
+        raise ValueError("thresholds must be given for both models or for neither")
+    settings = bootstrap or BootstrapSettings()
+    points, samples = [], []
+    for logits, thresholds in ((logits_a, thresholds_a), (logits_b, thresholds_b)):
+        present, scores = check_predictions(labels, logits)
+        columns = resolve_groups(groups, present.shape[1])
+        metrics = metric_settings(columns, present.shape[1], recall_at, thresholds)
+        points.append(sample_once(present, scores, metrics))
+        samples.append(bootstrap_metrics(present, scores, metrics, settings))
+    point_a, point_b = points
+    samples_a, samples_b = samples
+
+    def spread(found: PairedDifference) -> PairedDifference:
+        values = (found.a, found.b, found.low, found.high, found.p_value)
+        classes, number = point_a.classes, present.shape[1]
+        return PairedDifference(*(to_columns(value, classes, number) for value in values))
+
+    return PairedComparison(
+        per_class={
+            name: spread(
+                _difference(
+                    name,
+                    (point_a.per_class[name][:, 0], point_b.per_class[name][:, 0]),
+                    samples_a.per_class[name] - samples_b.per_class[name],
+                    settings,
+                )
+            )
+            for name in point_a.per_class
+        },
+        groups={
+            group: {
+                name: _difference(
+                    name,
+                    (point_a.macro[group][name][0], point_b.macro[group][name][0]),
+                    samples_a.macro[group][name] - samples_b.macro[group][name],
+                    settings,
+                )
+                for name in point_a.macro[group]
+            }
+            for group in columns
+        },
+        bootstrap=settings,
+    )
+
+
+def _difference(
+    name: str,
+    values: tuple[NDArray[np.float64], NDArray[np.float64]],
+    resampled: NDArray[np.float64],
+    settings: BootstrapSettings,
+) -> PairedDifference:
+    a, b = np.asarray(values[0]), np.asarray(values[1])
+    lowest, highest = metric_range(name)
+    found = interval(
+        resampled,
+        a - b,
+        confidence=settings.confidence,
+        method=settings.method,
+        value_range=(lowest - highest, highest - lowest),
+    )
+    shift = found.bias[..., None] if settings.method == "centred" else 0.0
+    defined = np.count_nonzero(~np.isnan(resampled), axis=-1)
+    not_better = np.count_nonzero(resampled - shift <= 0.0, axis=-1)
+    not_worse = np.count_nonzero(resampled - shift >= 0.0, axis=-1)
+    p_value = 2.0 * (np.minimum(not_better, not_worse) + 1.0) / (defined + 1.0)
+    p_value = np.where(defined > 0, np.minimum(p_value, 1.0), np.nan)
+    return PairedDifference(a=a, b=b, low=found.low, high=found.high, p_value=p_value)

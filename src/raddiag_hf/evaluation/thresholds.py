@@ -1,0 +1,231 @@
+"""Choosing, on validation data, the probability from which each class counts as predicted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from .curve_counts import CurveCounts
+from .curve_metrics import best_f1_levels
+from .predictions import BoolArray, FloatArray, check_predictions
+from .ranking import ranked_blocks
+
+_CASES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class DecisionThresholds:
+    """A threshold for every class, and how it came about.
+
+    A class counts as predicted where ``sigmoid(logit) >= probability``.
+
+    Attributes:
+        probabilities: Shape ``(classes,)``.
+        is_pooled: True for classes with too little support for a threshold of their own, which
+            share one chosen on all such classes together, shape ``(classes,)``.
+        criterion: What was sought, in words.
+        support: The support that a class needs for its own threshold, in words.
+        num_cases: Validation cases.
+    """
+
+    probabilities: NDArray[np.float64]
+    is_pooled: NDArray[np.bool_]
+    criterion: str
+    support: str
+    num_cases: int
+
+    def describe(self) -> str:
+        """Say where the thresholds come from, in one sentence."""
+        pooled = int(self.is_pooled.sum())
+        return (
+            f"{self.criterion} on {self.num_cases} validation cases; "
+            f"{len(self.is_pooled) - pooled} classes have a threshold of their own, {pooled} with "
+            f"fewer than {self.support} share one"
+        )
+
+    def config_fields(self) -> dict[str, list[float] | str]:
+        """Return the fields of ``RadDiagConfig`` that store the thresholds with a checkpoint."""
+        return {
+            "decision_thresholds": self.probabilities.tolist(),
+            "decision_threshold_source": self.describe(),
+        }
+
+
+def choose_f1_thresholds(
+    labels: ArrayLike, logits: ArrayLike, *, min_positives: int = 10
+) -> DecisionThresholds:
+    """Choose the threshold with the highest F1 for each class.
+
+    Classes with fewer positives share one threshold: the highest F1 over all their predictions
+    taken together. It assumes that probabilities of rare classes mean the same, which is less wrong
+    than a threshold read off one or two cases.
+
+    Args:
+        labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
+        logits: Shape ``(cases, classes)``.
+        min_positives: Positives that a class needs for a threshold of its own.
+
+    Returns:
+        Thresholds half-way between the lowest predicted probability and the next lower one, so
+        that rounding elsewhere moves no case across.
+
+    Raises:
+        ValueError: If the data hold too few positives to choose any threshold.
+
+    Source:
+        The paper, section 4.3.4, chooses by F1 on validation for every class; the floor is ours.
+    """
+    present, probabilities = _check(labels, logits, min_positives=min_positives)
+    positives = np.count_nonzero(present, axis=0)
+    return _choose(
+        present,
+        probabilities,
+        rule=_best_f1_thresholds,
+        pool_rule=_pooled_f1_threshold,
+        support=np.where(positives < len(present), positives, 0),
+        floor=min_positives,
+        criterion="highest F1",
+        unit="positives",
+    )
+
+
+def choose_fpr_thresholds(
+    labels: ArrayLike, logits: ArrayLike, *, target_fpr: float, min_negatives: int = 100
+) -> DecisionThresholds:
+    """Choose the lowest threshold whose false-positive rate does not exceed a target.
+
+    Args:
+        labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
+        logits: Shape ``(cases, classes)``.
+        target_fpr: Between 0 and 1.
+        min_negatives: Negatives that a class needs for a threshold of its own; the others share
+            one. No positives are needed.
+
+    Raises:
+        ValueError: If the target is out of range, or the data hold too few negatives to choose any
+            threshold.
+    """
+    if not 0.0 < target_fpr < 1.0:
+        raise ValueError(f"target_fpr must lie between 0 and 1, got {target_fpr}")
+    present, probabilities = _check(labels, logits, min_negatives=min_negatives)
+    return _choose(
+        present,
+        probabilities,
+        rule=lambda columns, values: _fpr_thresholds(columns, values, target_fpr),
+        pool_rule=lambda pool, values: float(
+            _fpr_thresholds(pool.reshape(-1, 1), values.reshape(-1, 1), target_fpr)[0]
+        ),
+        support=np.count_nonzero(~present, axis=0),
+        floor=min_negatives,
+        criterion=f"false-positive rate at most {target_fpr:g}",
+        unit="negatives",
+    )
+
+
+def best_f1_scores(labels: BoolArray, scores: FloatArray) -> NDArray[np.float64]:
+    """Return the score of each class from which its F1 is highest; of equals, the lowest score.
+
+    Args:
+        labels: Shape ``(cases, classes)``.
+        scores: Shape ``(cases, classes)``, finite.
+
+    Returns:
+        Shape ``(classes,)``; NaN for classes without positives or without negatives.
+    """
+    found = np.full(labels.shape[1], np.nan)
+    once = np.ones((len(labels), 1), dtype=np.float32)
+    for block in ranked_blocks(labels, scores):
+        found[block.classes] = block.level_scores[best_f1_levels(block.count(once))[:, 0]]
+    return found
+
+
+def _check(
+    labels: ArrayLike, logits: ArrayLike, **floors: int
+) -> tuple[BoolArray, NDArray[np.float64]]:
+    for name, floor in floors.items():
+        if floor < 1:
+            raise ValueError(f"{name} must be at least 1, got {floor}")
+    present, scores = check_predictions(labels, logits)
+    return present, expit(scores.astype(np.float64))
+
+
+def _choose(
+    present: BoolArray,
+    probabilities: NDArray[np.float64],
+    *,
+    rule: Callable[[BoolArray, FloatArray], NDArray[np.float64]],
+    pool_rule: Callable[[BoolArray, FloatArray], float],
+    support: NDArray[np.intp],
+    floor: int,
+    criterion: str,
+    unit: str,
+) -> DecisionThresholds:
+    is_pooled = support < floor
+    chosen = np.empty(len(support))
+    chosen[~is_pooled] = rule(present[:, ~is_pooled], probabilities[:, ~is_pooled])
+    if is_pooled.any():
+        pool = is_pooled if support[is_pooled].sum() >= floor else np.ones_like(is_pooled)
+        if support[pool].sum() < floor:
+            raise ValueError(
+                f"{len(present)} validation cases hold {support[pool].sum()} {unit} in all classes "
+                f"together, but a threshold needs {floor}"
+            )
+        chosen[is_pooled] = pool_rule(present[:, pool], probabilities[:, pool])
+    return DecisionThresholds(
+        probabilities=chosen,
+        is_pooled=is_pooled,
+        criterion=criterion,
+        support=f"{floor} {unit}",
+        num_cases=len(present),
+    )
+
+
+def _best_f1_thresholds(labels: BoolArray, probabilities: FloatArray) -> NDArray[np.float64]:
+    lowest_predicted = best_f1_scores(labels, probabilities)
+    thresholds = np.empty(len(lowest_predicted))
+    for index, (upper, column) in enumerate(zip(lowest_predicted, probabilities.T, strict=True)):
+        lower = column.max(where=column < upper, initial=0.0)
+        thresholds[index] = _between(lower, upper)
+    return thresholds
+
+
+def _pooled_f1_threshold(labels: BoolArray, probabilities: FloatArray) -> float:
+    """Choose over all predictions of a pool of classes, reading a bounded number at a time."""
+    levels, positives_at = np.unique(probabilities[labels], return_counts=True)
+    passed = np.zeros(len(levels) + 1, dtype=np.intp)
+    for first in range(0, len(labels), _CASES_AT_ONCE):
+        rows = slice(first, first + _CASES_AT_ONCE)
+        negatives = probabilities[rows][~labels[rows]]
+        place = np.searchsorted(levels, negatives, side="right")
+        passed += np.bincount(place, minlength=len(passed))
+    counts = CurveCounts.from_levels(
+        starts=np.zeros(1, dtype=np.intp),
+        positives_at=positives_at[::-1, None].astype(np.float64),
+        negatives_between=passed[:0:-1, None].astype(np.float64),
+        negatives_tied=np.zeros((len(levels), 1)),
+        total=np.array([labels.size], dtype=np.float64),
+    )
+    upper = levels[::-1][best_f1_levels(counts)[0, 0]]
+    return _between(probabilities.max(where=probabilities < upper, initial=0.0), upper)
+
+
+def _fpr_thresholds(
+    labels: BoolArray, probabilities: FloatArray, target: float
+) -> NDArray[np.float64]:
+    thresholds = np.empty(labels.shape[1])
+    for index, (is_positive, column) in enumerate(zip(labels.T, probabilities.T, strict=True)):
+        negatives = np.sort(column[~is_positive])[::-1]
+        rates = np.arange(1, len(negatives) + 1) / len(negatives)
+        lower = negatives[np.count_nonzero(rates <= target)]
+        # Where no case lies above, not even a probability of 1.0 may reach the threshold.
+        upper = column.min(where=column > lower, initial=np.nextafter(1.0, 2.0))
+        thresholds[index] = _between(lower, upper)
+    return thresholds
+
+
+def _between(lower: float, upper: float) -> float:
+    """Return the middle, or ``upper`` where no number lies between."""
+    middle = lower + (upper - lower) / 2.0
+    return middle if middle > lower else upper
