@@ -52,7 +52,7 @@ def convert_authors_repository(
                 f"{source.name}: has no {LABEL_FILE_NAME}, so the names of its labels are unknown; "
                 f"get the authors' file from {LABEL_FILE_ADDRESS} and name it with --labels"
             )
-        labels = read_label_file(source.fetch(label_file))
+        labels = read_label_file(source.fetch(label_file)).names
     converted = _cache_folder(source, checkpoint, labels)
     if converted.is_dir():
         logger.info("using the converted model in %s", converted)

@@ -69,7 +69,7 @@ def convert_checkpoint(
 
     transformers_logging.disable_progress_bar()
     progress = Console(stderr=True)
-    names = read_label_file(labels)
+    names = read_label_file(labels).names
     embeddings = None if label_embeddings is None else _read_embeddings(label_embeddings)
     with progress.status(f"Converting {checkpoint}"):
         try:

@@ -37,6 +37,10 @@ EXAMPLES = """
 """
 
 
+TABLE_WIDTH = 110
+"""Columns beyond which a wider terminal makes the table harder to read."""
+
+
 class Precision(StrEnum):
     """What the encoder computes in."""
 
@@ -124,9 +128,10 @@ def diagnose(
     from raddiag_hf.inference.report.case_files import write_case_files
 
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what it would warn of, load_model refuses
     progress = Console(stderr=True)
     choose_device(device)  # refused before anything is read
-    names = None if labels is None else read_label_file(labels)
+    names = None if labels is None else read_label_file(labels).names
     with progress.status("Reading scans") as status:
         case, rejected = _read_case(arguments, region, status)
     for rejection in rejected:
@@ -158,7 +163,8 @@ def diagnose(
     if as_json:
         typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
-        Console().print(render_diagnosis(diagnosis))
+        console = Console()
+        console.print(render_diagnosis(diagnosis), width=min(console.width, TABLE_WIDTH))
 
 
 def _check_output(output: Path) -> None:

@@ -1,9 +1,9 @@
 """A diagnosis on the terminal: ranked findings, then what each scan did."""
 
 from rich import box
-from rich.bar import Bar
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -31,23 +31,27 @@ def render_diagnosis(diagnosis: Diagnosis) -> RenderableType:
         f"{provenance.seconds:.2f} s. {DISCLAIMER}",
         style="dim",
     )
-    explanation = (
-        f"Effect: logit of “{diagnosis.findings[0].label}” with all scans minus without this one. "
-        "Share: the size of that among all scans. Key: the slice with most attention."
-    )
+    explanation = "Key: the slice with most attention."
+    if len(diagnosis.scans) > 1:
+        explanation = (
+            f"Effect: logit of “{diagnosis.findings[0].label}” with all scans minus without this "
+            f"one. Share: the size of that among all scans. {explanation}"
+        )
+    notes = [Text(f"Note: {warning}", style="yellow") for warning in diagnosis.warnings]
     return Padding(
         Group(
             _findings(diagnosis),
-            Text(threshold_statement(diagnosis), style="dim"),
-            Text(),
+            _below(Text(threshold_statement(diagnosis), style="dim")),
             _scans(diagnosis),
-            Text(explanation, style="dim"),
-            *(Text(f"Note: {warning}", style="yellow") for warning in diagnosis.warnings),
-            Text(),
-            origin,
+            _below(Text(explanation, style="dim"), *notes, Text(), origin),
         ),
-        (1, 1),
+        (0, 1, 1, 1),
     )
+
+
+def _below(*lines: Text) -> Padding:
+    """Return lines set flush with the text of the table above."""
+    return Padding(Group(*lines), (0, 1))
 
 
 def _findings(diagnosis: Diagnosis) -> Table:
@@ -108,5 +112,7 @@ def _table() -> Table:
     )
 
 
-def _bar(fraction: float, color: str) -> Bar:
-    return Bar(1.0, 0.0, fraction, color=color)
+def _bar(fraction: float, style: str) -> ProgressBar:
+    return ProgressBar(
+        total=1.0, completed=fraction, style="grey23", complete_style=style, finished_style=style
+    )

@@ -18,6 +18,9 @@ DOUBTFUL_DECISIONS = {
 }
 """Decisions of the readers that may change what the model sees, in words."""
 
+FEWEST_PIXELS = 64
+"""Height and width below which a picture can hardly show a finding: a thumbnail."""
+
 
 def warn_about_scans(scans: Sequence[Scan]) -> list[str]:
     """Return one sentence for each doubt about a scan, free of patient identifiers."""
@@ -26,6 +29,9 @@ def warn_about_scans(scans: Sequence[Scan]) -> list[str]:
         doubts = [
             text for kind, text in DOUBTFUL_DECISIONS.items() if kind in _decision_kinds(scan)
         ]
+        height, width = scan.volume.shape[1:]
+        if min(height, width) < FEWEST_PIXELS:
+            doubts.append(f"it has only {height} x {width} pixels")
         if scan.volume.min() == scan.volume.max():
             doubts.append("every pixel is the same, so it tells the model nothing")
         warnings += [f"{scan.scan_id}: {doubt}." for doubt in doubts]
