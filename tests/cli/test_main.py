@@ -25,7 +25,7 @@ def test_without_a_verb_help_is_shown(run):
     assert "convert-checkpoint" in out
 
 
-@pytest.mark.parametrize("verb", ["diagnose", "convert-checkpoint"])
+@pytest.mark.parametrize("verb", ["diagnose", "convert-checkpoint", "demo"])
 def test_every_verb_explains_itself_with_an_example(run, verb):
     code, out, _ = run(verb, "--help")
     assert code == 0

@@ -61,6 +61,7 @@ def convert_checkpoint(
 ) -> None:
     """Convert a checkpoint of the authors into a folder that `from_pretrained` reads."""
     from rich.console import Console
+    from rich.markup import escape
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.convert import CheckpointError
@@ -71,7 +72,7 @@ def convert_checkpoint(
     progress = Console(stderr=True)
     names = read_label_file(labels).names
     embeddings = None if label_embeddings is None else _read_embeddings(label_embeddings)
-    with progress.status(f"Converting {checkpoint}"):
+    with progress.status(f"Converting {escape(str(checkpoint))}"):
         try:
             convert(
                 checkpoint,

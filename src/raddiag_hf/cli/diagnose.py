@@ -37,10 +37,6 @@ EXAMPLES = """
 """
 
 
-TABLE_WIDTH = 110
-"""Columns beyond which a wider terminal makes the table harder to read."""
-
-
 class Precision(StrEnum):
     """What the encoder computes in."""
 
@@ -137,16 +133,17 @@ def diagnose(
     for rejection in rejected:
         line = f"left out: {rejection.path}: {rejection.reason}: {rejection.found}"
         progress.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
-    with progress.status(f"Loading {model}"):
-        loaded = load_model(
-            model,
-            labels=names,
-            subfolder=subfolder,
-            device=device,
-            dtype=torch.bfloat16 if dtype is Precision.BF16 else torch.float32,
-            revision=revision,
-            encoder_chunk_size=chunk_size,
-        )
+    if progress.is_terminal:  # no spinner here: a download draws a bar of its own
+        progress.print(f"Loading {model}", style="dim", markup=False, highlight=False)
+    loaded = load_model(
+        model,
+        labels=names,
+        subfolder=subfolder,
+        device=device,
+        dtype=torch.bfloat16 if dtype is Precision.BF16 else torch.float32,
+        revision=revision,
+        encoder_chunk_size=chunk_size,
+    )
     with progress.status("Diagnosing"):
         diagnosis = diagnose_case(
             loaded.model,
@@ -163,8 +160,7 @@ def diagnose(
     if as_json:
         typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
-        console = Console()
-        console.print(render_diagnosis(diagnosis), width=min(console.width, TABLE_WIDTH))
+        Console().print(render_diagnosis(diagnosis))
 
 
 def _check_output(output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.constrain import Constrain
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -15,6 +16,9 @@ from raddiag_hf.inference.wording import (
     threshold_statement,
 )
 from raddiag_hf.vocabulary import Plane
+
+WIDEST = 110
+"""Columns beyond which a wider terminal makes the tables harder to read."""
 
 BAR_WIDTH = 20
 """Columns of a probability bar that stands for 100%."""
@@ -38,7 +42,7 @@ def render_diagnosis(diagnosis: Diagnosis) -> RenderableType:
             f"one. Share: the size of that among all scans. {explanation}"
         )
     notes = [Text(f"Note: {warning}", style="yellow") for warning in diagnosis.warnings]
-    return Padding(
+    lines = Padding(
         Group(
             _findings(diagnosis),
             _below(Text(threshold_statement(diagnosis), style="dim")),
@@ -47,6 +51,7 @@ def render_diagnosis(diagnosis: Diagnosis) -> RenderableType:
         ),
         (0, 1, 1, 1),
     )
+    return Constrain(lines, WIDEST)
 
 
 def _below(*lines: Text) -> Padding:
@@ -87,7 +92,7 @@ def _scans(diagnosis: Diagnosis) -> Table:
     for scan in diagnosis.scans:
         is_against = scan.effect is not None and scan.effect < 0
         table.add_row(
-            scan.scan_id,
+            Text(scan.scan_id),
             scan.modality
             if scan.plane == Plane.UNKNOWN
             else f"{scan.modality}, {scan.plane.lower()}",
