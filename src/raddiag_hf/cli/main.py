@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from raddiag_hf import __version__
-from raddiag_hf.cli import convert_checkpoint, diagnose
+from raddiag_hf.cli import convert_checkpoint, demo, diagnose
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
@@ -29,6 +29,7 @@ app.command("diagnose", epilog=diagnose.EXAMPLES)(diagnose.diagnose)
 app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
     convert_checkpoint.convert_checkpoint
 )
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 
 @app.callback(invoke_without_command=True)
