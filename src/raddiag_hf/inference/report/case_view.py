@@ -16,7 +16,6 @@ class ScanView:
     """One scan's card.
 
     Attributes:
-        number: Its place in the case, from 1.
         contribution: Its part in the decision.
         picture: The key slice (the middle one without attention), a data URI.
         thumbnail: The same, small.
@@ -29,7 +28,6 @@ class ScanView:
         slices: How many slices, in words.
     """
 
-    number: int
     contribution: ScanContribution
     picture: str
     thumbnail: str
@@ -73,12 +71,8 @@ def view_case(section: CaseSection) -> CaseView:
         ValueError: If scans and contributions differ in number.
     """
     diagnosis = section.diagnosis
-    views = [
-        _view_scan(number, scan, contribution)
-        for number, (scan, contribution) in enumerate(
-            zip(section.scans, diagnosis.scans, strict=True), start=1
-        )
-    ]
+    pairs = zip(section.scans, diagnosis.scans, strict=True)
+    views = [_view_scan(scan, contribution) for scan, contribution in pairs]
     predicted = tuple(finding for finding in diagnosis.findings if finding.predicted)
     return CaseView(
         section=section,
@@ -89,14 +83,13 @@ def view_case(section: CaseSection) -> CaseView:
     )
 
 
-def _view_scan(number: int, scan: Scan, contribution: ScanContribution) -> ScanView:
+def _view_scan(scan: Scan, contribution: ScanContribution) -> ScanView:
     encoded = contribution.encoded_slices
     shown = contribution.key_slice
     if shown is None:
         shown = source_slice(encoded // 2, contribution.source_slices, encoded)
     strip, tiles = filmstrip(scan, encoded) if contribution.source_slices > 1 else ("", 0)
     return ScanView(
-        number=number,
         contribution=contribution,
         picture=slice_picture(scan, shown, longest_pixels=480),
         thumbnail=slice_picture(scan, shown, longest_pixels=88),
