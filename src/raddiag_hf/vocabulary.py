@@ -4,6 +4,7 @@ A member's value is the spelling of RP3D-DiagDS, which is also what columns, rep
 line use.
 """
 
+import re
 from enum import StrEnum
 
 
@@ -88,12 +89,26 @@ class Anatomy(StrEnum):
 
     @classmethod
     def from_dicom(cls, body_part: str) -> "Anatomy":
-        """Return the region of a DICOM ``BodyPartExamined`` term; UNKNOWN where it names none.
+        """Return the region of a DICOM ``BodyPartExamined`` term or of a description.
+
+        Returns:
+            UNKNOWN where no region is named, and where several are ("CHEST ABDOMEN PELVIS").
 
         Source:
             DICOM PS3.16 Annex L, the terms that occur in practice.
         """
-        return _BODY_PARTS.get(_fold(body_part), cls.UNKNOWN)
+        if _fold(body_part) in _BODY_PARTS:
+            return _BODY_PARTS[_fold(body_part)]
+        words = re.findall("[a-z]+", body_part.lower())
+        found: set[Anatomy] = set()
+        while words:
+            # "Thoracic spine" is the spine, "head first" is how the patient lies.
+            pair = "".join(words[:2])
+            is_pair = len(words) > 1 and (pair in _BODY_PARTS or pair in _POSTURES)
+            found.add(_BODY_PARTS.get(pair if is_pair else words[0], cls.UNKNOWN))
+            words = words[2 if is_pair else 1 :]
+        found.discard(cls.UNKNOWN)
+        return found.pop() if len(found) == 1 else cls.UNKNOWN
 
 
 class Plane(StrEnum):
@@ -106,6 +121,15 @@ class Plane(StrEnum):
     FRONTAL = "Frontal"
     LATERAL = "Lateral"
     UNKNOWN = "Unknown"
+
+    @classmethod
+    def from_dicom_view(cls, view_position: str) -> "Plane":
+        """Return the view of a radiograph's ``ViewPosition``; UNKNOWN for oblique and odd ones.
+
+        Source:
+            DICOM PS3.3 C.8.1.1 and PS3.16 CID 4010, the terms that occur in practice.
+        """
+        return _VIEW_POSITIONS.get(_fold(view_position), cls.UNKNOWN)
 
 
 class Sex(StrEnum):
@@ -140,7 +164,9 @@ _DICOM_MODALITIES = {
     "US": Modality.ULTRASOUND,
     "IVUS": Modality.ULTRASOUND,
     "RF": Modality.FLUOROSCOPY,
+    "DF": Modality.FLUOROSCOPY,
     "XA": Modality.DSA,
+    "DS": Modality.DSA,
     "NM": Modality.NUCLEAR_MEDICINE,
     "PT": Modality.NUCLEAR_MEDICINE,
     "MG": Modality.MAMMOGRAPHY,
@@ -171,16 +197,27 @@ _BODY_PARTS = {
         ),
         Anatomy.SPINE: "spine cspine tspine lspine sspine cervicalspine thoracicspine lumbarspine "
         "sacrum coccyx wholespine ctspine tlspine lsspine",
-        Anatomy.CHEST: "chest thorax lung heart ribs rib sternum mediastinum clavicle aorta "
-        "coronaryartery",
-        Anatomy.BREAST: "breast",
+        Anatomy.CHEST: "chest thorax lung heart ribs rib sternum mediastinum clavicle "
+        "coronary coronaryartery thoracic pulmonary",
+        Anatomy.BREAST: "breast mammography",
         Anatomy.ABDOMEN_AND_PELVIS: "abdomen pelvis abdomenpelvis abdomenandpelvis liver kidney "
         "pancreas spleen bladder prostate uterus colon rectum stomach bowel hip gallbladder "
-        "abdpelv adrenal",
+        "abdpelv adrenal abd abdominal renal hepatic",
         Anatomy.UPPER_LIMB: "arm shoulder elbow wrist hand finger forearm humerus upperlimb radius "
         "ulna scapula thumb extremityupper armjoint",
         Anatomy.LOWER_LIMB: "leg knee ankle foot toe femur tibia fibula thigh lowerlimb calcaneus "
-        "patella calf lowerleg upperleg heel",
+        "patella calf lowerleg upperleg heel femoral",
+    }.items()
+    for term in terms.split()
+}
+
+_POSTURES = frozenset({"headfirst", "feetfirst"})
+
+_VIEW_POSITIONS = {
+    term: plane
+    for plane, terms in {
+        Plane.FRONTAL: "ap pa apsupine aperect",
+        Plane.LATERAL: "ll rl lat lateral leftlateral rightlateral",
     }.items()
     for term in terms.split()
 }

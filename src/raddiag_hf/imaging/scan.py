@@ -45,14 +45,20 @@ class ScanReadReason(StrEnum):
     """Why a path is not a scan; stable codes for programs that sort rejected files."""
 
     NOT_FOUND = "not_found"
+    UNREADABLE = "unreadable"
+    """The operating system does not hand it over."""
     UNKNOWN_FORMAT = "unknown_format"
     CORRUPT = "corrupt"
     NOT_AN_IMAGE = "not_an_image"
+    """Valid, but without pixels: a report, a plan, an index."""
     NOT_DIAGNOSTIC = "not_diagnostic"
+    """Pixels, but not of a diagnostic image: a localiser, a dose sheet, a segmentation."""
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too_large"
     INCONSISTENT_SERIES = "inconsistent_series"
+    """Slices that do not make up one volume, or more scans than the caller asked for."""
     BAD_VALUES = "bad_values"
+    """NaN or infinite intensities."""
     EMPTY = "empty"
 
 

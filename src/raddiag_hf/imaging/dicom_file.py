@@ -1,0 +1,191 @@
+"""One DICOM file: its header read once, its pixels decoded once, its lies caught."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BufferedReader, FileIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.filereader import read_dataset
+from pydicom.pixels import iter_pixels
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+)
+
+from raddiag_hf.imaging.codestream import codestream_size
+from raddiag_hf.imaging.dicom_decoders import plugin_for
+from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
+from raddiag_hf.imaging.formats import read_head
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+
+_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_DEFER_BYTES = 256 * 2**20
+"""Header elements beyond this stay on disk; no tag that is read here comes near."""
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """A DICOM file whose header is in memory and whose pixels are not.
+
+    Attributes:
+        path: Where it is.
+        header: All elements before the pixel data.
+        pixel_offset: Byte at which the pixel data element begins; None where there is none.
+        syntax_guessed: The file did not name its transfer syntax.
+    """
+
+    path: Path
+    header: Dataset = field(repr=False)
+    pixel_offset: int | None
+    syntax_guessed: bool
+
+    @property
+    def transfer_syntax(self) -> UID:
+        """How its data set and pixels are encoded."""
+        return self.header.file_meta.TransferSyntaxUID
+
+
+class _BoundedReader(BufferedReader):
+    """A file that never allocates for more bytes than it has, whatever length a tag declares."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(FileIO(path))
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        remaining = max(0, self._size - self.tell())
+        return super().read(remaining if size is None or size < 0 else min(size, remaining))
+
+
+def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
+    """Read the header of a DICOM file, with or without preamble and transfer syntax.
+
+    Raises:
+        ScanReadError: ``CORRUPT`` if it cannot be parsed (sequences nested too deeply included),
+            ``TOO_LARGE`` if a deflated data set would inflate beyond the limits.
+    """
+    head = read_head(path)
+    with only_scan_read_errors(path, "the DICOM header", quote=False):
+        if str(DeflatedExplicitVRLittleEndian).encode() in head:
+            _check_inflated_size(path, limits)
+        with _BoundedReader(path) as stream:
+            header = dcmread(stream, stop_before_pixels=True, force=True, defer_size=_DEFER_BYTES)
+            pixel_offset: int | None = stream.tell()
+            if stream.read(1) == b"":
+                pixel_offset = None
+        # Absent, or several where one belongs.
+        guessed = not isinstance(header.file_meta.get("TransferSyntaxUID"), UID)
+        if guessed:
+            header.file_meta.TransferSyntaxUID = _guessed_syntax(header)
+        if header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+            # Inflated as a whole, so the offset into the file says nothing.
+            header = dcmread(path, force=True)
+            pixel_offset = 0 if any(keyword in header for keyword in _PIXEL_KEYWORDS) else None
+    return DicomFile(path, header, pixel_offset, guessed)
+
+
+def _guessed_syntax(header: Dataset) -> UID:
+    is_implicit, is_little_endian = header.original_encoding
+    if not is_little_endian:
+        return ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
+
+
+def _check_inflated_size(path: Path, limits: ReadLimits) -> None:
+    """Inflate a deflated data set piece by piece, keeping none, and stop at the limit."""
+    with path.open("rb") as stream:
+        prefix = stream.read(144)
+        stream.seek(144 + int.from_bytes(prefix[140:144], "little"))
+        inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        num_bytes = 0
+        piece = stream.read(2**16)
+        while piece and not inflater.eof:
+            num_bytes += len(inflater.decompress(piece, 2**20))
+            if num_bytes > limits.max_decoded_bytes:
+                raise ScanReadError(
+                    path,
+                    ScanReadReason.TOO_LARGE,
+                    f"inflates beyond {limits.max_decoded_bytes} bytes",
+                )
+            piece = inflater.unconsumed_tail or stream.read(2**16)
+
+
+def decode_frames(file: DicomFile, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+    """Decode frames of a file one after another.
+
+    Args:
+        file: The file; each call reads its pixel data once.
+        indices: Which frames, from 0, ascending.
+
+    Yields:
+        Stored values, shape ``(rows, columns)`` or, in RGB, ``(rows, columns, 3)``.
+
+    Raises:
+        ScanReadError: ``CORRUPT`` for truncated or broken data and for a codestream larger than
+            the header says, ``UNSUPPORTED`` for an encoding without decoder.
+    """
+    path = file.path
+    with only_scan_read_errors(path, "the pixel data", quote=True):
+        dataset = _with_pixels(file)
+        num_frames = int(dataset.get("NumberOfFrames") or 1)
+        if file.transfer_syntax.is_encapsulated:
+            _check_codestreams(path, dataset, num_frames)
+        # Without indices pydicom walks through the frames once, rather than search for each from
+        # the start; but on that way it cannot correct the sign of JPEG 2000 samples (3.0.2).
+        is_all = list(indices) == list(range(num_frames))
+        walks = is_all and file.transfer_syntax not in JPEG2000TransferSyntaxes
+        frames = iter_pixels(
+            dataset,
+            indices=None if walks else list(indices),
+            decoding_plugin=plugin_for(file.transfer_syntax),
+        )
+    for _ in indices:
+        with only_scan_read_errors(path, "the pixel data", quote=True):
+            frame = next(frames, None)
+        if frame is None:
+            raise ScanReadError(path, ScanReadReason.CORRUPT, "fewer frames than its header says")
+        yield frame
+
+
+def _with_pixels(file: DicomFile) -> Dataset:
+    """Return the header and the pixel data together, without parsing the header again."""
+    header = file.header
+    if any(keyword in header for keyword in _PIXEL_KEYWORDS):
+        return header
+    assert file.pixel_offset is not None, "callers have refused files without pixels"
+    syntax = file.transfer_syntax
+    with _BoundedReader(file.path) as stream:
+        stream.seek(file.pixel_offset)
+        pixels = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian)
+    dataset = Dataset()
+    dataset.update(header)
+    dataset.update(
+        {element.tag: element for element in pixels if element.keyword in _PIXEL_KEYWORDS}
+    )
+    dataset.file_meta = header.file_meta
+    return dataset
+
+
+def _check_codestreams(path: Path, dataset: Dataset, num_frames: int) -> None:
+    """Refuse compressed frames that would decode to more than the header announces."""
+    announced = int(dataset.Rows) * int(dataset.Columns)
+    for frame in generate_frames(dataset.PixelData, number_of_frames=num_frames):
+        size = codestream_size(frame)
+        if size is not None and size[0] * size[1] > announced:
+            raise ScanReadError(
+                path,
+                ScanReadReason.CORRUPT,
+                f"a codestream of {size[0]}x{size[1]} under a header of "
+                f"{dataset.Rows}x{dataset.Columns}",
+            )

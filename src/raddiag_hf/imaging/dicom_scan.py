@@ -1,0 +1,252 @@
+"""From stacks to scans: decoding, modality values, display windows, and what the tags say."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.pixels.processing import apply_color_lut
+
+from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
+from raddiag_hf.imaging.dicom_diagnostic import CROSS_SECTIONAL
+from raddiag_hf.imaging.dicom_file import decode_frames
+from raddiag_hf.imaging.dicom_grouping import group_like_slices
+from raddiag_hf.imaging.dicom_header import DicomFrame, DicomHeader
+from raddiag_hf.imaging.dicom_stacks import Stack, common_path, order_slices
+from raddiag_hf.imaging.dicom_tags import Tags
+from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
+from raddiag_hf.imaging.intensity import (
+    apply_display_window,
+    has_display_window,
+    invert,
+    to_grey,
+    to_modality_values,
+)
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.voxels import all_finite
+from raddiag_hf.vocabulary import Anatomy, Modality, Plane
+
+_DIGEST_LETTERS = 12
+
+
+def read_series(
+    series: Sequence[DicomHeader], limits: ReadLimits
+) -> tuple[list[Scan], list[ScanReadError]]:
+    """Decode the files of one DICOM series into its scans.
+
+    Intensities are modality values: Hounsfield units for CT, what the scanner measured for MRI
+    and PET. Projections, ultrasound and scintigrams, whose values mean nothing but display, also
+    get their first VOI lookup table or window. MRI does not: its windows differ from slice to
+    slice, and would make a volume depend on whether a vendor wrote them. MONOCHROME1 is inverted
+    last, once, within the range of the scan.
+
+    Args:
+        series: Headers of the files, in any order.
+        limits: How large a scan may be.
+
+    Returns:
+        The scans, and an error for every file, or group of files, that gave none.
+    """
+    groups = group_like_slices(series)
+    num_mosaics = sum(group.header.mosaic is not None for group in groups)
+    if num_mosaics > limits.max_volumes:
+        error = ScanReadError(
+            common_path(frame for header in series for frame in header.frames),
+            ScanReadReason.UNSUPPORTED,
+            f"a 4D series of {num_mosaics} mosaics, at most {limits.max_volumes} volumes of a "
+            "series are read",
+        )
+        return [], [error]
+    stacks: list[Stack] = []
+    errors: list[ScanReadError] = []
+    for group in groups:
+        try:
+            stacks += order_slices(group, limits)
+        except ScanReadError as error:
+            errors.append(error)
+    scans = []
+    for number, stack in enumerate(stacks, start=1):
+        try:
+            scan, lost = _read_stack(stack, limits)
+        except ScanReadError as error:
+            errors.append(error)
+            continue
+        errors += lost
+        scan_id = _digest(stack.header.series_key)
+        scans.append(replace(scan, scan_id=f"{scan_id}-{number}" if len(stacks) > 1 else scan_id))
+    return scans, errors
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_LETTERS]
+
+
+def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadError]]:
+    """Return the scan, and an error for each file of it that does not decode."""
+    header = stack.header
+    num_tiles = 1 if header.mosaic is None else header.mosaic.num_tiles
+    depth = len(stack.frames) * num_tiles
+    limits.check(stack.path, depth, header.rows, header.columns)
+    volume, slots, lost = _decode(stack)
+    frames = [stack.frames[slot] for slot in slots]
+    decisions = list(stack.decisions)
+    if lost:
+        num_lost = len(stack.frames) - len(slots)
+        decisions.append(decision(DecisionKind.UNREADABLE_SLICES, num_lost=num_lost))
+    if header.mosaic is not None:
+        volume = header.mosaic.unfold(volume[0])
+        decisions.append(decision(DecisionKind.MOSAIC_UNFOLDED, num_slices=num_tiles))
+    else:
+        volume, repetitions = _without_repetitions(stack, volume, slots)
+        decisions += repetitions
+    if header.samples > 1 or header.photometric == "PALETTE COLOR":
+        decisions.append(decision(DecisionKind.COLOUR_TO_GREY))
+    elif header.modality_code not in CROSS_SECTIONAL:
+        volume, windowed = _displayed(volume, frames)
+        decisions += windowed
+    if header.photometric == "MONOCHROME1":
+        volume = invert(volume)
+        decisions.append(decision(DecisionKind.MONOCHROME1_INVERTED))
+    volume, filled = all_finite(stack.path, volume)
+    scan = Scan(
+        volume=volume,
+        modality=Modality.from_dicom(header.modality_code),
+        anatomy=_anatomy(header),
+        plane=_view(header) if stack.plane is Plane.UNKNOWN else stack.plane,
+        spacing_mm=stack.spacing_mm,
+        is_picture=len(volume) == 1,
+        provenance={
+            "path": str(stack.path),
+            "format": "dicom",
+            "num_files": len({frame.file.path for frame in frames}),
+            "decisions": [*decisions, *filled, *_tag_decisions(header, frames)],
+        },
+    )
+    return scan, lost
+
+
+def _decode(stack: Stack) -> tuple[NDArray[np.float32], list[int], list[ScanReadError]]:
+    """Decode each file once; return the slices that decode, their slots, and what did not."""
+    header = stack.header
+    per_side = 1 if header.mosaic is None else header.mosaic.tiles_per_side
+    shape = (header.rows * per_side, header.columns * per_side)
+    with only_scan_read_errors(stack.path, "the volume", quote=True):
+        volume = np.empty((len(stack.frames), *shape), dtype=np.float32)
+    slots_of_file: dict[Path, list[int]] = {}
+    for slot, frame in enumerate(stack.frames):
+        slots_of_file.setdefault(frame.file.path, []).append(slot)
+    decoded: list[int] = []
+    lost: list[ScanReadError] = []
+    for slots in slots_of_file.values():
+        slots.sort(key=lambda slot: stack.frames[slot].index)
+        frames = [stack.frames[slot] for slot in slots]
+        try:
+            pixels = decode_frames(frames[0].file, [frame.index for frame in frames])
+            for slot, frame, stored in zip(slots, frames, pixels, strict=True):
+                volume[slot] = _grey_values(stored, frame, header, shape)
+        except ScanReadError as error:
+            lost.append(error)
+        else:
+            decoded += slots
+    if not decoded:
+        raise lost[0]
+    decoded.sort()
+    return volume if not lost else volume[decoded], decoded, lost
+
+
+def _grey_values(
+    stored: NDArray[np.generic], frame: DicomFrame, header: DicomHeader, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    path = frame.file.path
+    if stored.shape[:2] != shape:
+        raise ScanReadError(
+            path, ScanReadReason.CORRUPT, f"pixels of shape {stored.shape}, expected {shape}"
+        )
+    with only_scan_read_errors(path, "the pixel values", quote=True):
+        if header.photometric == "PALETTE COLOR":
+            return to_grey(apply_color_lut(stored, frame.file.header))
+        if stored.ndim == 3:
+            return to_grey(stored)
+        return to_modality_values(stored, frame.values)
+
+
+def _without_repetitions(
+    stack: Stack, volume: NDArray[np.float32], slots: Sequence[int]
+) -> tuple[NDArray[np.float32], list[Decision]]:
+    """Keep one of equal slices at one position.
+
+    Raises:
+        ScanReadError: ``INCONSISTENT_SERIES`` if slices at one position differ: which of them
+            belongs to the volume nobody says.
+    """
+    position_ids = [stack.position_ids[slot] for slot in slots]
+    kept: list[int] = []
+    for index, position_id in enumerate(position_ids):
+        if not kept or position_ids[kept[-1]] != position_id:
+            kept.append(index)
+        elif not np.array_equal(volume[kept[-1]], volume[index]):
+            raise ScanReadError(
+                stack.path,
+                ScanReadReason.INCONSISTENT_SERIES,
+                f"{len(position_ids) - len(set(position_ids))} of {len(position_ids)} slices lie "
+                "where another one of different content does, and no tag tells them apart",
+            )
+    if len(kept) == len(volume):
+        return volume, []
+    num_dropped = len(volume) - len(kept)
+    return volume[kept], [decision(DecisionKind.DUPLICATE_POSITIONS, num_dropped=num_dropped)]
+
+
+def _displayed(
+    volume: NDArray[np.float32], frames: Sequence[DicomFrame]
+) -> tuple[NDArray[np.float32], list[Decision]]:
+    """Apply the display windows, unless they are malformed or blank the image."""
+    with only_scan_read_errors(frames[0].file.path, "the display window", quote=True):
+        try:
+            if not all(has_display_window(frame.values) for frame in frames):
+                return volume, []
+            windowed = np.stack(
+                [
+                    apply_display_window(values, frame.values)
+                    for values, frame in zip(volume, frames, strict=True)
+                ]
+            )
+        except FOREIGN_ERRORS:
+            return volume, [decision(DecisionKind.DISPLAY_WINDOW_IGNORED, why="malformed")]
+    if windowed.min() == windowed.max() and volume.min() < volume.max():
+        return volume, [decision(DecisionKind.DISPLAY_WINDOW_IGNORED, why="blank")]
+    return windowed, [decision(DecisionKind.DISPLAY_WINDOW_APPLIED)]
+
+
+def _anatomy(header: DicomHeader) -> Anatomy:
+    """Return what the tags say of the region, the most formal ones first."""
+    tags = Tags(header.file.header)
+    with only_scan_read_errors(header.file.path, "the anatomy", quote=False):
+        candidates = (
+            tags.text("BodyPartExamined"),
+            tags.item("AnatomicRegionSequence").text("CodeMeaning"),
+            "breast" if header.modality_code == "MG" else "",
+            tags.text("SeriesDescription"),
+            tags.text("ProtocolName"),
+            tags.text("StudyDescription"),
+        )
+    known = (Anatomy.from_dicom(text) for text in candidates)
+    return next((anatomy for anatomy in known if anatomy is not Anatomy.UNKNOWN), Anatomy.UNKNOWN)
+
+
+def _view(header: DicomHeader) -> Plane:
+    if header.modality_code == "MG":
+        return Plane.UNKNOWN
+    return Plane.from_dicom_view(Tags(header.file.header).text("ViewPosition"))
+
+
+def _tag_decisions(header: DicomHeader, frames: Sequence[DicomFrame]) -> list[Decision]:
+    decisions = []
+    if any(frame.file.syntax_guessed for frame in frames):
+        decisions.append(decision(DecisionKind.TRANSFER_SYNTAX_GUESSED))
+    if header.unusable_tags:
+        decisions.append(decision(DecisionKind.UNUSABLE_TAGS, keywords=list(header.unusable_tags)))
+    return decisions

@@ -1,0 +1,263 @@
+"""From groups of like slices to stacks in order: volumes told apart, sorted along the normal."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+from pathlib import Path
+
+import numpy as np
+
+from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
+from raddiag_hf.imaging.dicom_diagnostic import CROSS_SECTIONAL
+from raddiag_hf.imaging.dicom_geometry import (
+    SAME_POSITION_MM,
+    Orientation,
+    measure_stack,
+    plane_of_normal,
+    slice_normal,
+)
+from raddiag_hf.imaging.dicom_grouping import SliceGroup
+from raddiag_hf.imaging.dicom_header import TRAIT_KEYWORDS, DicomFrame, DicomHeader
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.vocabulary import Plane
+
+_NAN = float("nan")
+_FEWEST_CLIP_FRAMES = 3
+"""Two frames at one position are two echoes or a repetition, rather than a clip."""
+
+_TIME_KEYWORDS = (
+    "TriggerTime",
+    "NominalCardiacTriggerDelayTime",
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The slices of one scan in order, before their pixels are decoded.
+
+    Attributes:
+        header: That of one of the files; what it says of size and kind holds for all frames.
+        frames: In order.
+        position_ids: For each frame, which position it lies at; frames that share one have to be
+            equal. All different where positions are not known.
+        plane: The plane in which the slices lie.
+        spacing_mm: Along depth, height and width; NaN where unknown.
+        decisions: What grouping and sorting had to decide.
+    """
+
+    header: DicomHeader
+    frames: tuple[DicomFrame, ...]
+    position_ids: tuple[int, ...]
+    plane: Plane
+    spacing_mm: tuple[float, float, float]
+    decisions: tuple[Decision, ...]
+
+    @property
+    def path(self) -> Path:
+        """Its file, or the folder that all its files are in."""
+        return common_path(self.frames)
+
+
+def common_path(frames: Iterable[DicomFrame]) -> Path:
+    """Return the one file of these frames, or the deepest folder that holds all their files."""
+    paths = {frame.file.path for frame in frames}
+    if len(paths) == 1:
+        return next(iter(paths))
+    return Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def order_slices(group: SliceGroup, limits: ReadLimits) -> list[Stack]:
+    """Return the volumes of a group, the slices of each in order.
+
+    Located slices are sorted along the normal (row direction cross column direction). Several
+    slices at every position are echoes, b-values or phases, told apart by the tags that differ; a
+    series at one position alone is a clip. Slices without position go by their number.
+
+    Raises:
+        ScanReadError: ``UNSUPPORTED`` for more volumes than the limits allow (4D series);
+            ``INCONSISTENT_SERIES`` where nothing tells the order.
+    """
+    if group.is_changing_view:
+        frames, keyword = _in_order(group.frames, ("InstanceNumber",))
+        how = decision(DecisionKind.CHANGING_VIEW, num_views=len(frames), ordered_by=keyword)
+        return [_unplaced_stack(group, frames, [how])]
+    first = group.frames[0]
+    if first.position is None or first.orientation is None:
+        return [_stack_without_positions(group)]
+    return _located_stacks(group, first.orientation, limits)
+
+
+def _stack_without_positions(group: SliceGroup) -> Stack:
+    if len(group.frames) == 1:
+        return _unplaced_stack(group, group.frames, [])
+    if len({frame.file.path for frame in group.frames}) == 1:
+        frames, keyword = group.frames, "frame number"
+    else:
+        frames, keyword = _in_order(group.frames, ("SliceLocation", "InstanceNumber"))
+    if group.header.modality_code not in CROSS_SECTIONAL:
+        return _unplaced_stack(group, frames, [])
+    how = decision(DecisionKind.ORDERED_WITHOUT_POSITIONS, ordered_by=keyword)
+    return _unplaced_stack(group, frames, [how])
+
+
+def _located_stacks(group: SliceGroup, orientation: Orientation, limits: ReadLimits) -> list[Stack]:
+    heights = _heights(group.frames, orientation)
+    # Of frames at one position the scanner's count decides, so that file names never do.
+    order = sorted(
+        range(len(heights)),
+        key=lambda index: (heights[index], group.frames[index].instance_number or 0),
+    )
+    frames = tuple(group.frames[index] for index in order)
+    steps = np.diff([heights[index] for index in order]) > SAME_POSITION_MM
+    position_ids = tuple(np.append(0, np.cumsum(steps)).astype(int).tolist())
+    most_at_one = max(np.bincount(position_ids))
+    if most_at_one == 1:
+        return [_placed_stack(group, frames, position_ids, orientation, [])]
+    if len(set(position_ids)) == 1 and len(frames) >= _FEWEST_CLIP_FRAMES:
+        ordered, keyword = _in_order(frames, (*_TIME_KEYWORDS, "InstanceNumber"))
+        how = decision(DecisionKind.CLIP, ordered_by=keyword)
+        return [_unplaced_stack(group, ordered, [how])]
+    if most_at_one > limits.max_volumes:
+        raise ScanReadError(
+            common_path(frames),
+            ScanReadReason.UNSUPPORTED,
+            f"a 4D series: {most_at_one} slices at one position, at most {limits.max_volumes} "
+            "volumes of a series are read",
+        )
+    volumes = _volumes(frames, position_ids, int(most_at_one))
+    return [
+        _placed_stack(
+            group,
+            tuple(frames[index] for index in indices),
+            tuple(position_ids[index] for index in indices),
+            orientation,
+            how,
+        )
+        for indices, how in volumes
+    ]
+
+
+def _heights(frames: Sequence[DicomFrame], orientation: Orientation) -> list[float]:
+    normal = slice_normal(orientation)
+    return [float(np.dot(frame.position or (0, 0, 0), normal)) for frame in frames]
+
+
+def _volumes(
+    frames: Sequence[DicomFrame], position_ids: Sequence[int], num_volumes: int
+) -> list[tuple[list[int], list[Decision]]]:
+    """Return the frames of each volume, told apart by one tag that differs, or by two together.
+
+    Where no tag does, all frames stay together: those at one position may be plain copies, which
+    only their pixels can tell.
+    """
+    varying = [
+        keyword
+        for keyword in TRAIT_KEYWORDS
+        if len({frame.traits.get(keyword) for frame in frames}) > 1
+    ]
+    for keywords in chain(combinations(varying, 1), combinations(varying, 2)):
+        volumes: dict[tuple[str, ...], list[int]] = {}
+        for index, frame in enumerate(frames):
+            key = tuple(frame.traits.get(keyword, "") for keyword in keywords)
+            volumes.setdefault(key, []).append(index)
+        if len(volumes) == num_volumes and _are_volumes(list(volumes.values()), position_ids):
+            how = decision(DecisionKind.SPLIT_SERIES, by=list(keywords), num_scans=num_volumes)
+            ordered = sorted(volumes, key=lambda key: [_natural(text) for text in key])
+            return [(volumes[key], [how]) for key in ordered]
+    return [(list(range(len(frames))), [])]
+
+
+def _are_volumes(volumes: list[list[int]], position_ids: Sequence[int]) -> bool:
+    """Tell whether no volume has two slices at a position, and none is a stray single slice."""
+    for volume in volumes:
+        if len({position_ids[index] for index in volume}) < len(volume):
+            return False
+    sizes = {len(volume) for volume in volumes}
+    return len(sizes) == 1 or min(sizes) > 1
+
+
+def _natural(text: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(text), ""
+    except ValueError:
+        return 1, 0.0, text
+
+
+def _in_order(
+    frames: Sequence[DicomFrame], keywords: Sequence[str]
+) -> tuple[tuple[DicomFrame, ...], str]:
+    """Sort by the first tag that every frame has, each with another value; return which one."""
+    for keyword in keywords:
+        keys = [_number_of(frame, keyword) for frame in frames]
+        known = [key for key in keys if key is not None]
+        if len(set(known)) == len(frames):
+            order = sorted(range(len(frames)), key=known.__getitem__)
+            return tuple(frames[index] for index in order), keyword
+    if len({frame.file.path for frame in frames}) == 1:
+        return tuple(sorted(frames, key=lambda frame: frame.index)), "frame number"
+    raise ScanReadError(
+        common_path(frames),
+        ScanReadReason.INCONSISTENT_SERIES,
+        f"{len(frames)} slices without distinct {' or '.join(keywords)} to order them by",
+    )
+
+
+def _number_of(frame: DicomFrame, keyword: str) -> float | None:
+    if keyword == "InstanceNumber":
+        return frame.instance_number
+    if keyword == "SliceLocation":
+        return frame.slice_location
+    rank, number, _ = _natural(frame.traits.get(keyword, ""))
+    return number if rank == 0 else None
+
+
+def _unplaced_stack(
+    group: SliceGroup, frames: Sequence[DicomFrame], decisions: Sequence[Decision]
+) -> Stack:
+    """Return a stack whose slices have no place in space: a picture, a clip, a numbered series."""
+    first = frames[0]
+    has_depth = group.header.modality_code in CROSS_SECTIONAL and not group.is_changing_view
+    is_over_time = any(each["kind"] == DecisionKind.CLIP for each in decisions)
+    depth_mm = first.slice_spacing_mm if has_depth and not is_over_time else _NAN
+    has_plane = first.orientation is not None and not group.is_changing_view
+    return Stack(
+        header=group.header,
+        frames=tuple(frames),
+        position_ids=tuple(range(len(frames))),
+        plane=_plane(first) if has_plane else Plane.UNKNOWN,
+        spacing_mm=(depth_mm, *first.pixel_spacing_mm),
+        decisions=(*group.decisions, *decisions),
+    )
+
+
+def _placed_stack(
+    group: SliceGroup,
+    frames: tuple[DicomFrame, ...],
+    position_ids: tuple[int, ...],
+    orientation: Orientation,
+    decisions: Sequence[Decision],
+) -> Stack:
+    """Return a stack of slices sorted along their normal."""
+    positions = np.asarray([frame.position for frame in frames], dtype=np.float64)
+    geometry = measure_stack(slice_normal(orientation), positions)
+    depth_mm = geometry.spacing_mm
+    if np.isnan(depth_mm):
+        depth_mm = frames[0].slice_spacing_mm
+    return Stack(
+        header=group.header,
+        frames=frames,
+        position_ids=position_ids,
+        plane=_plane(frames[0]),
+        spacing_mm=(depth_mm, *frames[0].pixel_spacing_mm),
+        decisions=(*group.decisions, *decisions, *geometry.decisions),
+    )
+
+
+def _plane(frame: DicomFrame) -> Plane:
+    if frame.orientation is None:
+        return Plane.UNKNOWN
+    return plane_of_normal(slice_normal(frame.orientation))

@@ -1,0 +1,202 @@
+"""NIfTI-1 and NIfTI-2 files, brought to the axis order and the orientation of DICOM images."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    io_orientation,
+    ornt_transform,
+)
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from numpy.typing import NDArray
+
+from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
+from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
+from raddiag_hf.imaging.intensity import to_grey
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.nifti_axes import DISPLAY_AXES, plane_of_affine, slice_axis
+from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.voxels import finite_scan
+from raddiag_hf.vocabulary import Plane
+
+_NIBABEL_ERRORS = (ImageFileError, HeaderDataError, HeaderTypeError)
+_MAX_HEADER_BYTES = 64 * 2**20
+"""Header extensions beyond this are no header: they would be inflated for nothing."""
+_TRAILING_BYTES = 2**20
+"""Some writers pad; a gzip that goes on beyond this is a bomb or another file."""
+_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+
+
+def read_nifti(path: Path, limits: ReadLimits) -> Scan:
+    """Read one volume, turned so that it looks as the DICOM series of the same slices would.
+
+    The slice axis is the one whose voxel size differs from the two equal others; failing that (all
+    equal, or all different) the last one, unless another is less than half as long as both others.
+    Slices are then shown as radiologists see them, patient's right on the left: axial from foot to
+    head with rows from front to back, coronal from front to back and sagittal from left to right,
+    both with rows from head to foot. Any affine is brought there by swapping and flipping axes;
+    nothing is interpolated.
+
+    Raises:
+        ScanReadError: ``UNSUPPORTED`` for several volumes (4D) and complex numbers, ``CORRUPT`` for
+            broken or truncated files and a gzip that holds more than its header says,
+            ``TOO_LARGE`` beyond the limits, ``BAD_VALUES`` for infinity and for NaN within the
+            image (NaN around it becomes the least value).
+    """
+    with only_scan_read_errors(path, "the NIfTI header", quote=True, also=_NIBABEL_ERRORS):
+        header = _read_header(path)
+        shape = tuple(int(size) for size in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        data_offset = int(header.get_data_offset())
+    volume_shape = _one_volume(path, shape)
+    _check_dtype(path, dtype)
+    width, height, depth = volume_shape
+    limits.check(path, depth, height, width)
+    if not 0 <= data_offset <= _MAX_HEADER_BYTES:
+        raise ScanReadError(path, ScanReadReason.CORRUPT, f"data that begin at byte {data_offset}")
+    num_bytes = data_offset + int(np.prod(volume_shape, dtype=np.int64)) * dtype.itemsize
+    with (
+        only_scan_read_errors(path, "the NIfTI image", quote=True, also=_NIBABEL_ERRORS),
+        _opened(path, num_bytes) as image,
+    ):
+        voxels = _grey_voxels(image).reshape(volume_shape)
+        affine = image.affine if _has_orientation(image) else None
+        sizes = _voxel_sizes(image.header)
+    volume, spacing_mm, plane, decisions = _as_displayed(voxels, affine, sizes)
+    return finite_scan(
+        path,
+        "nifti",
+        volume,
+        decisions=decisions,
+        plane=plane,
+        spacing_mm=spacing_mm,
+        is_picture=len(volume) == 1,
+    )
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def _read_header(path: Path) -> nibabel.Nifti1Header:
+    """Parse the fixed part of the header alone, so that limits hold before more is read."""
+    opener = gzip.open if _is_gzip(path) else open
+    with opener(path, "rb") as stream:
+        head = stream.read(540)
+    return _image_class(head).header_class.from_fileobj(BytesIO(head), check=False)
+
+
+def _one_volume(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    if not shape:
+        raise ScanReadError(path, ScanReadReason.EMPTY, "an image without dimensions")
+    num_volumes = int(np.prod(shape[3:], dtype=np.int64))
+    if num_volumes != 1:
+        raise ScanReadError(
+            path,
+            ScanReadReason.UNSUPPORTED,
+            f"{num_volumes} volumes (shape {shape}), expected one; split the file first",
+        )
+    first, second, third = (*shape[:3], 1, 1)[:3]
+    return first, second, third
+
+
+def _check_dtype(path: Path, dtype: np.dtype[np.generic]) -> None:
+    is_colour = dtype.names is not None and {"R", "G", "B"} <= set(dtype.names)
+    if dtype.kind not in "iuf" and not is_colour:
+        raise ScanReadError(
+            path, ScanReadReason.UNSUPPORTED, f"voxels of {dtype}, expected real numbers or RGB"
+        )
+
+
+@contextmanager
+def _opened(path: Path, num_bytes: int) -> Iterator[nibabel.Nifti1Image]:
+    """Open the image; of a gzip no more is inflated than the header promises."""
+    with path.open("rb") as stream:
+        if not _is_gzip(path):
+            found = path.stat().st_size
+            if found < num_bytes:
+                raise _truncated(path, found, num_bytes)
+            yield _image_class(stream.read(8)).from_stream(_rewound(stream))
+            return
+        with gzip.open(stream, "rb") as inflated:
+            content = inflated.read(num_bytes)
+            # Reading on to the end is also what makes gzip compare its checksum.
+            num_trailing = len(inflated.read(_TRAILING_BYTES + 1))
+    if len(content) < num_bytes:
+        raise _truncated(path, len(content), num_bytes)
+    if num_trailing > _TRAILING_BYTES:
+        raise ScanReadError(
+            path, ScanReadReason.CORRUPT, f"inflates beyond the {num_bytes} bytes of its header"
+        )
+    yield _image_class(content).from_stream(BytesIO(content))
+
+
+def _truncated(path: Path, found: int, expected: int) -> ScanReadError:
+    return ScanReadError(path, ScanReadReason.CORRUPT, f"{found} bytes of {expected}: truncated")
+
+
+def _rewound(stream: BinaryIO) -> BinaryIO:
+    stream.seek(0)
+    return stream
+
+
+def _image_class(head: bytes) -> type[nibabel.Nifti1Image]:
+    return nibabel.Nifti2Image if head[4:7] == b"n+2" else nibabel.Nifti1Image
+
+
+def _grey_voxels(image: nibabel.Nifti1Image) -> NDArray[np.float32]:
+    if image.get_data_dtype().names is not None:
+        colour = np.asanyarray(image.dataobj)
+        return to_grey(np.stack([colour[name] for name in "RGB"], axis=-1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return image.get_fdata(dtype=np.float32, caching="unchanged")
+
+
+def _voxel_sizes(header: nibabel.Nifti1Header) -> list[float]:
+    """Return the three voxel sizes in mm, NaN where the header has none."""
+    scale = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+    sizes = [abs(float(size)) * scale for size in header.get_zooms()[:3]]
+    sizes = [size if np.isfinite(size) and size > 0 else float("nan") for size in sizes]
+    return sizes + [float("nan")] * (3 - len(sizes))
+
+
+def _has_orientation(image: nibabel.Nifti1Image) -> bool:
+    """Tell whether a qform or sform is given and spans three axes."""
+    if not (image.header["qform_code"] > 0 or image.header["sform_code"] > 0):
+        return False
+    rotation = image.affine[:3, :3]
+    return bool(np.isfinite(image.affine).all() and np.linalg.matrix_rank(rotation) == 3)
+
+
+def _as_displayed(
+    voxels: NDArray[np.float32], affine: NDArray[np.float64] | None, sizes: list[float]
+) -> tuple[NDArray[np.float32], tuple[float, float, float], Plane, tuple[Decision, ...]]:
+    """Return the volume as (depth, height, width) with spacing, plane and decisions."""
+    axis = slice_axis(voxels.shape, sizes)
+    if affine is None:
+        # NIfTI runs fastest along a row of the image, then along its columns.
+        order = [axis, *(other for other in (2, 1, 0) if other != axis)]
+        volume = np.ascontiguousarray(voxels.transpose(order))
+        decisions = (decision(DecisionKind.AXES_AS_STORED),)
+        return volume, _spacing(sizes, order), Plane.UNKNOWN, decisions
+    stored = io_orientation(affine)
+    wanted = axcodes2ornt(DISPLAY_AXES[int(stored[axis, 0])])
+    transform = ornt_transform(stored, wanted)
+    volume = np.ascontiguousarray(apply_orientation(voxels, transform))
+    order = [int(np.flatnonzero(transform[:, 0] == target)[0]) for target in range(3)]
+    return volume, _spacing(sizes, order), plane_of_affine(affine, axis), ()
+
+
+def _spacing(sizes: list[float], order: list[int]) -> tuple[float, float, float]:
+    depth, height, width = (sizes[axis] for axis in order)
+    return depth, height, width
