@@ -1,0 +1,289 @@
+"""Damage and malice: whatever the bytes, ScanReadError and nothing else, and no memory taken."""
+
+import random
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom import dcmread, uid
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+
+from raddiag_hf.imaging.codestream import codestream_size
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.reading import read_scan, read_scans
+from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from tests.fixtures.dicom_files import (
+    dicom_dataset,
+    functional_groups,
+    numbered_slices,
+    write_dicom,
+)
+
+SLICE = numbered_slices(1)[0]
+
+
+def dicom_file(path: Path) -> Path:
+    return write_dicom(path, SLICE, RescaleSlope=1, RescaleIntercept=0, WindowCenter=[1, 2])
+
+
+def enhanced_file(path: Path) -> Path:
+    dataset = dicom_dataset(numbered_slices(2), Modality="MR")
+    dataset.PerFrameFunctionalGroupsSequence = [
+        functional_groups([0, 0, float(height)]) for height in range(2)
+    ]
+    dataset.save_as(path)
+    return path
+
+
+def rle_file(path: Path) -> Path:
+    dataset = dicom_dataset(SLICE)
+    dataset.compress(uid.RLELossless)
+    dataset.save_as(path)
+    return path
+
+
+def jpeg_2000_file(path: Path) -> Path:
+    dataset = dicom_dataset(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64))
+    dataset.compress(uid.JPEG2000Lossless)
+    dataset.save_as(path)
+    return path
+
+
+def nifti_file(path: Path) -> Path:
+    nibabel.save(nibabel.Nifti1Image(numbered_slices(3), np.eye(4)), path.with_suffix(".nii"))
+    return path.with_suffix(".nii")
+
+
+def nifti_gz_file(path: Path) -> Path:
+    nibabel.save(nibabel.Nifti1Image(numbered_slices(3), np.eye(4)), path.with_suffix(".nii.gz"))
+    return path.with_suffix(".nii.gz")
+
+
+def picture_file(suffix: str, mode: str) -> Callable[[Path], Path]:
+    def write(path: Path) -> Path:
+        image = Image.fromarray(SLICE.astype(np.uint8)).convert(mode)
+        image.save(path.with_suffix(suffix))
+        return path.with_suffix(suffix)
+
+    return write
+
+
+def npy_file(path: Path) -> Path:
+    np.save(path.with_suffix(".npy"), numbered_slices(3))
+    return path.with_suffix(".npy")
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "dicom": dicom_file,
+    "enhanced": enhanced_file,
+    "rle": rle_file,
+    "jpeg_2000": jpeg_2000_file,
+    "nifti": nifti_file,
+    "nifti_gz": nifti_gz_file,
+    "png": picture_file(".png", "P"),
+    "jpeg": picture_file(".jpg", "RGB"),
+    "tiff": picture_file(".tif", "L"),
+    "bmp": picture_file(".bmp", "RGB"),
+    "npy": npy_file,
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_corrupted_bytes_give_a_scan_or_a_scan_read_error(
+    tmp_path: Path, kind: str, seed: int
+) -> None:
+    original = WRITERS[kind](tmp_path / "original").read_bytes()
+    generator = random.Random(seed)
+    damaged = bytearray(original)
+    for _ in range(generator.choice([1, 3, 30])):
+        # Headers are where damage does most.
+        limit = generator.choice([min(600, len(damaged)), len(damaged)])
+        damaged[generator.randrange(limit)] = generator.choice([0, 255, generator.randrange(256)])
+    if generator.random() < 0.3:
+        del damaged[generator.randrange(len(damaged)) :]
+    (tmp_path / "damaged").write_bytes(damaged)
+    try:
+        scans = read_scans(tmp_path / "damaged", limits=ReadLimits(max_decoded_bytes=2**24)).scans
+    except ScanReadError:
+        return
+    assert all(np.isfinite(scan.volume).all() for scan in scans)
+
+
+@pytest.mark.parametrize("kind", ["dicom", "enhanced"])
+@pytest.mark.parametrize("num_bytes", [1, 100, 131, 132, 140, 300, 500, 700])
+def test_a_partial_download_gives_a_scan_read_error(
+    tmp_path: Path, kind: str, num_bytes: int
+) -> None:
+    content = WRITERS[kind](tmp_path / "original").read_bytes()
+    path = tmp_path / ".azDownload-0f3b-ct.dcm"
+    path.write_bytes(content[:num_bytes])
+    with pytest.raises(ScanReadError):
+        read_scan(path)
+
+
+def test_files_without_preamble_and_meta_header_are_read(tmp_path: Path) -> None:
+    expected = read_scan(dicom_file(tmp_path / "whole.dcm"))
+    dataset = dcmread(tmp_path / "whole.dcm")
+    for is_implicit in (True, False):
+        bare = Dataset()
+        bare.update(dataset)
+        path = tmp_path / f"bare-{is_implicit}.dicom"
+        bare.save_as(path, implicit_vr=is_implicit, little_endian=True)
+        scan = read_scan(path)
+        assert np.array_equal(scan.volume, expected.volume)
+        assert scan.provenance["decisions"] == [{"kind": "transfer_syntax_guessed"}]
+
+
+def test_a_file_that_does_not_name_its_transfer_syntax_is_read(tmp_path: Path) -> None:
+    dataset = dicom_dataset(SLICE)
+    dataset.save_as(tmp_path / "whole.dcm", enforce_file_format=True)
+    content = (tmp_path / "whole.dcm").read_bytes()
+    element = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", 20) + b"1.2.840.10008.1.2.1\0"
+    assert element in content
+    (tmp_path / "unnamed.dcm").write_bytes(content.replace(element, b""))
+    scan = read_scan(tmp_path / "unnamed.dcm")
+    assert np.array_equal(scan.volume[0], SLICE)
+    assert scan.provenance["decisions"] == [{"kind": "transfer_syntax_guessed"}]
+
+
+def nested(depth: int) -> bytes:
+    """Bytes of sequences of undefined length within one another, explicit little endian."""
+    opening = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF)
+    opening += struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    closing = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    return opening * depth + closing * depth
+
+
+def test_deeply_nested_sequences_are_refused(tmp_path: Path) -> None:
+    content = dicom_file(tmp_path / "plain.dcm").read_bytes()
+    pixels = content.index(struct.pack("<HH2s", 0x7FE0, 0x0010, b"OW"))
+    (tmp_path / "deep.dcm").write_bytes(content[:pixels] + nested(3000) + content[pixels:])
+    with pytest.raises(ScanReadError, match="nested too deeply") as caught:
+        read_scan(tmp_path / "deep.dcm")
+    assert caught.value.reason is ScanReadReason.CORRUPT
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"Rows": 65_000, "Columns": 65_000},
+        {"NumberOfFrames": 2_000_000_000},
+        {"Rows": 10_000, "Columns": 10_000, "NumberOfFrames": 4_000},
+    ],
+)
+def test_a_header_that_claims_too_much_takes_no_memory(
+    tmp_path: Path, tags: dict[str, int]
+) -> None:
+    path = write_dicom(tmp_path / "huge.dcm", SLICE, **tags)
+    tracemalloc.start()
+    with pytest.raises(ScanReadError) as caught:
+        read_scan(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.reason is ScanReadReason.TOO_LARGE
+    assert peak < 2**24
+
+
+def test_a_length_beyond_the_file_takes_no_memory(tmp_path: Path) -> None:
+    content = bytearray(dicom_file(tmp_path / "plain.dcm").read_bytes())
+    pixels = content.index(struct.pack("<HH2s", 0x7FE0, 0x0010, b"OW"))
+    content[pixels + 8 : pixels + 12] = struct.pack("<I", 0xFFFFFFF0)
+    (tmp_path / "long.dcm").write_bytes(content)
+    tracemalloc.start()
+    # All pixels are there, so the image can be read whatever its declared length.
+    assert np.array_equal(read_scan(tmp_path / "long.dcm").volume[0], SLICE)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_a_codestream_larger_than_its_header_is_refused_undecoded(tmp_path: Path) -> None:
+    big = dicom_dataset(np.zeros((512, 512), dtype=np.uint16))
+    big.compress(uid.JPEG2000Lossless)
+    big.Rows = big.Columns = 8
+    big.save_as(tmp_path / "bomb.dcm")
+    with pytest.raises(ScanReadError, match="a codestream of 512x512") as caught:
+        read_scan(tmp_path / "bomb.dcm")
+    assert caught.value.reason is ScanReadReason.CORRUPT
+
+
+def test_the_size_of_a_codestream_is_read_from_its_header() -> None:
+    pixels = np.zeros((120, 90), dtype=np.uint8)
+    for codestream in (
+        imagecodecs.jpeg8_encode(pixels),
+        imagecodecs.jpeg8_encode(pixels, lossless=True),
+        imagecodecs.jpegls_encode(pixels),
+        imagecodecs.jpeg2k_encode(pixels, codecformat="j2k"),
+        imagecodecs.jpeg2k_encode(pixels, codecformat="jp2"),
+    ):
+        assert codestream_size(codestream) == (120, 90)
+    for other in (b"", b"\xff\xd8", b"\xff\xd8\xff\xc4\0\0", b"\xff\x4f\xff\x51", b"RLE"):
+        assert codestream_size(other) is None
+
+
+def test_jpeg_2000_boxes_that_lead_nowhere_are_refused_at_once(tmp_path: Path) -> None:
+    dataset = dicom_dataset(np.zeros((64, 64), dtype=np.uint8))
+    dataset.file_meta.TransferSyntaxUID = uid.JPEG2000Lossless
+    boxes = b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(8)
+    dataset.PixelData = encapsulate([boxes + bytes(100)])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(tmp_path / "loop.dcm")
+    with pytest.raises(ScanReadError, match="without a codestream") as caught:
+        read_scan(tmp_path / "loop.dcm")
+    assert caught.value.reason is ScanReadReason.CORRUPT
+
+
+def test_a_deflated_bomb_is_refused(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "plain.dcm", SLICE)
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    dataset.ImageComments = "0" * 5_000_000
+    dataset.save_as(tmp_path / "deflated.dcm", enforce_file_format=True)
+    assert np.array_equal(read_scan(tmp_path / "deflated.dcm").volume[0], SLICE)
+    with pytest.raises(ScanReadError, match="inflates beyond") as caught:
+        read_scan(tmp_path / "deflated.dcm", limits=ReadLimits(max_decoded_bytes=10**6))
+    assert caught.value.reason is ScanReadReason.TOO_LARGE
+
+
+def test_an_encoding_without_decoder_is_unsupported(tmp_path: Path) -> None:
+    dataset = dicom_dataset(SLICE)
+    dataset.file_meta.TransferSyntaxUID = uid.MPEG2MPML
+    dataset.PixelData = encapsulate([b"\0\0\1\xba" * 10])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(tmp_path / "video.dcm")
+    with pytest.raises(ScanReadError, match="MPEG2") as caught:
+        read_scan(tmp_path / "video.dcm")
+    assert caught.value.reason is ScanReadReason.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"\x28\xb5\x2f\xfd" + bytes(60), "Zstandard"),
+        (b"PK\x03\x04" + bytes(60), "ZIP"),
+        (b"%PDF-1.7", "PDF"),
+        (zlib.compress(b"", wbits=31), "gzip of something other"),
+        (bytes(344) + b"ni1\0" + bytes(200), "NIfTI header whose image"),
+        (b"\x08\x00", "named .dcm, begins with 0x0800"),
+    ],
+)
+def test_other_formats_are_named(tmp_path: Path, head: bytes, words: str) -> None:
+    path = tmp_path / "scan.dcm"
+    path.write_bytes(head)
+    with pytest.raises(ScanReadError, match=words) as caught:
+        read_scan(path)
+    assert caught.value.reason is ScanReadReason.UNKNOWN_FORMAT

@@ -1,0 +1,123 @@
+"""NPY arrays in the reference's layout, depth last."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.reading import read_scan
+from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+
+
+def saved(folder: Path, array: np.ndarray) -> Path:
+    path = folder / "149462.npy"
+    np.save(path, array)
+    return path
+
+
+def test_depth_moves_to_the_front(tmp_path: Path) -> None:
+    array = np.arange(2 * 3 * 5, dtype=np.float32).reshape(2, 3, 5)
+    scan = read_scan(saved(tmp_path, array))
+    assert np.array_equal(scan.volume, array.transpose(2, 0, 1))
+    assert scan.volume.flags.c_contiguous
+    assert not scan.is_picture
+    assert scan.scan_id == "149462"
+
+
+def test_two_dimensions_are_a_picture(tmp_path: Path) -> None:
+    array = np.arange(6.0).reshape(2, 3)
+    scan = read_scan(saved(tmp_path, array))
+    assert np.array_equal(scan.volume, array[None])
+    assert scan.is_picture
+
+
+def test_three_equal_channels_stay_three_slices_of_one_picture(tmp_path: Path) -> None:
+    grey = np.arange(6.0).reshape(2, 3)
+    scan = read_scan(saved(tmp_path, np.stack([grey] * 3, axis=-1)))
+    assert np.array_equal(scan.volume, np.stack([grey] * 3))
+    assert scan.is_picture
+
+
+def test_three_different_slices_are_a_volume(tmp_path: Path) -> None:
+    scan = read_scan(saved(tmp_path, np.arange(18.0).reshape(2, 3, 3)))
+    assert not scan.is_picture
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", ">i2", "uint64", "float16", "float64"])
+def test_any_real_dtype_and_byte_order_is_read(tmp_path: Path, dtype: str) -> None:
+    array = np.asfortranarray(np.eye(4).astype(dtype))
+    assert np.array_equal(read_scan(saved(tmp_path, array)).volume[0], np.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros(5), ScanReadReason.UNSUPPORTED),
+        (np.zeros((2, 2, 2, 2)), ScanReadReason.UNSUPPORTED),
+        (np.zeros((2, 2), dtype=complex), ScanReadReason.UNSUPPORTED),
+        (np.asarray([["a", "b"]]), ScanReadReason.UNSUPPORTED),
+        (np.zeros((0, 4)), ScanReadReason.EMPTY),
+        (np.full((4, 4), np.nan), ScanReadReason.BAD_VALUES),
+        (np.asarray([[1.0, np.inf]]), ScanReadReason.BAD_VALUES),
+        (np.full((4, 4), 1e300), ScanReadReason.BAD_VALUES),
+    ],
+)
+def test_what_is_no_scan_is_refused(
+    tmp_path: Path, array: np.ndarray, reason: ScanReadReason
+) -> None:
+    with pytest.raises(ScanReadError) as caught:
+        read_scan(saved(tmp_path, array))
+    assert caught.value.reason is reason
+
+
+def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
+    path = tmp_path / "objects.npy"
+    np.save(path, np.asarray([[{"a": 1}]]), allow_pickle=True)
+    with pytest.raises(ScanReadError) as caught:
+        read_scan(path)
+    assert caught.value.reason is ScanReadReason.UNSUPPORTED
+
+
+def test_nan_around_the_image_becomes_its_least_value(tmp_path: Path) -> None:
+    array = np.arange(25.0).reshape(5, 5)
+    array[0], array[:, 0] = np.nan, np.nan
+    scan = read_scan(saved(tmp_path, array))
+    assert np.array_equal(scan.volume[0], np.where(np.isnan(array), 6, array))
+    assert scan.provenance["decisions"] == [{"kind": "nan_padding_filled", "num_voxels": 9}]
+
+
+def test_nan_within_the_image_is_refused(tmp_path: Path) -> None:
+    array = np.arange(25.0).reshape(5, 5)
+    array[2, 2] = np.nan
+    with pytest.raises(ScanReadError, match="1 NaN within the image") as caught:
+        read_scan(saved(tmp_path, array))
+    assert caught.value.reason is ScanReadReason.BAD_VALUES
+
+
+def test_a_header_that_promises_more_than_the_file_is_corrupt(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.zeros((100, 100)))
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ScanReadError, match="truncated") as caught:
+        read_scan(path)
+    assert caught.value.reason is ScanReadReason.CORRUPT
+
+
+@pytest.mark.parametrize("shape", [(99_999, 9), (9_999, 9_999, 99)])
+def test_a_header_that_promises_too_much_is_refused_unread(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    path = tmp_path / "huge.npy"
+    with path.open("wb") as stream:
+        header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+    with pytest.raises(ScanReadError) as caught:
+        read_scan(path)
+    assert caught.value.reason is ScanReadReason.TOO_LARGE
+
+
+def test_limits_are_the_callers(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.zeros((30, 30, 9)))
+    with pytest.raises(ScanReadError, match="9 slices, at most 8") as caught:
+        read_scan(path, limits=ReadLimits(max_frames=8))
+    assert caught.value.reason is ScanReadReason.TOO_LARGE
