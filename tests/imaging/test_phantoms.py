@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raddiag_hf.imaging import phantoms
 from raddiag_hf.imaging.phantoms import (
     NORMAL,
     PhantomCase,
@@ -24,6 +25,13 @@ NUM_CASES = 60
 @cache
 def cases() -> tuple[PhantomCase, ...]:
     return tuple(draw_cases(7, NUM_CASES, image_size=48))
+
+
+@pytest.fixture
+def without_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw cases whose scans are empty, for what does not depend on them."""
+    nothing = np.zeros((1, 1, 1), np.float32)
+    monkeypatch.setattr(phantoms, "render", lambda *_: nothing)
 
 
 def disorder_named(name: str) -> PhantomDisorder:
@@ -67,8 +75,9 @@ def test_different_seeds_give_different_patients() -> None:
     assert not np.array_equal(one.scans[0].volume, other.scans[0].volume)
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_one_patient_in_ten_has_two_cases() -> None:
-    per_patient = Counter(case.patient_id for case in draw_cases(0, 55, image_size=32))
+    per_patient = Counter(case.patient_id for case in draw_cases(0, 55))
     assert Counter(per_patient.values()) == {1: 45, 2: 5}
 
 
@@ -96,7 +105,7 @@ def test_names_are_unique_and_none_is_normal() -> None:
 
 def test_every_word_of_a_rare_name_occurs_in_frequent_ones() -> None:
     disorders = phantom_disorders()
-    head, tail = disorders[: len(disorders) // 3], disorders[len(disorders) // 3 :]
+    head, tail = disorders[:12], disorders[12:]
     for part in ("site", "kind", "size"):
         assert {getattr(d, part) for d in tail} <= {getattr(d, part) for d in head}
 
@@ -105,13 +114,14 @@ def test_every_word_of_a_rare_name_occurs_in_frequent_ones() -> None:
     ("name", "modalities"),
     [
         ("Small edema of the femur", {Modality.MRI}),
-        ("Large solid tumor of the left cerebral hemisphere", {Modality.MRI}),
+        ("Large edema of the left cerebral hemisphere", {Modality.MRI}),
         ("Small calcified nodule of the femur", {Modality.CT, Modality.XRAY}),
         (
             "Large calcified nodule of the left kidney",
             {Modality.CT, Modality.XRAY, Modality.ULTRASOUND},
         ),
         ("Small cyst of the liver", {Modality.CT, Modality.MRI, Modality.ULTRASOUND}),
+        ("Small solid tumor of the left kidney", {Modality.MRI, Modality.ULTRASOUND}),
         ("Small solid tumor of the right lung", {Modality.CT, Modality.MRI, Modality.XRAY}),
     ],
 )
@@ -119,10 +129,9 @@ def test_disorders_show_where_their_tissue_differs(name: str, modalities: set[Mo
     assert disorder_named(name).visible_in == modalities
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_labels_are_long_tailed() -> None:
-    drawn = Counter(
-        name for case in draw_cases(3, 400, image_size=32, max_slices=6) for name in case.disorders
-    )
+    drawn = Counter(name for case in draw_cases(3, 400) for name in case.disorders)
     counts = [drawn[disorder.name] for disorder in phantom_disorders()]
     third = len(counts) // 3
     assert 0.15 < drawn[NORMAL] / 400 < 0.25
@@ -223,9 +232,10 @@ def test_all_scans_of_a_case_agree_on_where_a_lesion_lies() -> None:
     assert (Plane.SAGITTAL, Plane.AXIAL) in compared
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_only_the_given_disorders_occur() -> None:
     few = phantom_disorders()[:5]
-    drawn = {n for case in draw_cases(0, 30, image_size=32, disorders=few) for n in case.disorders}
+    drawn = {name for case in draw_cases(0, 40, disorders=few) for name in case.disorders}
     assert drawn <= {NORMAL, *(disorder.name for disorder in few)}
 
 

@@ -61,11 +61,27 @@ SITES: tuple[LesionSite, ...] = (
     LesionSite("tibia", Anatomy.LOWER_LIMB, CANCELLOUS_BONE, _BONE_KINDS),
 )
 
-SIZES: dict[str, tuple[float, float]] = {"small": (0.046, 0.056), "large": (0.088, 0.105)}
+SIZES: dict[str, tuple[float, float]] = {"small": (0.055, 0.064), "large": (0.1, 0.115)}
 """Range of a lesion's radius as a share of its region's field of view."""
 
-_RANK_STRIDE, _RANK_START = 41, 45
-"""Chosen so that the frequent disorders spread evenly over anatomies, kinds and sizes."""
+_MOST_FREQUENT = (
+    "Large solid tumor of the right lung",
+    "Large edema of the left cerebral hemisphere",
+    "Large cyst of the liver",
+    "Large calcified nodule of the femur",
+    "Large hematoma of the right cerebral hemisphere",
+    "Small calcified nodule of the left lung",
+    "Large cyst of the right kidney",
+    "Large edema of the tibia",
+    "Small calcified nodule of the left kidney",
+    "Small cyst of the left cerebral hemisphere",
+    "Large hematoma of the liver",
+    "Small solid tumor of the femur",
+)
+"""Together they hold every site, kind and size."""
+
+_RANK_STRIDE = 41
+"""Spreads the rarer disorders evenly over sites, kinds and sizes."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +107,7 @@ class PhantomDisorder:
 def phantom_disorders() -> tuple[PhantomDisorder, ...]:
     """Return every disorder that exists, the most frequent first; ``NORMAL`` is not among them.
 
-    The order is fixed and mixes sites, kinds and sizes, so that every word of a rare name also
-    occurs in frequent ones.
+    The order is fixed, and every word of a rare name also occurs in one of the first twelve.
     """
     disorders = [
         PhantomDisorder(
@@ -110,8 +125,10 @@ def phantom_disorders() -> tuple[PhantomDisorder, ...]:
         for site in SITES
         for kind in site.kinds
     ]
-    count = len(disorders)
-    return tuple(disorders[(_RANK_START + i * _RANK_STRIDE) % count] for i in range(count))
+    by_name = {disorder.name: disorder for disorder in disorders}
+    head = [by_name[name] for name in _MOST_FREQUENT]
+    spread = [disorders[i * _RANK_STRIDE % len(disorders)] for i in range(len(disorders))]
+    return (*head, *(disorder for disorder in spread if disorder not in head))
 
 
 def disorder_probabilities(num_disorders: int) -> NDArray[np.float64]:

@@ -1,137 +1,134 @@
-"""Puts lesions into a phantom body and plans the scans that look at them."""
+"""Plans the scans that look at a phantom body: which, where, how many slices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raddiag_hf.imaging.phantom_body import Body
-from raddiag_hf.imaging.phantom_disorders import SIZES, PhantomDisorder
-from raddiag_hf.imaging.phantom_protocols import ScanProtocol
+from raddiag_hf.imaging.phantom_disorders import SIZES
+from raddiag_hf.imaging.phantom_lesions import Lesion, locate
+from raddiag_hf.imaging.phantom_protocols import PROTOCOLS, ScanProtocol
 from raddiag_hf.imaging.phantom_rendering import ScanPlan
 from raddiag_hf.imaging.phantom_shapes import PLANE_AXES, Grid, Shape, Vector
-from raddiag_hf.imaging.phantom_ultrasound import seen_by_sector
-from raddiag_hf.vocabulary import Modality
+from raddiag_hf.imaging.phantom_ultrasound import brightness_lost
+from raddiag_hf.vocabulary import Anatomy, Modality
 
 MIN_SLICES = 6
 
-_NUM_CANDIDATES = 24
-_PROBE_POINTS = np.vstack([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
-_MAX_ABSORPTION = 0.3
-
-
-@dataclass(frozen=True, eq=False)
-class Lesion:
-    """One disorder at its place in a body."""
-
-    disorder: PhantomDisorder
-    shape: Shape
+_SCAN_COUNTS = (0.2, 0.25, 0.25, 0.15, 0.1, 0.05)
+_NUM_PROBE_PLACES = 24
+_MAX_OFF_CENTRE = 0.36
+"""How far a scan's target may lie from its middle, as a share of its field of view."""
 
 
 @dataclass(frozen=True)
-class LesionLocation:
-    """Where one lesion lies in one scan.
+class ScanSize:
+    """How many voxels scans have.
 
     Attributes:
-        disorder: Its name.
-        centre: Fractional voxel index (z, y, x); may lie outside a scan that does not cover it.
-        radii: Of the bounding ellipsoid along (z, y, x), in voxels.
-        visible: Whether the scan shows it: its slices cover the lesion, and the lesion differs
-            from the tissue around it in this modality and sequence.
+        image_size: Height and width.
+        max_slices: Most slices of a stack or frames of a sweep.
     """
 
-    disorder: str
-    centre: tuple[float, float, float]
-    radii: tuple[float, float, float]
-    visible: bool
-
-    def mask(self, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-        """Return which voxels of a scan of this shape lie inside the bounding ellipsoid."""
-        squared = sum(
-            ((position - centre) / radius) ** 2
-            for position, centre, radius in zip(
-                np.ogrid[tuple(slice(n) for n in shape)], self.centre, self.radii, strict=True
-            )
-        )
-        return np.asarray(squared <= 1)
+    image_size: int
+    max_slices: int
 
 
-def place_lesion(
-    disorder: PhantomDisorder,
+def plan_scans(
     body: Body,
-    others: Sequence[Lesion],
+    anatomy: Anatomy,
+    lesions: Sequence[Lesion],
+    size: ScanSize,
+    seed: tuple[int, ...],
     generator: np.random.Generator,
-) -> Lesion:
-    """Draw a lesion of a disorder: within its site's tissue, and apart from the other lesions."""
-    site = body.sites[disorder.site.name]
-    low, high = SIZES[disorder.size]
-    radius = generator.uniform(low, high) * body.field_of_view_mm
-    radii = radius * generator.uniform(0.88, 1.12, 3)
+) -> list[ScanPlan]:
+    """Plan a scan that shows each lesion, then others of the region up to a random number.
 
-    directions = generator.normal(size=(_NUM_CANDIDATES, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    offsets = directions * generator.random((_NUM_CANDIDATES, 1)) ** (1 / 3)
-    room = np.maximum(site.radii_mm - 0.8 * radius, 0.25 * site.radii_mm)
-    centres = site.centre_mm + (offsets * room) @ site.rotation.T
+    Args:
+        body: The patient as posed.
+        anatomy: The region.
+        lesions: What at least one scan each has to show.
+        size: How many voxels scans have.
+        seed: Start of the seeds of the scans' noise.
+        generator: Of all choices.
 
-    topmost = body.topmost(centres[:, None, :] + 0.75 * radius * _PROBE_POINTS)
-    hosts = np.array([shape.tissue == disorder.site.host for shape in body.shapes])
-    scores = (hosts[topmost] & (topmost >= 0)).mean(axis=1)
-    for other in others:
-        gap = np.linalg.norm(centres - other.shape.centre_mm, axis=1)
-        scores -= gap < radii.max() + other.shape.radii_mm.max()
-    shape = Shape(
-        disorder.kind.in_host(disorder.site.host),
-        centre_mm=centres[scores.argmax()],
-        radii_mm=radii,
-        rotation=site.rotation,
-        roughness=disorder.kind.roughness,
+    Returns:
+        1 to 6 plans in random order.
+    """
+    wanted = 1 + int(generator.choice(len(_SCAN_COUNTS), p=_SCAN_COUNTS))
+    protocols = PROTOCOLS[anatomy]
+    frequencies = np.array([protocol.frequency for protocol in protocols])
+    order = generator.choice(
+        len(protocols), len(protocols), replace=False, p=frequencies / frequencies.sum()
     )
-    return Lesion(disorder, shape)
+    unused = [protocols[number] for number in order]
+    plans: list[ScanPlan] = []
+
+    def plan(protocol: ScanProtocol, target_mm: Vector) -> ScanPlan:
+        return plan_scan(protocol, body, target_mm, size, (*seed, len(plans)), generator)
+
+    for lesion in lesions:
+        if any(locate(lesion, body, made).visible for made in plans):
+            continue
+        # The others of its case may have used up the few protocols that show it.
+        for protocol in (*unused, *protocols):
+            candidate = plan(protocol, lesion.shape.centre_mm)
+            if locate(lesion, body, candidate).visible:
+                plans.append(candidate)
+                unused = [other for other in unused if other is not protocol]
+                break
+    targets = [lesion.shape.centre_mm for lesion in lesions] or [
+        shape.centre_mm for shape in body.sites.values()
+    ]
+    for protocol in unused[: max(wanted - len(plans), 0)]:
+        plans.append(plan(protocol, targets[generator.integers(len(targets))]))
+    return [plans[i] for i in generator.permutation(len(plans))]
 
 
 def plan_scan(
     protocol: ScanProtocol,
     body: Body,
     target_mm: Vector,
-    image_size: int,
-    max_slices: int,
+    size: ScanSize,
     seed: tuple[int, ...],
     generator: np.random.Generator,
 ) -> ScanPlan:
-    """Draw how a scan of one protocol is made of a body, with ``target_mm`` among its slices."""
+    """Draw how a scan of one protocol is made of a body so that it covers ``target_mm``."""
     noise = float(generator.random())
     if protocol.modality is Modality.ULTRASOUND:
-        grid = _plan_sweep(protocol, body, target_mm, image_size, max_slices, generator)
+        grid = _plan_sweep(protocol, body, target_mm, size, generator)
         return ScanPlan(protocol, grid, noise, seed)
     axes = PLANE_AXES[protocol.plane]
     across_mm = body.field_of_view_mm * generator.uniform(0.95, 1.12)
-    shift_mm = generator.normal(0, 0.015, 3) * body.field_of_view_mm
-    in_plane_mm = across_mm / image_size
+    # Of the scan's middle, along depth, height and width; the body lies around the world's origin.
+    middle = generator.normal(0, 0.015, 3) * body.field_of_view_mm
+    target = axes @ target_mm
+    reach = _MAX_OFF_CENTRE * across_mm
+    middle = target - (target - middle).clip(-reach, reach)
+    slices, step_mm = _draw_slices(body, size, generator)
     if protocol.modality is Modality.XRAY:
-        slices, step_mm, depth_mm = 1, 1.0, 0.0
+        slices, middle[0] = 1, 0
     else:
-        slices, step_mm = _draw_slices(body, max_slices, generator)
-        depth_mm = float(axes[0] @ target_mm) + _miss(slices, step_mm, generator)
-    in_plane = shift_mm - axes[0] * (axes[0] @ shift_mm)
+        middle[0] = target[0] + _draw_miss(slices, step_mm, generator)
+    pixel_mm = across_mm / size.image_size
     grid = Grid.centred(
-        in_plane + axes[0] * depth_mm,
+        middle @ axes,
         axes,
-        np.array([step_mm, in_plane_mm, in_plane_mm]),
-        (slices, image_size, image_size),
+        np.array([step_mm, pixel_mm, pixel_mm]),
+        (slices, size.image_size, size.image_size),
     )
     return ScanPlan(protocol, grid, noise, seed)
 
 
-def _draw_slices(body: Body, max_slices: int, generator: np.random.Generator) -> tuple[int, float]:
+def _draw_slices(body: Body, size: ScanSize, generator: np.random.Generator) -> tuple[int, float]:
     """Return the number of slices and their distance: even a small lesion meets one of them."""
-    slices = int(generator.integers(MIN_SLICES, max_slices + 1))
+    slices = int(generator.integers(MIN_SLICES, size.max_slices + 1))
     smallest = SIZES["small"][0] * body.field_of_view_mm
     return slices, float(generator.uniform(0.6, 1.1) * smallest)
 
 
-def _miss(slices: int, step_mm: float, generator: np.random.Generator) -> float:
+def _draw_miss(slices: int, step_mm: float, generator: np.random.Generator) -> float:
     """Return how far a stack's middle lies from its target, which stays within the stack."""
     return float(generator.uniform(-0.5, 0.5) * (slices - 2) * step_mm)
 
@@ -140,82 +137,42 @@ def _plan_sweep(
     protocol: ScanProtocol,
     body: Body,
     target_mm: Vector,
-    image_size: int,
-    max_slices: int,
+    size: ScanSize,
     generator: np.random.Generator,
 ) -> Grid:
-    """Find the direction in which least bone and gas lie before the target, as a sonographer."""
-    outline = body.shapes[0]
-    sideways = np.sign(target_mm[0]) * generator.uniform(0.1, 1.6, _NUM_CANDIDATES)
-    towards_head = generator.normal(0, 0.2, _NUM_CANDIDATES)
-    from_skin = np.stack([-sideways, np.ones(_NUM_CANDIDATES), -towards_head], axis=1)
-    from_skin /= np.linalg.norm(from_skin, axis=1, keepdims=True)
-    distance = np.array([_distance_to_surface(outline, target_mm, -row) for row in from_skin])
-    skins = target_mm - from_skin * distance[:, None]
-    chosen = int((absorption_before(body, skins, target_mm) + distance / 1000).argmin())
+    """Put the probe where least bone and gas lie before the target, as a sonographer does."""
+    sideways = np.sign(target_mm[0]) * generator.uniform(0.1, 1.6, _NUM_PROBE_PLACES)
+    towards_head = generator.normal(0, 0.2, _NUM_PROBE_PLACES)
+    into_body = np.stack([-sideways, np.ones(_NUM_PROBE_PLACES), -towards_head], axis=1)
+    into_body /= np.linalg.norm(into_body, axis=1, keepdims=True)
+    distances = np.array([_to_surface(body.shapes[0], target_mm, -row) for row in into_body])
+    skins = target_mm - into_body * distances[:, None]
+    chosen = int((brightness_lost(body, skins, target_mm) + distances / 1000).argmin())
 
-    down = from_skin[chosen]
-    towards_feet = np.array([0, 0, -1.0]) + down * down[2]
+    down, distance = into_body[chosen], distances[chosen]
+    towards_feet = np.array([0, 0, -1]) + down * down[2]
     towards_feet /= np.linalg.norm(towards_feet)
     aside = np.cross(towards_feet, down)
     if protocol.sequence == "longitudinal":
         axes = np.stack([aside, down, towards_feet])
     else:
         axes = np.stack([towards_feet, down, -aside])
-    frames, step_mm = _draw_slices(body, max_slices, generator)
-    depth_mm = max(distance[chosen] * generator.uniform(1.5, 1.9), 0.35 * body.field_of_view_mm)
-    pixel_mm = depth_mm / image_size
+    frames, step_mm = _draw_slices(body, size, generator)
+    depth_mm = max(distance * generator.uniform(1.5, 1.9), 0.35 * body.field_of_view_mm)
+    pixel_mm = depth_mm / size.image_size
+    off_centre = generator.normal(0, 0.03) * depth_mm
     origin = (
         skins[chosen]
-        - axes[2] * (pixel_mm * (image_size - 1) / 2 + generator.normal(0, 0.03) * depth_mm)
-        - axes[0] * (step_mm * (frames - 1) / 2 + _miss(frames, step_mm, generator))
+        - axes[2] * (pixel_mm * (size.image_size - 1) / 2 + off_centre)
+        - axes[0] * (step_mm * (frames - 1) / 2 + _draw_miss(frames, step_mm, generator))
     )
-    return Grid(
-        origin,
-        axes,
-        np.array([step_mm, pixel_mm, pixel_mm]),
-        (frames, image_size, image_size),
-    )
+    shape = (frames, size.image_size, size.image_size)
+    return Grid(origin, axes, np.array([step_mm, pixel_mm, pixel_mm]), shape)
 
 
-def _distance_to_surface(outline: Shape, point_mm: Vector, direction: Vector) -> float:
+def _to_surface(outline: Shape, point_mm: Vector, direction: Vector) -> float:
     """Return how far along a direction a point inside an ellipsoid is from its surface."""
     start = (point_mm - outline.centre_mm) @ outline.rotation / outline.radii_mm
     step = direction @ outline.rotation / outline.radii_mm
     half_b, a, c = float(start @ step), float(step @ step), float(start @ start) - 1
     return (max(half_b**2 - a * c, 0) ** 0.5 - half_b) / a
-
-
-def absorption_before(body: Body, skins_mm: Vector, target_mm: Vector) -> Vector:
-    """Return the loss of ultrasound brightness from each point of the skin to a target."""
-    along = np.linspace(0.02, 0.9, 24)
-    path = target_mm - skins_mm
-    points = skins_mm[:, None, :] + along[:, None] * path[:, None, :]
-    absorption = np.array([0, *(shape.tissue.absorption for shape in body.shapes)])
-    mean: Vector = absorption[body.topmost(points) + 1].clip(0).mean(axis=1)
-    return mean * np.linalg.norm(path, axis=1) / 10
-
-
-def locate(lesion: Lesion, body: Body, plan: ScanPlan) -> LesionLocation:
-    """Return where a lesion lies in a planned scan, and whether the scan shows it."""
-    grid = plan.grid
-    centre = grid.to_voxels(lesion.shape.centre_mm)
-    radii = lesion.shape.half_extents_mm(grid.axes) / grid.spacing_mm
-    if plan.protocol.modality is Modality.XRAY:
-        centre[0], radii[0] = 0, 0.5
-    location = LesionLocation(
-        lesion.disorder.name,
-        (float(centre[0]), float(centre[1]), float(centre[2])),
-        (float(radii[0]), float(radii[1]), float(radii[2])),
-        visible=True,
-    )
-    visible = plan.protocol.shows(lesion.shape.tissue, lesion.disorder.site.host)
-    if visible:
-        covered = location.mask(grid.shape)
-        if plan.protocol.modality is Modality.ULTRASOUND:
-            covered &= seen_by_sector(*grid.shape[1:])
-            skin = lesion.shape.centre_mm - grid.axes[1] * grid.spacing_mm[1] * centre[1]
-            loss = absorption_before(body, skin[None], lesion.shape.centre_mm)[0]
-            visible = bool(loss < _MAX_ABSORPTION)
-        visible = visible and bool(covered.any())
-    return LesionLocation(location.disorder, location.centre, location.radii, visible)

@@ -21,12 +21,14 @@ class ScanProtocol:
         sequence: Window of a CT, weighting of an MRI, view of a radiograph, plane of a sweep.
         display: What black and white mean: Hounsfield units for CT; for a radiograph the
             attenuation (a path integral, no unit) at middle grey and the width of the grey scale.
+        frequency: How often it is made, relative to the other protocols of its region.
     """
 
     modality: Modality
     plane: Plane
     sequence: str
     display: tuple[float, float] = (0, 1)
+    frequency: float = 1
 
     def level(self, tissue: Tissue) -> float:
         """Return how bright a tissue is, as a share of the display range."""
@@ -44,56 +46,56 @@ class ScanProtocol:
         return abs(self.level(lesion) - self.level(host)) >= MIN_CONTRAST
 
 
-def _xray(plane: Plane, middle: float, width: float) -> ScanProtocol:
-    return ScanProtocol(Modality.XRAY, plane, plane.value.lower(), (middle, width))
+def _xray(plane: Plane, middle: float, width: float, frequency: float = 1) -> ScanProtocol:
+    return ScanProtocol(Modality.XRAY, plane, plane.value.lower(), (middle, width), frequency)
 
 
-def _ct(plane: Plane, window: str, low: float, high: float) -> ScanProtocol:
-    return ScanProtocol(Modality.CT, plane, f"{window} window", (low, high))
+def _ct(plane: Plane, window: str, low: float, high: float, frequency: float = 1) -> ScanProtocol:
+    return ScanProtocol(Modality.CT, plane, f"{window} window", (low, high), frequency)
 
 
-def _mri(plane: Plane, weighting: str) -> ScanProtocol:
-    return ScanProtocol(Modality.MRI, plane, weighting)
+def _mri(plane: Plane, weighting: str, frequency: float = 1) -> ScanProtocol:
+    return ScanProtocol(Modality.MRI, plane, weighting, frequency=frequency)
 
 
 PROTOCOLS: dict[Anatomy, tuple[ScanProtocol, ...]] = {
     Anatomy.HEAD_AND_NECK: (
         _xray(Plane.FRONTAL, 4.1, 0.7),
-        _xray(Plane.LATERAL, 3.3, 0.7),
-        _ct(Plane.AXIAL, "brain", -20, 100),
+        _xray(Plane.LATERAL, 3.3, 0.7, frequency=4),
+        _ct(Plane.AXIAL, "brain", -20, 100, frequency=4),
         _ct(Plane.AXIAL, "bone", -300, 1300),
-        _mri(Plane.AXIAL, "T1"),
-        _mri(Plane.AXIAL, "T2"),
+        _mri(Plane.AXIAL, "T1", frequency=4),
+        _mri(Plane.AXIAL, "T2", frequency=4),
         _mri(Plane.CORONAL, "T2"),
         _mri(Plane.SAGITTAL, "T1"),
     ),
     Anatomy.CHEST: (
-        _xray(Plane.FRONTAL, 2.8, 0.65),
+        _xray(Plane.FRONTAL, 2.8, 0.65, frequency=6),
         _xray(Plane.LATERAL, 3.9, 0.9),
-        _ct(Plane.AXIAL, "lung", -1024, 250),
-        _ct(Plane.AXIAL, "soft tissue", -160, 240),
+        _ct(Plane.AXIAL, "lung", -1024, 250, frequency=4),
+        _ct(Plane.AXIAL, "soft tissue", -160, 240, frequency=4),
         _ct(Plane.CORONAL, "lung", -1024, 250),
-        _mri(Plane.AXIAL, "T2"),
+        _mri(Plane.AXIAL, "T2", frequency=2),
         _mri(Plane.CORONAL, "T1"),
     ),
     Anatomy.ABDOMEN_AND_PELVIS: (
-        _xray(Plane.FRONTAL, 4.5, 0.6),
-        _ct(Plane.AXIAL, "soft tissue", -160, 240),
+        _xray(Plane.FRONTAL, 4.5, 0.6, frequency=3),
+        _ct(Plane.AXIAL, "soft tissue", -160, 240, frequency=4),
         _ct(Plane.CORONAL, "soft tissue", -160, 240),
         _mri(Plane.AXIAL, "T1"),
-        _mri(Plane.AXIAL, "T2"),
+        _mri(Plane.AXIAL, "T2", frequency=4),
         _mri(Plane.CORONAL, "T2"),
-        ScanProtocol(Modality.ULTRASOUND, Plane.OBLIQUE, "longitudinal"),
+        ScanProtocol(Modality.ULTRASOUND, Plane.OBLIQUE, "longitudinal", frequency=4),
         ScanProtocol(Modality.ULTRASOUND, Plane.OBLIQUE, "transverse"),
     ),
     Anatomy.LOWER_LIMB: (
-        _xray(Plane.FRONTAL, 3.0, 0.6),
+        _xray(Plane.FRONTAL, 3.0, 0.6, frequency=4),
         _xray(Plane.LATERAL, 3.0, 0.6),
         _ct(Plane.AXIAL, "bone", -300, 1300),
-        _ct(Plane.CORONAL, "bone", -300, 1300),
-        _mri(Plane.CORONAL, "T1"),
-        _mri(Plane.CORONAL, "T2"),
+        _ct(Plane.CORONAL, "bone", -300, 1300, frequency=4),
+        _mri(Plane.CORONAL, "T1", frequency=2),
+        _mri(Plane.CORONAL, "T2", frequency=4),
         _mri(Plane.SAGITTAL, "T2"),
     ),
 }
-"""The lesions of a case are visible in at least one of its scans, so not every patient has all."""
+"""A patient gets some of those of the region; at least one of them shows each lesion."""

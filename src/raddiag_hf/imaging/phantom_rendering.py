@@ -18,8 +18,8 @@ _PHOTONS_PER_PIXEL = 6e4
 _SCATTERED_SHARE = 0.002
 _MAX_GREY = 4095
 
-EDGE_GAIN = 0.9
-EDGE_SHARE = 0.035
+_EDGE_GAIN = 0.9
+_EDGE_SHARE = 0.035
 """Edge enhancement of radiographs: strength, and width as a share of the image."""
 
 _MRI_GAIN = 1000
@@ -65,13 +65,13 @@ def render(body: Body, lesions: Sequence[Shape], plan: ScanPlan) -> Array:
         low, high = plan.protocol.display
         channel = [AIR.hounsfield, *(shape.tissue.hounsfield for shape in shapes)]
         (volume,) = paint(shapes, plan.grid, fields, [channel], mottle_range=high - low)
-        volume += _noise(plan, generator) * np.float32((high - low) * (0.02 + 0.04 * plan.noise))
+        volume += _noise(plan, generator) * np.float32((high - low) * (0.015 + 0.025 * plan.noise))
         return np.rint(volume, out=volume).clip(low, high, out=volume)
 
     levels = [plan.protocol.level(shape.tissue) for shape in shapes]
     (signal,) = paint(shapes, plan.grid, fields, [[0, *levels]], mottle_range=1)
     signal *= _bias_field(plan, generator)
-    deviation = np.float32(0.015 + 0.03 * plan.noise)
+    deviation = np.float32(0.01 + 0.02 * plan.noise)
     # The magnitude of a complex signal with Gaussian noise in both parts: Rician.
     real = signal + deviation * _noise(plan, generator)
     magnitude: Array = np.hypot(real, deviation * _noise(plan, generator)) * np.float32(_MRI_GAIN)
@@ -86,7 +86,7 @@ def _bias_field(plan: ScanPlan, generator: np.random.Generator) -> Array:
     """Return a smooth gain around 1, as of a receive coil that is nearer to one side."""
     field = np.ones(plan.grid.shape, np.float32)
     for axis, voxels in enumerate(plan.grid.shape):
-        slope, bow = generator.uniform(-0.25, 0.25, 2) * (0.3 + 0.7 * plan.noise)
+        slope, bow = generator.uniform(-0.18, 0.18, 2) * (0.3 + 0.7 * plan.noise)
         position = np.linspace(-1, 1, voxels, dtype=np.float32)
         profile = 1 + slope * position + bow * (position**2 - 1 / 3)
         field *= profile.reshape([-1 if other == axis else 1 for other in range(3)])
@@ -118,6 +118,6 @@ def _render_radiograph(
     middle, width = plan.protocol.display
     film = -np.log(arriving.clip(0.1 / photons))
     # Digital radiography is shown with its edges enhanced, or ribs would hardly stand out.
-    film += EDGE_GAIN * (film - gaussian_filter(film, EDGE_SHARE * film.shape[0], truncate=2))
+    film += _EDGE_GAIN * (film - gaussian_filter(film, _EDGE_SHARE * film.shape[0], truncate=2))
     grey: Array = _MAX_GREY / (1 + np.exp((middle - film) / width))
     return np.rint(grey)[None].astype(np.float32)

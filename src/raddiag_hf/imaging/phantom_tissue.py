@@ -47,7 +47,7 @@ FLUID = Tissue(5, 0.14, 0.95, echo=0.02, absorption=-0.03, impedance=1.53)
 GREY_MATTER = Tissue(42, 0.44, 0.56, mottle=0.01)
 WHITE_MATTER = Tissue(29, 0.62, 0.42, mottle=0.01)
 CORTICAL_BONE = Tissue(1150, 0.06, 0.05, echo=0.95, absorption=0.6, impedance=5.0)
-CANCELLOUS_BONE = Tissue(330, 0.72, 0.20, echo=0.80, absorption=0.5, impedance=3.0, mottle=0.02)
+CANCELLOUS_BONE = Tissue(430, 0.72, 0.20, echo=0.80, absorption=0.5, impedance=3.0, mottle=0.02)
 TOOTH = Tissue(2100, 0.03, 0.03, echo=0.95, absorption=0.6, impedance=6.0)
 CARTILAGE = Tissue(85, 0.42, 0.62, echo=0.10)
 LIGAMENT = Tissue(90, 0.10, 0.07, echo=0.65)
@@ -97,7 +97,7 @@ CYST = LesionKind(
 )
 SOLID_TUMOR = LesionKind(
     "solid tumor",
-    hounsfield=38,
+    hounsfield=175,
     t1_signal=0.28,
     t2_signal=0.70,
     echo=0.24,

@@ -7,14 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from raddiag_hf.imaging.phantom_shapes import Array, Grid, Shape, Texture, paint, sample_texture
-from raddiag_hf.imaging.phantom_tissue import AIR
+from raddiag_hf.imaging.phantom_body import Body
+from raddiag_hf.imaging.phantom_shapes import (
+    Array,
+    Grid,
+    Shape,
+    Texture,
+    Vector,
+    paint,
+    sample_texture,
+)
+from raddiag_hf.imaging.phantom_tissue import Tissue
 
-HALF_ANGLE = np.float32(np.deg2rad(34))
+_HALF_ANGLE = np.float32(np.deg2rad(34))
 """Half the opening of the sector."""
 
-APEX_SHARE = 0.22
+_APEX_SHARE = 0.22
 """How far the sector's apex lies behind the skin, as a share of the image's height."""
+
+_GEL = Tissue(0, 0, 0, echo=0, absorption=0, impedance=1.5)
+"""Fills what the sector shows outside the body: the probe touches the skin everywhere."""
 
 _MAX_GREY = 255
 _REFLECTION_GAIN = 0.9
@@ -27,17 +39,17 @@ IndexMap = tuple[NDArray[np.intp], NDArray[np.intp]]
 def _sector(height: int, width: int) -> tuple[IndexMap, IndexMap, NDArray[np.bool_]]:
     """Return pixel of each (range, beam), (range, beam) of each pixel, and which pixels it sees."""
     ranges, beams = height, width
-    apex = APEX_SHARE * height
+    apex = _APEX_SHARE * height
     radius = np.linspace(apex, apex + height - 1, ranges)[:, None]
-    angle = np.linspace(-HALF_ANGLE, HALF_ANGLE, beams)
+    angle = np.linspace(-_HALF_ANGLE, _HALF_ANGLE, beams)
     rows = np.rint(radius * np.cos(angle) - apex).clip(0, height - 1).astype(np.intp)
     columns = np.rint(radius * np.sin(angle) + (width - 1) / 2).clip(0, width - 1).astype(np.intp)
 
     row, column = np.mgrid[:height, :width]
     down, aside = row + apex, column - (width - 1) / 2
     pixel_radius, pixel_angle = np.hypot(down, aside) - apex, np.arctan2(aside, down)
-    seen = (np.abs(pixel_angle) <= HALF_ANGLE) & (pixel_radius >= 0) & (pixel_radius <= height - 1)
-    beam = (pixel_angle + HALF_ANGLE) / (2 * HALF_ANGLE) * (beams - 1)
+    seen = (np.abs(pixel_angle) <= _HALF_ANGLE) & (pixel_radius >= 0) & (pixel_radius <= height - 1)
+    beam = (pixel_angle + _HALF_ANGLE) / (2 * _HALF_ANGLE) * (beams - 1)
     to_range = np.rint(pixel_radius).clip(0, ranges - 1).astype(np.intp)
     to_beam = np.rint(beam).clip(0, beams - 1).astype(np.intp)
     return (rows, columns), (to_range, to_beam), seen
@@ -64,7 +76,7 @@ def render_ultrasound(
         noise: Strength of the speckle, 0 to 1.
         generator: Of the speckle.
     """
-    tissues = [AIR, *(shape.tissue for shape in shapes)]
+    tissues = [_GEL, *(shape.tissue for shape in shapes)]
     echo, absorption, impedance = paint(
         shapes,
         grid,
@@ -104,3 +116,18 @@ def _speckle(shape: tuple[int, ...], noise: float, generator: np.random.Generato
     decibel = 10 * np.log10(power + np.float32(0.03))
     amplitude: Array = decibel * np.float32((0.6 + 0.6 * noise) / _SPECKLE_DECIBEL)
     return amplitude
+
+
+def brightness_lost(body: Body, skins_mm: Vector, target_mm: Vector) -> Vector:
+    """Return how much darker a target is for what lies before it, as a share of the display range.
+
+    Args:
+        body: The patient, without lesions.
+        skins_mm: Where the ultrasound enters, shape ``(n, 3)``.
+        target_mm: Where it goes.
+    """
+    path = target_mm - skins_mm
+    points = skins_mm[:, None, :] + np.linspace(0.02, 0.9, 24)[:, None] * path[:, None, :]
+    absorption = np.array([0, *(shape.tissue.absorption for shape in body.shapes)])
+    mean: Vector = absorption[body.topmost(points) + 1].clip(0).mean(axis=1)
+    return mean * np.linalg.norm(path, axis=1) / 10

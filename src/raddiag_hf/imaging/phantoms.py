@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from raddiag_hf.imaging.phantom_abdomen import ABDOMEN
@@ -22,17 +23,15 @@ from raddiag_hf.imaging.phantom_disorders import (
 )
 from raddiag_hf.imaging.phantom_head import HEAD
 from raddiag_hf.imaging.phantom_knee import KNEE
-from raddiag_hf.imaging.phantom_planning import (
-    MIN_SLICES,
+from raddiag_hf.imaging.phantom_lesions import (
     Lesion,
     LesionLocation,
     locate,
     place_lesion,
-    plan_scan,
+    shown_shapes,
 )
-from raddiag_hf.imaging.phantom_protocols import PROTOCOLS
+from raddiag_hf.imaging.phantom_planning import MIN_SLICES, ScanSize, plan_scans
 from raddiag_hf.imaging.phantom_rendering import ScanPlan, render
-from raddiag_hf.imaging.phantom_shapes import Shape, Vector
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex
 
@@ -46,9 +45,6 @@ __all__ = [
     "phantom_disorders",
 ]
 
-MAX_SCANS = 6
-MAX_DISORDERS = 3
-
 REGIONS: dict[Anatomy, Region] = {
     Anatomy.HEAD_AND_NECK: HEAD,
     Anatomy.CHEST: CHEST,
@@ -57,7 +53,6 @@ REGIONS: dict[Anatomy, Region] = {
 }
 _NORMAL_SHARE = 0.2
 _DISORDER_COUNTS = (0.72, 0.2, 0.08)
-_SCAN_COUNTS = (0.2, 0.25, 0.25, 0.15, 0.1, 0.05)
 _PATIENTS_PER_BLOCK = 10
 
 
@@ -166,7 +161,8 @@ def draw_case(
     lesions: list[Lesion] = []
     for disorder in drawn:
         lesions.append(place_lesion(disorder, body, lesions, cases))
-    plans = _plan_scans(body, anatomy, lesions, image_size, max_slices, (seed, index), cases)
+    size = ScanSize(image_size, max_slices)
+    plans = plan_scans(body, anatomy, lesions, size, (seed, index, 2), cases)
 
     origins = [plan.grid.origin_mm for plan in plans]
     locations = tuple(tuple(locate(lesion, body, plan) for lesion in lesions) for plan in plans)
@@ -199,58 +195,16 @@ def _pose(body: Body, generator: np.random.Generator) -> Body:
 
 def _draw_disorders(
     possible: Sequence[PhantomDisorder],
-    weights: np.ndarray[tuple[int], np.dtype[np.float64]],
+    weights: NDArray[np.float64],
     generator: np.random.Generator,
 ) -> list[PhantomDisorder]:
     if generator.random() < _NORMAL_SHARE:
         return []
-    count = min(1 + int(generator.choice(MAX_DISORDERS, p=_DISORDER_COUNTS)), len(possible))
+    count = min(1 + int(generator.choice(len(_DISORDER_COUNTS), p=_DISORDER_COUNTS)), len(possible))
     chosen = generator.choice(
         len(possible), size=count, replace=False, p=weights / weights.sum(), shuffle=False
     )
     return [possible[i] for i in chosen]
-
-
-def _plan_scans(
-    body: Body,
-    anatomy: Anatomy,
-    lesions: Sequence[Lesion],
-    image_size: int,
-    max_slices: int,
-    seed: tuple[int, int],
-    generator: np.random.Generator,
-) -> list[ScanPlan]:
-    """Plan a scan that shows each lesion, then others of the region up to the drawn number."""
-    wanted = 1 + int(generator.choice(MAX_SCANS, p=_SCAN_COUNTS))
-    left = list(generator.permutation(np.arange(len(PROTOCOLS[anatomy]))))
-    plans: list[ScanPlan] = []
-
-    def plan(protocol_index: int, target_mm: Vector) -> ScanPlan:
-        return plan_scan(
-            PROTOCOLS[anatomy][protocol_index],
-            body,
-            target_mm,
-            image_size,
-            max_slices,
-            (*seed, 2, int(protocol_index)),
-            generator,
-        )
-
-    for lesion in lesions:
-        if any(locate(lesion, body, made).visible for made in plans):
-            continue
-        for protocol_index in left:
-            candidate = plan(protocol_index, lesion.shape.centre_mm)
-            if locate(lesion, body, candidate).visible:
-                plans.append(candidate)
-                left.remove(protocol_index)
-                break
-    targets = [lesion.shape.centre_mm for lesion in lesions] or [
-        shape.centre_mm for shape in body.sites.values()
-    ]
-    for protocol_index in left[: max(wanted - len(plans), 0)]:
-        plans.append(plan(protocol_index, targets[generator.integers(len(targets))]))
-    return [plans[i] for i in generator.permutation(len(plans))]
 
 
 def _scan(
@@ -268,15 +222,6 @@ def _scan(
         provenance={"format": "phantom", "seed": plan.seed[0], "index": plan.seed[1]},
         scan_id=f"{plan.protocol.modality.value.lower().replace(' ', '-')}-{number}",
     )
-
-
-def shown_shapes(lesions: Sequence[Lesion], plan: ScanPlan) -> list[Shape]:
-    """Return the shapes of those lesions that a scan's modality and sequence can show."""
-    return [
-        lesion.shape
-        for lesion in lesions
-        if plan.protocol.shows(lesion.shape.tissue, lesion.disorder.site.host)
-    ]
 
 
 def _key_slice(locations: Sequence[LesionLocation], plan: ScanPlan) -> int:
