@@ -29,7 +29,7 @@ _PLUGINS = {
     **dict.fromkeys(_OWN_SYNTAXES, _PLUGIN),
 }
 
-DECODER_DEPENDENCIES = dict.fromkeys(_OWN_SYNTAXES, ("imagecodecs>=2024.9.22",))
+DECODER_DEPENDENCIES = dict.fromkeys(_OWN_SYNTAXES, ("imagecodecs>=2024.12.30",))
 """What pydicom asks of a plugin: the packages that each transfer syntax needs."""
 
 
