@@ -168,12 +168,17 @@ def nested(depth: int) -> bytes:
     return opening * depth + closing * depth
 
 
-def test_deeply_nested_sequences_are_refused(tmp_path: Path) -> None:
+def at_stack_depth(depth: int, call: Callable[[], object]) -> object:
+    return call() if depth == 0 else at_stack_depth(depth - 1, call)
+
+
+@pytest.mark.parametrize("stack_depth", range(8))
+def test_deeply_nested_sequences_are_refused(tmp_path: Path, stack_depth: int) -> None:
     content = dicom_file(tmp_path / "plain.dcm").read_bytes()
     pixels = content.index(struct.pack("<HH2s", 0x7FE0, 0x0010, b"OW"))
     (tmp_path / "deep.dcm").write_bytes(content[:pixels] + nested(3000) + content[pixels:])
     with pytest.raises(ScanReadError, match="nested too deeply") as caught:
-        read_scan(tmp_path / "deep.dcm")
+        at_stack_depth(stack_depth, lambda: read_scan(tmp_path / "deep.dcm"))
     assert caught.value.reason is ScanReadReason.CORRUPT
 
 

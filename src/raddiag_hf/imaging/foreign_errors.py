@@ -123,9 +123,16 @@ def _reason(error: Exception) -> ScanReadReason:
 
 def _describe(error: Exception, quote: bool) -> str:
     name = type(error).__name__
-    if isinstance(error, RecursionError):
+    if _is_recursion(error):
         return "its sequences are nested too deeply"
     if isinstance(error, OSError) and error.strerror:
         return f"{name}: {error.strerror}"
     text = " ".join(str(error).split())[:_MAX_QUOTED] if quote else ""
     return f"{name}: {text}" if text else name
+
+
+def _is_recursion(error: BaseException | None) -> bool:
+    """Tell whether recursion too deep is at the root; pydicom may raise OSError on top of it."""
+    while error is not None and not isinstance(error, RecursionError):
+        error = error.__cause__ or error.__context__
+    return error is not None
