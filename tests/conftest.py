@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("raddiag", deadline=None)  # two busy cores make single examples slow
+settings.load_profile("raddiag")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,11 @@ _HOMES = {
     "RadDiagModel": "raddiag_hf.model.modeling_raddiag",
     "Scan": "raddiag_hf.imaging.scan",
     "ScanReadError": "raddiag_hf.imaging.scan",
+    "diagnose_case": "raddiag_hf.inference.diagnose",
+    "embed_case": "raddiag_hf.inference.embedding",
+    "embed_file": "raddiag_hf.inference.embedding",
+    "embed_scans": "raddiag_hf.inference.embedding",
+    "load_model": "raddiag_hf.inference.loading",
     "read_scan": "raddiag_hf.imaging.reading",
     "read_scans": "raddiag_hf.imaging.reading",
 }

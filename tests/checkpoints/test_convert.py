@@ -117,6 +117,14 @@ def test_fine_tuned_heads_and_wrapped_state_dicts_are_understood():
     assert all(torch.equal(plain[key], other[key]) for key in plain)
 
 
+def test_batch_counters_do_not_matter():
+    state_dict = reference().state_dict()
+    for key in state_dict:
+        if key.endswith("num_batches_tracked"):
+            state_dict[key] = torch.tensor([7])  # as arrays of one number are often stored
+    model_from_reference(state_dict, LABELS)
+
+
 def test_a_distributed_checkpoint_is_unwrapped(tmp_path):
     state_dict = {f"module.{k}": v for k, v in reference().state_dict().items()}
     torch.save({"state_dict": state_dict}, tmp_path / "model.bin")

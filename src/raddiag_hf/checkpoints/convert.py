@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 SLICE_HEADS, FUSION_HEADS = 1, 4
 """Attention heads of the reference, which its weights do not tell."""
 
+COUNTER = "num_batches_tracked"
+"""What batch norms count their batches in; nothing reads it."""
+
 
 class CheckpointError(ValueError):
     """A file that is not a checkpoint of the authors' network, or does not fit the labels."""
@@ -132,13 +135,17 @@ def model_from_reference(
     if foreign:
         raise CheckpointError(f"not tensors of the authors' network: {_some(foreign)}")
     config = _infer_config(live, labels, late_fusion, image_size)
-    weights = {str(translate_key(key)): _translate_value(key, value) for key, value in live.items()}
+    weights = {
+        str(translate_key(key)): _translate_value(key, value)
+        for key, value in live.items()
+        if not key.endswith(COUNTER)
+    }
     if config.classifier_type == "knowledge":
         weights["classifier.label_embeddings"] = _checked_embeddings(label_embeddings, config)
 
     model = RadDiagForImageClassification(config)
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    counters = {key for key in expected if key.endswith("num_batches_tracked")}
+    counters = {key for key in expected if key.endswith(COUNTER)}
     missing = sorted(expected.keys() - weights.keys() - counters)
     if missing:
         raise CheckpointError(f"tensors are missing: {_some(missing)}")
@@ -149,7 +156,7 @@ def model_from_reference(
     )
     if wrong:
         raise CheckpointError(f"tensors of the wrong shape: {_some(wrong)}")
-    model.load_state_dict(weights, strict=False)  # batch counters may be absent, nothing else
+    model.load_state_dict(weights, strict=False)  # all but the counters is there
     logger.info("kept %d tensors, dropped %d dead ones", len(live), len(state_dict) - len(live))
     return model.eval()
 

@@ -1,0 +1,236 @@
+"""What a forward pass costs: packed against padded as the reference does, and against the floor.
+
+One run, the same full-size weights (random, from a seed) and the same cases for all:
+
+- `padded`: every case padded to 4 scans x 32 slices, all of them encoded, as the reference does.
+- `packed`: the model as loaded.
+- `floor`: the same ResNet-50 on the real slices only, nothing else.
+- `inference float32`, `inference bfloat16`: after `model.optimize_for_inference`.
+- `knowledge head`: the same network with label-text embeddings (5,569 x 768) instead of weights.
+
+    python benchmarks/forward.py              # about 10 minutes on 2 cores
+    python benchmarks/forward.py --quick      # narrow network, to see that the script runs
+"""
+
+import argparse
+import copy
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
+
+CASES: dict[str, list[int]] = {
+    "one X-ray": [1],
+    "CT of 24 slices": [24],
+    "X-ray + CT 32 + CT 16": [1, 32, 16],
+}
+MIX = [[1], [1, 1], [12, 20], [24], [1, 32, 16]]
+SLOTS = [7, 1, 2, 4]
+PADDED_SCANS, PADDED_SLICES = 4, 32
+RESULTS = Path(__file__).parent / "results"
+
+
+def build(narrow: bool, **overrides: Any) -> RadDiagForImageClassification:
+    """A network with random weights and batch statistics of a trained one's size."""
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {"num_labels": 5569, "normalize_attention_input": False}
+    if narrow:
+        shape |= {"resnet_width": 8, "hidden_size": 256, "intermediate_size": 256}
+    model = RadDiagForImageClassification(RadDiagConfig(**(shape | overrides)))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.3, 0.5)  # keeps the residual stream from growing
+    return model.eval()
+
+
+def batch_of(cases: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """A packed batch of random cases, each given by the slice counts of its scans."""
+    counts = [count for case in cases for count in case]
+    generator = torch.Generator().manual_seed(len(counts))
+    return {
+        "pixel_values": torch.rand(sum(counts), 1, 256, 256, generator=generator),
+        "slice_counts": torch.tensor(counts),
+        "scan_counts": torch.tensor([len(case) for case in cases]),
+        "modality_slots": torch.tensor([SLOTS[i] for case in cases for i in range(len(case))]),
+    }
+
+
+def padded_logits(model: RadDiagForImageClassification, batch: dict[str, Tensor]) -> Tensor:
+    """The reference's way: encode every padding slice, and hide it afterwards with masks."""
+    cases, encoder = len(batch["scan_counts"]), model.raddiag.encoder
+    images = torch.zeros(cases, PADDED_SCANS, PADDED_SLICES, *batch["pixel_values"].shape[1:])
+    is_real = torch.zeros(cases, PADDED_SCANS, PADDED_SLICES, dtype=torch.bool)
+    slots = torch.zeros(cases, PADDED_SCANS, dtype=torch.int64)
+    scans = iter(zip(batch["slice_counts"].tolist(), batch["modality_slots"], strict=True))
+    slices = iter(batch["pixel_values"])
+    for case, scan_count in enumerate(batch["scan_counts"].tolist()):
+        for scan in range(scan_count):
+            slice_count, slots[case, scan] = next(scans)
+            is_real[case, scan, :slice_count] = True
+            for position in range(slice_count):
+                images[case, scan, position] = next(slices)
+    features = encoder.encode_slices(images.flatten(0, 2))
+    tokens = features.view(cases * PADDED_SCANS, PADDED_SLICES, -1)
+    embeddings = encoder.slice_transformer(tokens, is_real.flatten(0, 1)).embedding
+    fusion = model.raddiag.fusion
+    scans_of_case = embeddings.view(cases, PADDED_SCANS, -1) + fusion.modality_embeddings(slots)
+    fused = fusion.scan_transformer(scans_of_case, slots != 0).embedding
+    return model.classifier(fused)
+
+
+def seconds(run: Callable[[], Any], repeats: int) -> float:
+    """The median of several timed runs, after one that warms up."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def compare(repeats: int, narrow: bool) -> dict[str, Any]:
+    """Time every way of running every case."""
+    model = build(narrow)
+    fast = {
+        "inference float32": copy.deepcopy(model).optimize_for_inference(torch.float32),
+        "inference bfloat16": copy.deepcopy(model).optimize_for_inference(torch.bfloat16),
+    }
+    knowledge = build(narrow, classifier_type="knowledge")
+    knowledge.classifier.set_label_embeddings(torch.randn(5569, 768))
+    results: dict[str, Any] = {}
+    for name, counts in CASES.items():
+        batch = batch_of([counts])
+        pixels = batch["pixel_values"]
+        expected = padded_logits(model, batch)
+        packed = model(**batch).logits
+        row = {
+            "padded": seconds(lambda batch=batch: padded_logits(model, batch), 1),
+            "packed": seconds(lambda batch=batch: model(**batch), repeats),
+            "floor": seconds(
+                lambda pixels=pixels: model.raddiag.encoder.encode_slices(pixels), repeats
+            ),
+            "knowledge head": seconds(lambda batch=batch: knowledge(**batch), repeats),
+        }
+        parity = {"packed": float((packed - expected).abs().max())}
+        for way, optimised in fast.items():
+            row[way] = seconds(lambda batch=batch, m=optimised: m(**batch), repeats)
+            parity[way] = float((optimised(**batch).logits.float() - expected).abs().max())
+        results[name] = {
+            "seconds": row,
+            "speedup over padded": {w: row["padded"] / s for w, s in row.items() if w != "padded"},
+            "largest logit difference": parity,
+            "spread of logits": float(expected.std()),
+        }
+        show(name, results[name])
+    batch = batch_of(MIX)
+    packed_s = seconds(lambda: model(**batch), repeats)
+    floor_s = seconds(lambda: model.raddiag.encoder.encode_slices(batch["pixel_values"]), repeats)
+    results["mix of 5 cases"] = {
+        "seconds": {"packed": packed_s, "floor": floor_s},
+        "packed over floor": packed_s / floor_s,
+    }
+    print(
+        f"mix of 5 cases: packed {packed_s:.2f} s, floor {floor_s:.2f} s, {packed_s / floor_s:.3f}x"
+    )
+    return results
+
+
+def show(name: str, result: dict[str, Any]) -> None:
+    """Print one case."""
+    print(f"{name} (logits spread by {result['spread of logits']:.2f})")
+    for way, value in result["seconds"].items():
+        speedup = result["speedup over padded"].get(way, 1.0)
+        gap = result["largest logit difference"].get(way)
+        print(
+            f"  {way:20s} {value:8.3f} s  {speedup:7.1f}x"
+            + (f"  logits within {gap:.1e}" if gap is not None else "")
+        )
+
+
+def peak_memory_mb(num_scans: int, narrow: bool) -> float:
+    """Peak memory of a process that diagnoses one case of full scans in chunks of 8 slices."""
+    command = [sys.executable, __file__, "--memory-of", str(num_scans)]
+    command += ["--quick"] if narrow else []
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def diagnose_once(num_scans: int, narrow: bool) -> None:
+    """Run one case and print this process's peak resident memory in MB."""
+    model = build(narrow, encoder_chunk_size=8)
+    counts = torch.full((num_scans,), PADDED_SLICES)
+    with torch.inference_mode():
+        model(
+            pixel_values=torch.rand(num_scans * PADDED_SLICES, 1, 256, 256).half(),
+            slice_counts=counts,
+            scan_counts=torch.tensor([num_scans]),
+            modality_slots=torch.ones(num_scans, dtype=torch.int64),
+        )
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what this was measured."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu": cpu,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "seed": 0,
+    }
+
+
+def main() -> None:
+    """Run everything and write ``results/forward_cpu.json``."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a narrow network; writes no result")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs; the median counts")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        diagnose_once(arguments.memory_of, arguments.quick)
+        return
+    memory = {f"{n} scans": peak_memory_mb(n, arguments.quick) for n in (4, 40)}
+    ratio = memory["40 scans"] / memory["4 scans"]
+    print(f"peak memory: 4 scans {memory['4 scans']:.0f} MB, 40 scans {memory['40 scans']:.0f} MB")
+    with torch.inference_mode():
+        results = compare(arguments.repeats, arguments.quick)
+    report = {
+        "machine": machine(),
+        "cases": results,
+        "peak memory, chunks of 8 slices, MB": memory | {"ratio": ratio},
+    }
+    if not arguments.quick:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / "forward_cpu.json"
+        path.write_text(json.dumps(report, indent=2) + "\n")
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training RadDiag with the Trainer of transformers."""
