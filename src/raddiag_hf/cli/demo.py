@@ -30,8 +30,8 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")
     ] = Path("demo-output"),
-    train_cases: Annotated[int, typer.Option(min=50, help="Phantoms to train on.")] = 800,
-    epochs: Annotated[float, typer.Option(min=0.1, help="Passes over them.")] = 8,
+    train_cases: Annotated[int, typer.Option(min=50, help="Phantoms to train on.")] = 1000,
+    epochs: Annotated[float, typer.Option(min=0.1, help="Passes over them.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Of phantoms and training.")] = 0,
 ) -> None:
     """Draw phantoms, train a small RadDiag on them, evaluate it, and diagnose cases.

@@ -13,14 +13,16 @@ from raddiag_hf.imaging.phantoms import NORMAL, PhantomCase, draw_case, phantom_
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 
+DISORDERS = phantom_disorders()[:12]
+"""The most frequent disorders, few enough to be learnt in minutes."""
+
 
 @dataclass(frozen=True)
 class PhantomSplits:
     """Packed phantom cases of different patients.
 
     Attributes:
-        label_set: ``Normal`` and every phantom disorder, the most frequent first, with its training
-            counts.
+        label_set: ``Normal`` and the disorders, most frequent first, with their training counts.
         train: Cases to learn from, each packed by the image processor, with ``labels``.
         validation: Cases to choose thresholds on.
         test: Cases to evaluate on.
@@ -49,7 +51,7 @@ def draw_phantom_splits(
         seed: Patients of different seeds are different, so the splits use three in a row.
         num_workers: Processes that draw.
     """
-    names = (NORMAL, *(disorder.name for disorder in phantom_disorders()))
+    names = (NORMAL, *(disorder.name for disorder in DISORDERS))
     label_set = LabelSet(names)
     splits = []
     with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as workers:
@@ -71,7 +73,13 @@ def draw_test_case(
 
 
 def _draw(processor: RadDiagImageProcessor, seed: int, index: int) -> PhantomCase:
-    return draw_case(seed, index, image_size=processor.image_size, max_slices=processor.max_slices)
+    return draw_case(
+        seed,
+        index,
+        image_size=processor.image_size,
+        max_slices=processor.max_slices,
+        disorders=DISORDERS,
+    )
 
 
 def _draw_and_pack(

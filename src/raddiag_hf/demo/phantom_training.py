@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from raddiag_hf.demo.phantom_data import PhantomSplits
 from raddiag_hf.evaluation import (
@@ -20,9 +26,13 @@ from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.trainer import RadDiagTrainer
 
-IMAGE_SIZE, MAX_SLICES, WIDTH = 64, 12, 16
+IMAGE_SIZE, MAX_SLICES, WIDTH = 48, 6, 16
 HEAD_CASES, TAIL_CASES = 50, 15
 """Bounds of head and tail, scaled to a data set of hundreds rather than tens of thousands."""
+
+BATCH_SIZE = 8
+CURVE_POINTS = 80
+"""Points of the training curve."""
 
 LogEntry = dict[str, float]
 
@@ -87,14 +97,14 @@ def train_on_phantoms(
         model=model,
         args=TrainingArguments(
             output_dir=str(work_dir),
-            per_device_train_batch_size=8,
+            per_device_train_batch_size=BATCH_SIZE,
             per_device_eval_batch_size=16,
             num_train_epochs=num_epochs,
             learning_rate=2e-3,
             lr_scheduler_type="cosine",
             warmup_steps=0.1,
             weight_decay=0.05,
-            logging_steps=20,
+            logging_steps=max(1, round(num_epochs * len(splits.train) / BATCH_SIZE / CURVE_POINTS)),
             eval_strategy="epoch",
             save_strategy="no",
             report_to="none",
@@ -106,6 +116,7 @@ def train_on_phantoms(
         eval_dataset=splits.validation,
         callbacks=[_Progress(report_progress)],
     )
+    trainer.remove_callback(PrinterCallback)  # progress is reported by ours
     trainer.train()
     validation = trainer.predict(splits.validation)
     thresholds = choose_f1_thresholds(validation.label_ids, validation.predictions)

@@ -1,6 +1,6 @@
 """The configuration of RadDiag: one flat record, with a preset for every network of the paper."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
@@ -69,7 +69,7 @@ class RadDiagConfig(PreTrainedConfig):
     """
 
     model_type = "raddiag"
-    keys_to_ignore_at_inference = (
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "loss_classification",
         "loss_key_slice",
         "pooler_output",
@@ -78,7 +78,7 @@ class RadDiagConfig(PreTrainedConfig):
         "slice_scores",
         "encoder_attentions",
         "fusion_attentions",
-    )
+    ]
 
     problem_type: str | None = "multi_label_classification"
 

@@ -1,0 +1,1 @@
+"""What the words mean: labels, their codes and definitions; no pixels."""

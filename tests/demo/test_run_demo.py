@@ -1,0 +1,64 @@
+"""The demo, on a few phantoms: everything that it promises is there."""
+
+import json
+
+import pytest
+
+from raddiag_hf.demo.run_demo import run_demo
+from raddiag_hf.inference.loading import load_model
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    steps = []
+    result = run_demo(
+        tmp_path_factory.mktemp("demo"),
+        num_cases=(64, 64, 32),
+        num_epochs=1,
+        seed=3,
+        report_step=lambda *step: steps.append(step),
+    )
+    return result, steps
+
+
+def test_it_writes_report_model_case_and_metrics(demo):
+    result, _ = demo
+    page = result.report.read_text()
+    assert "phantoms only" in page
+    assert "not a medical device" in page
+    assert page.count("<img") >= 4
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    metrics = json.loads((result.report.parent / "metrics.json").read_text())
+    assert metrics["num_cases"] == 32
+    assert metrics["threshold_source"] == "given"
+
+
+def test_the_phantom_case_has_several_scans_and_a_disorder(demo):
+    result, _ = demo
+    case, diagnosis = result.diagnoses[0]
+    assert len(case.scans) > 2
+    assert len({scan.modality for scan in case.scans}) > 1
+    assert case.known_labels
+    assert "Normal" not in case.known_labels
+    assert sum(scan.share for scan in diagnosis.scans) == pytest.approx(1)
+
+
+def test_the_real_study_has_radiographs_and_ct(demo):
+    result, _ = demo
+    modalities = [{str(s.modality) for s in case.scans} for case, _ in result.diagnoses[1:]]
+    assert modalities == [{"CT"}, {"MRI"}, {"X-ray", "CT"}]
+
+
+def test_the_saved_model_carries_thresholds_and_labels(demo):
+    result, _ = demo
+    config = load_model(str(result.model_dir), device="cpu").model.config
+    assert len(config.decision_thresholds) == config.num_labels == 13
+    assert "validation" in config.decision_threshold_source
+    assert config.id2label[0] == "Normal"
+    assert config.label_set_fingerprint
+
+
+def test_progress_is_reported(demo):
+    _, steps = demo
+    training = [(done, total) for what, done, total in steps if what == "Training"]
+    assert training == [(n, 8) for n in range(1, 9)]
