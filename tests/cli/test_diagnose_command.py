@@ -45,6 +45,14 @@ def test_a_folder_gives_its_files(run, model_folder, scan_folder, tmp_path):
     assert sorted(os.listdir(out_folder)) == ["diagnosis.json", "report.html"]
 
 
+def test_scans_of_one_name_are_told_apart(run, model_folder, scan_folder, tmp_path):
+    copy = tmp_path / "ct.dcm"
+    copy.write_bytes((scan_folder / "ct.dcm").read_bytes())
+    _, out, _ = run("diagnose", scan_folder / "ct.dcm", copy, "--model", model_folder, "--json")
+    names = [scan["scan_id"] for scan in json.loads(out)["scans"]]
+    assert len(set(names)) == 2
+
+
 def test_a_study_folder_gives_all_its_series(run, model_folder):
     study = os.path.join(
         os.path.dirname(pydicom.data.__file__), "test_files", "dicomdirtests", "77654033"

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from raddiag_hf.checkpoints.reference_keys import DEAD, is_normalization_weight, translate_key
+from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -214,6 +215,7 @@ def _infer_config(
         "normalize_attention_input": False,
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
+        "label_set_fingerprint": LabelSet(tuple(labels)).fingerprint,
     }
     if early:
         shape |= {

@@ -183,7 +183,7 @@ def _read_case(
         ScanReadError: If one of the paths holds no scan at all.
         ArgumentError: If nothing says what made one of the scans.
     """
-    from raddiag_hf.imaging.reading import read_scans
+    from raddiag_hf.imaging.reading import read_scans, with_unique_ids
 
     case: list[Scan] = []
     rejected: list[Rejected] = []
@@ -202,7 +202,7 @@ def _read_case(
                 )
         case += reading.scans
         rejected += reading.rejected
-    return case, rejected
+    return with_unique_ids(case), rejected
 
 
 def _summarize(rejected: Sequence["Rejected"]) -> list[str]:

@@ -107,7 +107,7 @@ def read_scans(
         level = logging.INFO if error.reason in _NO_SCAN_LOST else logging.WARNING
         logger.log(level, "not read: %s", error)
     return StudyReading(
-        scans=tuple(_with_unique_ids([_labelled(scan, modality, anatomy) for scan in scans])),
+        scans=tuple(with_unique_ids([_labelled(scan, modality, anatomy) for scan in scans])),
         rejected=tuple(Rejected(error.path, error.reason, error.found) for error in errors),
     )
 
@@ -252,7 +252,7 @@ def _labelled(scan: Scan, modality: Modality | None, anatomy: Anatomy | None) ->
     return replace(scan, modality=modality or scan.modality, anatomy=anatomy or scan.anatomy)
 
 
-def _with_unique_ids(scans: Sequence[Scan]) -> list[Scan]:
+def with_unique_ids(scans: Sequence[Scan]) -> list[Scan]:
     """Number the scans that share a name with an earlier one: ``view, view-2``."""
     taken: set[str] = set()
     unique = []
