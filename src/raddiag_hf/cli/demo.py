@@ -30,8 +30,8 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")
     ] = Path("demo-output"),
-    train_cases: Annotated[int, typer.Option(min=50, help="Phantoms to train on.")] = 1000,
-    epochs: Annotated[float, typer.Option(min=0.1, help="Passes over them.")] = 12,
+    train_cases: Annotated[int, typer.Option(min=50, help="Phantoms to train on.")] = 800,
+    epochs: Annotated[float, typer.Option(min=0.1, help="Passes over them.")] = 9,
     seed: Annotated[int, typer.Option(min=0, help="Of phantoms and training.")] = 0,
 ) -> None:
     """Draw phantoms, train a small RadDiag on them, evaluate it, and diagnose cases.
@@ -46,6 +46,7 @@ def demo(
     from raddiag_hf.demo.run_demo import run_demo
 
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     start = time.perf_counter()
     columns = (
         TextColumn("{task.description}"),
@@ -58,8 +59,8 @@ def demo(
 
         def report_step(what: str, done: int, total: int) -> None:
             if what not in bars:
-                for bar in bars.values():
-                    progress.stop_task(bar)
+                if bars:
+                    progress.stop_task(list(bars.values())[-1])
                 bars[what] = progress.add_task(what, total=total or None)
             progress.update(bars[what], completed=done)
 
