@@ -56,6 +56,8 @@ def _metrics_table(splits: PhantomSplits, evaluation: EvaluationResult) -> Table
     table = evaluation.group_table()
     rows = []
     for row, group in enumerate(table["group"]):
+        if not table["classes"][row]:
+            continue
         cells = [group, f"{table['evaluated'][row]} of {table['classes'][row]}"]
         for metric in METRICS:
             value = table[metric][row]

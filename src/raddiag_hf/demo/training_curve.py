@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 INK, TRAIN, VALIDATION = "#3d4450", "#2f6f9f", "#c9702b"
 
@@ -33,6 +34,8 @@ def draw_training_curve(log: Sequence[Mapping[str, float]]) -> bytes:
             va="center",
         )
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
     axes.set_xlabel("epoch", color=INK)
     axes.set_ylabel("loss", color=INK)
     axes.margins(x=0.02)
