@@ -92,6 +92,16 @@ def test_a_picture_is_known_again():
     assert [one.scan.is_picture for one in back.scans] == [True, False]
 
 
+def test_a_picture_of_three_equal_slices_is_stored_once():
+    grey = make_scan(shape=(1, 8, 8)).volume
+    picture = make_scan(shape=(3, 8, 8), is_picture=True)
+    picture.volume[:] = grey
+    row = encode_case(make_case(scans=(CaseScan(picture, key_slice=2),)), FEATURES)
+    (back,) = decode_case(row, FEATURES).scans
+    assert (back.scan.volume.shape, back.scan.is_picture, back.key_slice) == ((1, 8, 8), True, 0)
+    np.testing.assert_array_equal(back.scan.volume, grey)
+
+
 def test_a_reduced_scan_keeps_the_shape_that_it_had():
     case = make_case(scans=(CaseScan(make_scan(shape=(9, 40, 20)), key_slice=8),))
     scan = encode_case(case, FEATURES, StorageOptions(max_side=10, max_slices=3))["scans"][0]

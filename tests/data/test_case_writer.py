@@ -229,6 +229,13 @@ def test_an_empty_folder_is_used(tmp_path):
     assert write_store(tmp_path / "store").num_cases(Split.TEST) == 6
 
 
+def test_the_current_folder_is_a_place_too(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_store(Path())
+    assert CaseStore.open(tmp_path / "here").num_cases(Split.TEST) == 6
+
+
 def test_two_cases_of_one_id_are_refused(tmp_path):
     items = {Split.TRAIN: {"a": 1, "b": 1}}
     with pytest.raises(ValueError, match="2 cases have the id 'case-1'"):

@@ -96,7 +96,7 @@ def write_cases(
         ValueError: If a case does not fit the columns, two cases share an id, or there is none.
         RuntimeError: If a worker process was killed.
     """
-    output = Path(output)
+    output = Path(output).absolute()
     staging = output.with_name(f".{output.name}.incomplete")
     features = case_features(label_sets)
     plan = _plan(items, label_sets, storage, source_fingerprint)

@@ -1,7 +1,7 @@
 """One scan of a case as a data set stores it, and back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import ClassLabel, List, Value
@@ -99,13 +99,16 @@ class CaseScan:
 def encode_scan(case_scan: CaseScan, storage: StorageOptions = LOSSLESS) -> dict[str, Any]:
     """Return one element of a case's ``scans``, with class names rather than ids.
 
+    Of a picture that comes as several equal slices, as in RP3D-DiagDS, one is stored.
+
     Raises:
         ValueError: If the volume is not a finite, non-empty stack of slices.
     """
-    scan, key_slice = reduce_scan(
-        case_scan.scan, case_scan.key_slice, storage.max_side, storage.max_slices
-    )
-    depth, height, width = case_scan.scan.volume.shape
+    scan, key_slice = case_scan.scan, case_scan.key_slice
+    if scan.is_picture:
+        scan, key_slice = replace(scan, volume=scan.volume[:1]), min(key_slice, 0)
+    depth, height, width = scan.volume.shape
+    scan, key_slice = reduce_scan(scan, key_slice, storage.max_side, storage.max_slices)
     return {
         "scan_id": scan.scan_id,
         "modality": scan.modality,
@@ -120,6 +123,8 @@ def encode_scan(case_scan: CaseScan, storage: StorageOptions = LOSSLESS) -> dict
 
 def decode_scan(row: Mapping[str, Any]) -> CaseScan:
     """Return the scan of one element of a case's ``scans`` as `datasets` gives it, pixels decoded.
+
+    It is a picture if it had one slice when it was read.
 
     Raises:
         ValueError: If the stored pixels are damaged.
