@@ -65,7 +65,7 @@ def test_many_labels_are_a_ranked_curve_and_few_have_names():
     many, few = draw_labels(STATISTICS).axes
     assert many.get_yscale() == "log"
     assert many.get_xlim() == (0, 150)  # labels without a case have no place
-    assert {"200 disorders", "Head (100 cases or more): 51"} <= texts(many)
+    assert {"200 labels (disorders)", "Head (100 cases or more): 51"} <= texts(many)
     assert {"Mass", "Normal", "120", "2 labels"} <= texts(few)
 
 

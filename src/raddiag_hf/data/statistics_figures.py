@@ -11,7 +11,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.data.statistics import CaseStatistics, LabelDistribution
+from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.statistics import CaseGroup, CaseStatistics, LabelDistribution
 from raddiag_hf.knowledge.label_set import LabelGroup
 
 ABNORMAL_COLOR, NORMAL_COLOR, NEUTRAL_COLOR = "#D55E00", "#0072B2", "#56677A"
@@ -83,11 +84,7 @@ def draw_modalities(statistics: CaseStatistics) -> Figure:
         modalities, so that the shares do not add up to one.
     """
     return _draw_groups(
-        statistics,
-        [
-            group.modalities
-            for group in (statistics.abnormal, statistics.normal, statistics.unlabelled)
-        ],
+        [(name, color, group.cases, group.modalities) for name, color, group in _kinds(statistics)]
     )
 
 
@@ -98,11 +95,7 @@ def draw_anatomies(statistics: CaseStatistics) -> Figure:
         Paper, Figure 2b.
     """
     return _draw_groups(
-        statistics,
-        [
-            group.anatomies
-            for group in (statistics.abnormal, statistics.normal, statistics.unlabelled)
-        ],
+        [(name, color, group.cases, group.anatomies) for name, color, group in _kinds(statistics)]
     )
 
 
@@ -158,7 +151,8 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
             _draw_named_labels(axes, distribution)
         else:
             _draw_ranked_labels(axes, distribution)
-        axes.set_title(f"{len(distribution.counts):,} {column}")
+        in_column = "" if column == DEFAULT_LABEL_COLUMN else f" ({column})"
+        axes.set_title(f"{len(distribution.counts):,} labels{in_column}")
         axes.legend(
             handles=[
                 Patch(
@@ -173,25 +167,29 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
     return figure
 
 
-def _draw_groups(statistics: CaseStatistics, counts: Sequence[Mapping[str, int]]) -> Figure:
-    """Draw one panel for each kind of case that there is, all with the same rows."""
-    names, sizes, colors = (
-        ("Abnormal", "Normal", "Unlabelled"),
-        (statistics.abnormal.cases, statistics.normal.cases, statistics.unlabelled.cases),
-        (ABNORMAL_COLOR, NORMAL_COLOR, NEUTRAL_COLOR),
-    )
-    shown = [index for index, size in enumerate(sizes) if size]
+def _kinds(statistics: CaseStatistics) -> list[tuple[str, str, CaseGroup]]:
+    """Return name, colour and numbers of each kind of case that there is."""
+    kinds = [
+        ("Abnormal", ABNORMAL_COLOR, statistics.abnormal),
+        ("Normal", NORMAL_COLOR, statistics.normal),
+        ("Unlabelled", NEUTRAL_COLOR, statistics.unlabelled),
+    ]
+    return [kind for kind in kinds if kind[2].cases]
+
+
+def _draw_groups(groups: Sequence[tuple[str, str, int, Mapping[str, int]]]) -> Figure:
+    """Draw a panel for each (name, colour, cases, counts), all with the same rows."""
     rows = sorted(
-        {row for index in shown for row in counts[index]},
-        key=lambda row: (sum(counts[index].get(row, 0) for index in shown), row),
+        {row for *_, counts in groups for row in counts},
+        key=lambda row: (sum(counts.get(row, 0) for *_, counts in groups), row),
     )
-    figure = Figure(figsize=(1.4 + 3.6 * len(shown), 0.6 + 0.3 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for axes, index in zip(panels, shown, strict=True):
-        values = [counts[index].get(row, 0) for row in rows]
-        labels = [f"{value:,} ({value / sizes[index]:.1%})" if value else "0" for value in values]
-        _draw_bars(axes, rows, values, labels, [colors[index]] * len(rows))
-        axes.set_title(f"{names[index]}: {sizes[index]:,} cases")
+    figure = Figure(figsize=(1.4 + 3.6 * len(groups), 0.6 + 0.3 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for axes, (name, color, cases, counts) in zip(panels, groups, strict=True):
+        values = [counts.get(row, 0) for row in rows]
+        labels = [f"{value:,} ({value / cases:.1%})" if value else "0" for value in values]
+        _draw_bars(axes, rows, values, labels, [color] * len(rows))
+        axes.set_title(f"{name}: {cases:,} cases")
     return figure
 
 
