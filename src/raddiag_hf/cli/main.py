@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from raddiag_hf import __version__
-from raddiag_hf.cli import convert_checkpoint, demo, diagnose
+from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
@@ -29,6 +29,7 @@ app.command("diagnose", epilog=diagnose.EXAMPLES)(diagnose.diagnose)
 app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
     convert_checkpoint.convert_checkpoint
 )
+app.add_typer(dataset.app)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 
@@ -79,6 +80,7 @@ def _is_input_error(error: Exception) -> bool:
     from raddiag_hf.checkpoints.convert import CheckpointError
     from raddiag_hf.checkpoints.label_file import LabelFileError
     from raddiag_hf.checkpoints.model_source import ModelSourceError
+    from raddiag_hf.data.hospital_case import HospitalDataError
     from raddiag_hf.imaging.scan import ScanReadError
     from raddiag_hf.inference.case_packing import CaseError
     from raddiag_hf.inference.loading import DeviceError
@@ -87,6 +89,7 @@ def _is_input_error(error: Exception) -> bool:
         CaseError,
         CheckpointError,
         DeviceError,
+        HospitalDataError,
         LabelFileError,
         ModelSourceError,
         ScanReadError,

@@ -1,0 +1,176 @@
+"""`raddiag dataset import`: a hospital's scans in, a case data set without identifiers out."""
+
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from raddiag_hf.cli.scan_arguments import ArgumentError
+
+if TYPE_CHECKING:
+    from raddiag_hf.data.hospital_import import HospitalImport
+
+EXAMPLES = """
+**The manifest** is a CSV file with a header: `case_id, path`, and any of `patient_id, modality,
+anatomy, labels, split, age, sex, date`. A path is a file or a folder (of a DICOM study, or of
+pictures that are the slices of one scan), relative to the manifest's folder. Labels are separated
+by `;`. A case with several scans has several rows. What it leaves open is taken from DICOM tags.
+
+**Without a manifest**, each DICOM study below the folder is a case.
+
+**Left behind** are names, dates, descriptions, paths and DICOM identifiers. Case and patient ids
+become keyed hashes: keep the key file, apart from the data set. Equal keys give equal pseudonyms.
+What is burned into the pixels stays there.
+
+An interrupted import goes on when the same command is run again.
+
+**Examples**
+
+`raddiag dataset import manifest.csv --output cases`
+
+`raddiag dataset import /archive/2024 --output cases --key ~/hospital.key --labels labels.json`
+"""
+
+
+def import_hospital(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST|FOLDER",
+            help="A manifest, or a folder of studies.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="A folder that is new or empty."),
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Key of the pseudonyms; made if it is not there. By default DIR.key, beside DIR.",
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Label names in the order of the columns: JSON, or one name per line. By default "
+            "those of the manifest, most frequent first.",
+        ),
+    ] = None,
+    site: Annotated[
+        str, typer.Option(metavar="NAME", help="Written into the column `source`.")
+    ] = "hospital",
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop at the first scan that cannot be read."),
+    ] = False,
+    keep_burned_in: Annotated[
+        bool,
+        typer.Option(
+            "--keep-burned-in",
+            help="Keep images whose tags say that their pixels show who they are of.",
+        ),
+    ] = False,
+    max_side: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="PIXELS", help="Shrink larger slices; 256 suits the model."),
+    ] = None,
+    max_slices: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Keep so many slices of a scan.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the splits, where the manifest has none.")
+    ] = 0,
+    num_proc: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that read.")] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON.", show_default=False)
+    ] = False,
+) -> None:
+    """Import a hospital's scans as a case data set without identifiers.
+
+    Scans that cannot be read are set aside in DIR/rejected.csv, and the rest goes on.
+    """
+    from raddiag_hf.checkpoints.label_file import read_label_file
+    from raddiag_hf.data.hospital_import import import_hospital_data
+    from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
+    from raddiag_hf.data.scan_record import StorageOptions
+
+    if not source.exists():
+        raise ArgumentError(f"{source}: there is no such manifest or folder")
+    label_set = None if labels is None else read_label_file(labels)
+    progress = Console(stderr=True)
+    key = key or output.absolute().with_name(f"{output.absolute().name}.key")
+    pseudonyms = Pseudonyms(_key(key, output, progress))
+    # What it would say of each file is said below, under the file's own path.
+    logging.getLogger("raddiag_hf.imaging.reading").setLevel(logging.ERROR)
+    result = import_hospital_data(
+        source,
+        output,
+        pseudonyms,
+        label_set=label_set,
+        site=site,
+        is_strict=strict,
+        keeps_burned_in=keep_burned_in,
+        storage=StorageOptions(max_side=max_side, max_slices=max_slices),
+        seed=seed,
+        num_proc=num_proc,
+    )
+    _list_rejections(result, progress)
+    splits = {split.value: result.store.num_cases(split) for split in result.store.shards}
+    rejected = Counter(rejection.reason for rejection in result.rejections)
+    if as_json:
+        summary = {
+            "output": str(output),
+            "key": str(key),
+            "cases": sum(splits.values()),
+            "splits": splits,
+            "rejected": dict(rejected.most_common()),
+        }
+        typer.echo(json.dumps(summary, ensure_ascii=False))
+    else:
+        counts = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+        typer.echo(f"{output}: {sum(splits.values()):,} cases ({counts})")
+
+
+def _key(path: Path, output: Path, progress: Console) -> bytes:
+    """Return the key, drawn and announced if there is none yet."""
+    from raddiag_hf.data.hospital_pseudonyms import create_key, load_key
+
+    if path.resolve().is_relative_to(output.resolve()):
+        raise ArgumentError(f"--key {path}: lies in the data set; keep the key apart from it")
+    if path.exists():
+        return load_key(path)
+    if output.is_dir() and any(output.iterdir()):
+        raise ArgumentError(f"--key {path}: there is no such key, but {output} was made with one")
+    key = create_key(path)
+    progress.print(
+        f"New key: {path}. Keep it: the same key gives the same pseudonyms, and whoever has it can "
+        "find out whose they are.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return key
+
+
+def _list_rejections(result: "HospitalImport", progress: Console) -> None:
+    """Name every scan that was lost; of files that never were scans, only their number."""
+    from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS
+
+    everyday: Counter[str] = Counter()
+    for rejection in result.rejections:
+        if rejection.reason in EVERYDAY_REASONS:
+            everyday[rejection.reason] += 1
+        else:
+            line = f"left out: {rejection.path}: {rejection.reason}: {rejection.found}"
+            progress.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+    for reason, count in everyday.most_common():
+        line = f"left out: {count} files: {reason}"
+        progress.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)

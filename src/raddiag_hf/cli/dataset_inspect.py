@@ -1,0 +1,168 @@
+"""`raddiag dataset inspect`: what a case data set holds, and what its splits share."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from raddiag_hf.cli.case_location import LOCATION_HELP, case_store
+
+if TYPE_CHECKING:
+    from raddiag_hf.data.case_metadata import CaseMetadata
+    from raddiag_hf.data.case_store import CaseStore
+    from raddiag_hf.data.leakage import LeakageReport
+
+SHOWN_LEAKS = 20
+"""Shared patients and images that are listed on the terminal; JSON has all."""
+
+EXAMPLES = """
+Patients that are in several splits, and scans of different splits with identical slices, make
+every result too good. Copies that were resized or compressed with loss are not found.
+
+**Examples**
+
+`raddiag dataset inspect cases`
+
+`raddiag dataset inspect cases --strict --json | jq .leakage`
+"""
+
+
+def inspect(
+    location: Annotated[str, typer.Argument(metavar="DIR", help=LOCATION_HELP, show_default=False)],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 2 if the splits share anything.")
+    ] = False,
+    num_threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Threads that decode; by default one per core."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON.", show_default=False)
+    ] = False,
+) -> None:
+    """Show columns, splits and label groups, and look for leakage between the splits."""
+    from raddiag_hf.data.case_metadata import read_metadata
+    from raddiag_hf.data.leakage import find_leakage
+
+    with case_store(location) as store:
+        metadata = read_metadata(store)
+        leakage = find_leakage(store, num_threads)
+    content = {
+        "location": location,
+        "columns": {name: _type_name(feature) for name, feature in store.features.items()},
+        "splits": _splits(metadata),
+        "labels": _labels(store),
+    }
+    if as_json:
+        typer.echo(json.dumps(content | {"leakage": asdict(leakage)}, ensure_ascii=False))
+    else:
+        _print(content, leakage)
+    if strict and not leakage.is_clean:
+        typer.echo(f"raddiag: {location}: {_describe_leakage(leakage)}", err=True)
+        raise typer.Exit(2)
+
+
+def _type_name(feature: Any) -> str:
+    """Return a column's type in a few words; class names stand in the label sets."""
+    from datasets import ClassLabel, List
+
+    if isinstance(feature, ClassLabel):
+        return f"one of {feature.num_classes} classes"
+    if isinstance(feature, List):
+        if isinstance(feature.feature, dict):
+            return f"list of ({', '.join(feature.feature)})"
+        return f"list of {_type_name(feature.feature)}"
+    return str(feature.dtype)
+
+
+def _splits(metadata: "CaseMetadata") -> dict[str, dict[str, int]]:
+    """Return split -> numbers of cases, patients, scans and slices."""
+    import numpy as np
+
+    splits = {}
+    for split in dict.fromkeys(metadata.splits):
+        cases = metadata.in_split(split)
+        scans = cases[metadata.scan_cases]
+        splits[split] = {
+            "cases": int(cases.sum()),
+            "patients": len({metadata.patient_ids[case] for case in np.flatnonzero(cases)}),
+            "scans": int(scans.sum()),
+            "slices": int(metadata.scan_depths[scans].sum()),
+        }
+    return splits
+
+
+def _labels(store: "CaseStore") -> dict[str, dict[str, Any]]:
+    """Return label column -> size, fingerprint, and labels of each group by training cases."""
+    from raddiag_hf.knowledge.label_set import LabelGroup
+
+    labels = {}
+    for column, label_set in store.label_sets.items():
+        groups = label_set.groups() if label_set.train_counts else None
+        labels[column] = {
+            "labels": len(label_set),
+            "fingerprint": label_set.fingerprint,
+            "groups": groups and {group.value: groups.count(group) for group in LabelGroup},
+        }
+    return labels
+
+
+def _describe_leakage(leakage: "LeakageReport") -> str:
+    return (
+        f"{len(leakage.shared_patients)} patients and {len(leakage.shared_images)} groups of "
+        "scans with identical slices are in more than one split"
+    )
+
+
+def _print(content: Mapping[str, Any], leakage: "LeakageReport") -> None:
+    console = Console()
+    _print_table(console, ("Column", "Type"), list(content["columns"].items()))
+    counts = [
+        (split, *(f"{count:,}" for count in numbers.values()))
+        for split, numbers in content["splits"].items()
+    ]
+    _print_table(console, ("Split", "Cases", "Patients", "Scans", "Slices"), counts)
+    for column, labels in content["labels"].items():
+        groups = labels["groups"]
+        counted = "no training cases were counted"
+        if groups is not None:
+            counted = ", ".join(f"{name} {count:,}" for name, count in groups.items())
+        line = f" {column}: {labels['labels']:,} labels ({counted}), {labels['fingerprint'][:12]}"
+        console.print(line, markup=False, highlight=False)
+    if leakage.is_clean:
+        console.print(
+            f"\n No patient and no identical image of {leakage.scans:,} scans is in two splits.",
+            highlight=False,
+        )
+        return
+    console.print(f"\n Leakage: {_describe_leakage(leakage)}.", style="red", highlight=False)
+    patients = [
+        (patient, ", ".join(splits))
+        for patient, splits in list(leakage.shared_patients.items())[:SHOWN_LEAKS]
+    ]
+    if patients:
+        _print_table(console, ("Patient", "Splits"), patients)
+    images = [
+        (
+            "\n".join(f"{place.split}: {place.case_id} {place.scan_id}" for place in image.places),
+            f"{image.slices:,}",
+        )
+        for image in leakage.shared_images[:SHOWN_LEAKS]
+    ]
+    if images:
+        _print_table(console, ("Scans with identical slices", "Slices"), images)
+
+
+def _print_table(console: Console, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for number, column in enumerate(columns):
+        is_count = number > 0 and column not in ("Type", "Splits")
+        table.add_column(column, justify="right" if is_count else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, markup=False, highlight=False)

@@ -1,0 +1,53 @@
+"""`raddiag dataset stats`: a case data set in numbers and figures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raddiag_hf.cli.case_location import LOCATION_HELP, case_store
+
+STATISTICS_FILE = "statistics.json"
+
+EXAMPLES = """
+Modalities and anatomies of normal and abnormal cases, images and modalities per case, and the
+distribution of the labels over head, body and tail, as in the paper's Figure 2.
+
+**Examples**
+
+`raddiag dataset stats cases --output figures`
+
+`raddiag dataset stats cases --output figures --json | jq .scans_per_case`
+"""
+
+
+def stats(
+    location: Annotated[str, typer.Argument(metavar="DIR", help=LOCATION_HELP, show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="For statistics.json and the figures as PNG."
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the numbers as JSON too.", show_default=False)
+    ] = False,
+) -> None:
+    """Count the cases of a data set by modality, anatomy, size and label, and draw them."""
+    from raddiag_hf.atomic_files import atomic_write
+    from raddiag_hf.data.case_metadata import read_metadata
+    from raddiag_hf.data.statistics import case_statistics
+    from raddiag_hf.data.statistics_figures import save_statistics_figures
+
+    with case_store(location) as store:
+        statistics = case_statistics(read_metadata(store))
+    figures = save_statistics_figures(statistics, output)
+    text = statistics.to_json()
+    with atomic_write(output / STATISTICS_FILE) as temporary:
+        temporary.write_text(text, "utf-8")
+    progress = Console(stderr=True)
+    for path in (output / STATISTICS_FILE, *figures):
+        progress.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        typer.echo(text.rstrip())

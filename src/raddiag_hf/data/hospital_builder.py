@@ -1,0 +1,184 @@
+"""One case of hospital data: its scans read, its identifiers left behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN, Case
+from raddiag_hf.data.case_writer import BuiltCase
+from raddiag_hf.data.hospital_case import (
+    HospitalCase,
+    HospitalDataError,
+    HospitalScan,
+    StrayFiles,
+)
+from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
+from raddiag_hf.data.hospital_tags import coarse_age, read_hospital_tags
+from raddiag_hf.data.rejection import Rejection
+from raddiag_hf.data.scan_record import CaseScan
+from raddiag_hf.imaging.reading import read_scans
+from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.vocabulary import Anatomy
+
+UNKNOWN_MODALITY, BURNED_IN = "unknown_modality", "burned_in_annotation"
+"""Reasons beside those of `ScanReadReason`."""
+
+EVERYDAY_REASONS = frozenset(
+    {
+        ScanReadReason.UNKNOWN_FORMAT,
+        ScanReadReason.NOT_AN_IMAGE,
+        ScanReadReason.NOT_DIAGNOSTIC,
+        ScanReadReason.EMPTY,
+    }
+)
+"""Reasons of files that lie beside scans in every archive, such as reports and localisers."""
+
+# A reader's own words may quote a file name, and file names may name a patient.
+REASON_WORDS: dict[str, str] = {
+    ScanReadReason.NOT_FOUND: "there is no such file",
+    ScanReadReason.UNREADABLE: "the operating system does not hand it over",
+    ScanReadReason.UNKNOWN_FORMAT: "is no DICOM, NIfTI, NPY, PNG, JPEG, TIFF or BMP",
+    ScanReadReason.CORRUPT: "is damaged",
+    ScanReadReason.NOT_AN_IMAGE: "has no pixels: a report, a plan, an index",
+    ScanReadReason.NOT_DIAGNOSTIC: "is a localiser, a dose sheet, a segmentation or a screenshot",
+    ScanReadReason.UNSUPPORTED: "is encoded in a way that is not read",
+    ScanReadReason.TOO_LARGE: "is larger than what is read",
+    ScanReadReason.INCONSISTENT_SERIES: "its slices do not make up one volume",
+    ScanReadReason.BAD_VALUES: "has NaN or infinite intensities",
+    ScanReadReason.EMPTY: "holds no scan",
+    UNKNOWN_MODALITY: "neither the file nor the manifest says what made it",
+    BURNED_IN: "its tags say that its pixels show who it is about",
+}
+
+
+@dataclass(frozen=True)
+class HospitalCaseBuilder:
+    """Makes the case of hospital data that goes into the data set, under pseudonyms.
+
+    Kept of the input are pixels, geometry, modality, anatomy, plane, sex, an age in whole years,
+    and the labels; nothing else of tags, file names or manifest. Scans are numbered.
+
+    Attributes:
+        pseudonyms: New names for case, patient and rejected files.
+        base: Folder that rejected files are named relative to.
+        source: The site, as `Case` has it.
+        is_strict: Whether a scan that cannot be read ends the import.
+        keeps_burned_in: Whether files are kept whose tags say that their pixels name the patient.
+    """
+
+    pseudonyms: Pseudonyms
+    base: Path
+    source: str
+    is_strict: bool = False
+    keeps_burned_in: bool = False
+
+    def __call__(self, case: HospitalCase | StrayFiles) -> BuiltCase:
+        """Read the scans of a case; of stray files, only list them.
+
+        Raises:
+            HospitalDataError: If a scan cannot be read and that is to end the import.
+        """
+        if isinstance(case, StrayFiles):
+            strays = [self._reject("", "", path, reason) for path, reason in case.files]
+            return BuiltCase(None, tuple(strays))
+        case_id = self.pseudonyms.of_case(case)
+        scans: list[Scan] = []
+        rejections: list[Rejection] = []
+        for source in case.scans:
+            row = "" if source.row is None else f"row {source.row}: "
+            num_before = len(scans)
+            for one in self._read(source):
+                if isinstance(one, Scan):
+                    scans.append(one)
+                else:
+                    rejections.append(self._reject(case_id, row, *one))
+            if self.is_strict and len(scans) == num_before:
+                raise HospitalDataError(f"{source.path}: {row}gives no scan")
+        if not scans:
+            return BuiltCase(None, tuple(rejections))
+        built = Case(
+            case_id=case_id,
+            patient_id=self.pseudonyms.of_patient(case),
+            source=self.source,
+            scans=tuple(
+                CaseScan(replace(scan, scan_id=f"scan-{number}", provenance={}))
+                for number, scan in enumerate(scans, start=1)
+            ),
+            labels={DEFAULT_LABEL_COLUMN: case.labels},
+            anatomy=_common_anatomy(scans),
+            age=coarse_age(case.age),
+            sex=case.sex,
+        )
+        return BuiltCase(built, tuple(rejections))
+
+    def name_of(self, path: Path) -> str:
+        """Return the pseudonym of a file or folder."""
+        is_below = path.is_relative_to(self.base)
+        return self.pseudonyms.of_file(str(path.relative_to(self.base) if is_below else path))
+
+    def _reject(
+        self, case_id: str, row: str, path: Path, reason: str, found: str = ""
+    ) -> Rejection:
+        if self.is_strict and reason not in EVERYDAY_REASONS:
+            raise HospitalDataError(f"{path}: {row}{reason}: {found or REASON_WORDS[reason]}")
+        return Rejection(case_id, f"{row}{self.name_of(path)}", reason, REASON_WORDS[reason])
+
+    def _read(
+        self, source: HospitalScan
+    ) -> Iterator[Scan | tuple[Path, str] | tuple[Path, str, str]]:
+        """Yield scans, and path, reason and perhaps details of what is none."""
+        # Links let the files of a study be read together, wherever they lie and whatever lies
+        # beside them.
+        with TemporaryDirectory(prefix="raddiag-") as temporary:
+            folder = Path(temporary)
+            is_file = source.files is None
+            root = source.path.parent if is_file else source.path
+            num_burned_in = 0
+            for path in source.all_files():
+                if not self.keeps_burned_in and _is_burned_in(path):
+                    num_burned_in += 1
+                    yield path, BURNED_IN
+                    continue
+                link = folder / path.relative_to(root)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.absolute())
+            if num_burned_in and not any(folder.iterdir()):
+                return
+            start = folder / source.path.name if is_file else folder
+            try:
+                reading = read_scans(
+                    start,
+                    modality=source.modality,
+                    anatomy=source.anatomy,
+                    stack_pictures=True,
+                )
+            except ScanReadError as error:
+                yield _original(error.path, start, source.path), error.reason, error.found
+                return
+            for scan in reading.scans:
+                if scan.modality is not None:
+                    yield scan
+                else:
+                    # A reader names what it read in the provenance.
+                    path = _original(Path(str(scan.provenance["path"])), start, source.path)
+                    yield path, UNKNOWN_MODALITY
+            for rejected in reading.rejected:
+                path = _original(rejected.path, start, source.path)
+                yield path, rejected.reason, rejected.found
+
+
+def _is_burned_in(path: Path) -> bool:
+    try:
+        return read_hospital_tags(path).is_burned_in
+    except ScanReadError:
+        return False
+
+
+def _original(path: Path, link: Path, source: Path) -> Path:
+    return source / path.relative_to(link) if path.is_relative_to(link) else source
+
+
+def _common_anatomy(scans: list[Scan]) -> Anatomy:
+    known = {scan.anatomy for scan in scans} - {Anatomy.UNKNOWN}
+    return known.pop() if len(known) == 1 else Anatomy.UNKNOWN

@@ -1,0 +1,70 @@
+"""What a manifest or a study folder says about a case, before any pixel of it is read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from raddiag_hf.imaging.scan import ScanReadReason
+from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
+
+
+class HospitalDataError(ValueError):
+    """Hospital data that cannot be imported: which file or folder, what was expected and found."""
+
+
+@dataclass(frozen=True)
+class HospitalScan:
+    """Files of one case that are read together.
+
+    Attributes:
+        path: A file; or the folder that ``files`` are relative to.
+        files: What is read of the folder; None if ``path`` is the file itself.
+        row: Row of the manifest, whose header is row 1; None without manifest.
+        modality: What made it, where the manifest says.
+        anatomy: What it shows, likewise.
+    """
+
+    path: Path
+    files: tuple[Path, ...] | None = None
+    row: int | None = None
+    modality: Modality | None = None
+    anatomy: Anatomy | None = None
+
+    def all_files(self) -> Iterator[Path]:
+        """Yield the path of every file."""
+        if self.files is None:
+            yield self.path
+        else:
+            yield from (self.path / file for file in self.files)
+
+
+@dataclass(frozen=True)
+class HospitalCase:
+    """A case under the names that the hospital knows it by; they must not be put out.
+
+    Attributes:
+        case_id: The hospital's own name of it.
+        patient_id: The hospital's own name of the patient; empty where nothing says.
+        scans: At least one.
+        labels: Label names; empty where nobody labelled it.
+        split: Where the manifest says.
+        age: Years.
+        sex: As recorded.
+        row: First row of the manifest; None without manifest.
+    """
+
+    case_id: str
+    patient_id: str
+    scans: tuple[HospitalScan, ...]
+    labels: tuple[str, ...] = ()
+    split: Split | None = None
+    age: float | None = None
+    sex: Sex | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class StrayFiles:
+    """Files that belong to no case, and why."""
+
+    files: tuple[tuple[Path, ScanReadReason], ...]

@@ -1,0 +1,75 @@
+"""A folder of studies without a manifest: each study a case, patients from the DICOM tags."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets.utils import tqdm
+
+from raddiag_hf.data.hospital_case import (
+    HospitalCase,
+    HospitalDataError,
+    HospitalScan,
+    StrayFiles,
+)
+from raddiag_hf.data.hospital_tags import HospitalTags, read_hospital_tags
+from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+
+
+def list_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files below a folder, relative to it, sorted; links to folders are not followed.
+
+    Raises:
+        OSError: If a folder cannot be listed.
+    """
+    return tuple(sorted(_walk(folder)))
+
+
+def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
+    """Group the DICOM files below a folder by patient and study, wherever they lie.
+
+    Each study of a patient is a case. Files without ``StudyInstanceUID`` belong to those of their
+    own folder; what is no DICOM file belongs to no case.
+
+    Raises:
+        HospitalDataError: If there is no DICOM file.
+        OSError: If a folder cannot be listed.
+    """
+    members: dict[str, list[Path]] = {}
+    tags_of: dict[str, HospitalTags] = {}
+    strays: list[tuple[Path, ScanReadReason]] = []
+    for file in tqdm(list_files(folder), unit="file", desc="Reading headers", disable=None):
+        try:
+            tags = read_hospital_tags(folder / file)
+        except ScanReadError as error:
+            strays.append((folder / file, error.reason))
+            continue
+        study = tags.study or f"folder {file.parent}"
+        # A study identity that two patients share is a mistake, and must not make them one.
+        case_id = f"{tags.patient_id}\n{study}"
+        members.setdefault(case_id, []).append(file)
+        tags_of.setdefault(case_id, tags)
+    if not members:
+        raise HospitalDataError(
+            f"{folder}: has no DICOM file among {len(strays)}; other formats need a manifest that "
+            "says which files are a case"
+        )
+    cases = [
+        HospitalCase(
+            case_id=case_id,
+            patient_id=tags_of[case_id].patient_id,
+            scans=(HospitalScan(folder, tuple(files)),),
+            age=tags_of[case_id].age,
+            sex=tags_of[case_id].sex,
+        )
+        for case_id, files in members.items()
+    ]
+    return cases, StrayFiles(tuple(strays))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(parent, name).relative_to(folder) for name in names)

@@ -1,0 +1,206 @@
+"""Import a hospital's own scans as a case data set without identifiers."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
+from raddiag_hf.data.hospital_builder import HospitalCaseBuilder
+from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, StrayFiles
+from raddiag_hf.data.hospital_folders import read_study_folder
+from raddiag_hf.data.hospital_manifest import read_manifest
+from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
+from raddiag_hf.data.rejection import Rejection, read_rejections
+from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
+from raddiag_hf.data.splits import split_by_patient
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.vocabulary import Split
+
+logger = logging.getLogger(__name__)
+
+NO_LABELS = LabelSet(("(no labels)",))
+"""Stands for a label set where nobody labelled anything; no case has its one label."""
+
+CARD_TEXT = """
+# Cases imported from a hospital
+
+Each row is one case with all its scans. Case and patient ids are keyed hashes (HMAC-SHA256); the
+key is not here. Kept are pixels, geometry, modality, anatomy, plane, sex, age and labels; names,
+dates, descriptions, paths and DICOM identifiers are not. Ages are whole years (months below two)
+and end at 90.
+
+Pixels are as they were: text that is burned into an image and a face in a head scan are still
+there. Images whose tags admit burned-in text are left out unless that was asked for.
+
+`rejected.csv` lists what was left out and why.
+
+For research; not for diagnosis.
+"""
+
+
+@dataclass(frozen=True)
+class HospitalImport:
+    """What became of an import.
+
+    Attributes:
+        store: The data set.
+        rejections: What was left out, under the real paths: for the eyes of those who may see
+            them. ``rejected.csv`` of the data set has pseudonyms.
+    """
+
+    store: CaseStore
+    rejections: tuple[Rejection, ...]
+
+
+def import_hospital_data(
+    source: Path,
+    output: Path,
+    pseudonyms: Pseudonyms,
+    *,
+    label_set: LabelSet | None = None,
+    site: str = "hospital",
+    is_strict: bool = False,
+    keeps_burned_in: bool = False,
+    storage: StorageOptions = LOSSLESS,
+    seed: int = 0,
+    num_proc: int = 1,
+) -> HospitalImport:
+    """Import the cases of a manifest or a study folder.
+
+    An import that was interrupted is resumed by calling this again with equal arguments. Cases are
+    in the order of their pseudonyms. Where the manifest gives no splits, patients are split 7:1:2.
+
+    Args:
+        source: A manifest (see `read_manifest`) or a folder of DICOM studies.
+        output: Folder to make.
+        pseudonyms: New names for cases and patients.
+        label_set: The labels that may occur. None takes those of the manifest, most frequent first.
+        site: Name of the site in the column ``source``; no identifier of a person.
+        is_strict: End at the first scan that cannot be read, rather than leave it out.
+        keeps_burned_in: Keep images whose tags say that their pixels name the patient.
+        storage: How much of each scan is kept.
+        seed: Of the splits.
+        num_proc: Processes that read.
+
+    Raises:
+        HospitalDataError: If the source cannot be understood, no scan of it can be read, or, when
+            strict, one cannot.
+        FileExistsError: If ``output`` holds something else.
+        OSError: If the source cannot be read.
+    """
+    if source.is_dir():
+        if output.resolve().is_relative_to(source.resolve()):
+            raise HospitalDataError(f"{output}: lies in {source}, which is to be imported")
+        base = source
+        cases, strays = read_study_folder(source)
+    else:
+        base = source.parent
+        cases, strays = read_manifest(source, label_set), StrayFiles(())
+    label_set = label_set or _label_set(cases)
+    builder = HospitalCaseBuilder(pseudonyms, base, site, is_strict, keeps_burned_in)
+    items = _split_items(cases, strays, pseudonyms, seed)
+    try:
+        store = write_cases(
+            output,
+            items,
+            builder,
+            {DEFAULT_LABEL_COLUMN: label_set},
+            card_text=CARD_TEXT,
+            card_metadata={"pretty_name": "Hospital cases", "tags": ["medical", "radiology"]},
+            storage=storage,
+            source_fingerprint=_fingerprint(items, builder),
+            num_proc=num_proc,
+        )
+    except HospitalDataError:
+        raise
+    except ValueError as error:
+        # What is left of its reasons is a source without a scan that can be stored.
+        raise HospitalDataError(f"{source}: {error}") from error
+    return HospitalImport(store, _with_real_paths(output, cases, strays, builder))
+
+
+def _label_set(cases: Sequence[HospitalCase]) -> LabelSet:
+    """Return the labels that occur, most frequent first."""
+    counts = Counter(label for case in cases for label in case.labels)
+    names = sorted(counts, key=lambda name: (-counts[name], name))
+    return LabelSet(tuple(names)) if names else NO_LABELS
+
+
+def _split_items(
+    cases: Sequence[HospitalCase], strays: StrayFiles, pseudonyms: Pseudonyms, seed: int
+) -> dict[Split, dict[str, HospitalCase | StrayFiles]]:
+    """Return the cases of each split by their pseudonyms, in the order of these."""
+    cases = sorted(cases, key=pseudonyms.of_case)
+    splits = split_by_patient(
+        [pseudonyms.of_patient(case) for case in cases],
+        [case.labels for case in cases],
+        published=[case.split for case in cases],
+        seed=seed,
+    )
+    items: dict[Split, dict[str, HospitalCase | StrayFiles]] = {}
+    for split in Split:
+        of_split: dict[str, HospitalCase | StrayFiles] = {
+            pseudonyms.of_case(case): case
+            for case, given in zip(cases, splits, strict=True)
+            if given == split
+        }
+        if of_split:
+            if strays.files and not items:
+                of_split["strays"] = strays
+            items[split] = of_split
+    return items
+
+
+def _fingerprint(
+    items: Mapping[Split, Mapping[str, HospitalCase | StrayFiles]], builder: HospitalCaseBuilder
+) -> str:
+    """Return what changes whenever the manifest, an option or a file does."""
+    described = []
+    for split, of_split in items.items():
+        for item in of_split.values():
+            if isinstance(item, StrayFiles):
+                paths = [path for path, _ in item.files]
+                content: object = None
+            else:
+                paths = [path for scan in item.scans for path in scan.all_files()]
+                content = asdict(replace(item, scans=()))
+                content = [
+                    content,
+                    [[scan.row, scan.modality, scan.anatomy] for scan in item.scans],
+                ]
+            files = [[builder.name_of(path), *_state(path)] for path in paths]
+            described.append([split, content, files])
+    options = [builder.source, builder.keeps_burned_in]
+    return builder.pseudonyms.of_import(json.dumps([described, options]))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _with_real_paths(
+    output: Path, cases: Sequence[HospitalCase], strays: StrayFiles, builder: HospitalCaseBuilder
+) -> tuple[Rejection, ...]:
+    rejected = output / REJECTED_FILE
+    if not rejected.exists():
+        return ()
+    paths = {path for case in cases for scan in case.scans for path in scan.all_files()}
+    paths |= {scan.path for case in cases for scan in case.scans}
+    paths |= {path for path, _ in strays.files}
+    paths |= {folder for path in paths for folder in path.parents}
+    real = {builder.name_of(path): str(path) for path in paths}
+    rejections = []
+    for rejection in read_rejections(rejected):
+        row, separator, name = rejection.path.rpartition(": ")
+        path = f"{row}{separator}{real.get(name, name)}"
+        rejections.append(replace(rejection, path=path))
+    return tuple(rejections)
