@@ -19,7 +19,7 @@ def optimize_modules(model: nn.Module) -> None:
         _fold_batch_norms(module)
     for module in list(model.modules()):
         if (resnet := getattr(module, "resnet", None)) is not None:
-            _sum_input_channels(resnet.conv1)
+            resnet.conv1 = _sum_input_channels(resnet.conv1)
         if isinstance(module, nn.Conv2d):
             _lay_out(module, torch.channels_last)
         elif isinstance(module, nn.Conv3d):
@@ -44,7 +44,27 @@ def _lay_out(convolution: nn.Module, memory_format: torch.memory_format) -> None
     weight.data = weight.data.contiguous(memory_format=memory_format)
 
 
-def _sum_input_channels(convolution: nn.Conv2d) -> None:
-    """Make a convolution one-channelled; on equal input channels it computes the same."""
-    convolution.weight = nn.Parameter(convolution.weight.detach().sum(1, keepdim=True))
-    convolution.in_channels = 1
+class _GreyConvolution(nn.Conv2d):
+    """The first convolution for one grey channel, whose output is channels-last.
+
+    A tensor of one channel is contiguous in both layouts, and torch takes it for the plain one
+    unless its strides say otherwise; the pooling behind would then run several times slower.
+    """
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        laid_out = torch.empty_like(pixels, memory_format=torch.channels_last)
+        return super().forward(laid_out.copy_(pixels))
+
+
+def _sum_input_channels(convolution: nn.Conv2d) -> nn.Conv2d:
+    """Return a one-channel convolution that equals this one on equal input channels."""
+    folded = _GreyConvolution(
+        1,
+        convolution.out_channels,
+        kernel_size=convolution.kernel_size,  # type: ignore[arg-type]  # pairs, by construction
+        stride=convolution.stride,  # type: ignore[arg-type]
+        padding=convolution.padding,  # type: ignore[arg-type]
+    )
+    folded.weight = nn.Parameter(convolution.weight.detach().sum(1, keepdim=True))
+    folded.bias = convolution.bias
+    return folded

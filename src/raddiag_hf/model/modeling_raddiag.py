@@ -23,6 +23,8 @@ from .losses import classification_loss, key_slice_loss
 from .transformer import TokenEncoder
 from .visual_encoders import ENCODERS, ScanEncoding, ViTEncoder
 
+INFERENCE_CHUNK_SIZE = 8
+"""Slices that are encoded at once in inference mode: few enough for a processor's caches."""
 CHECKPOINTED_CHUNK_SIZE = 8
 """Slices that are encoded at once under activation checkpointing, where the config names none."""
 
@@ -111,7 +113,8 @@ class RadDiagPreTrainedModel(PreTrainedModel):
         """Make the forward pass faster, for good, and return the model.
 
         Batch norms are folded into their convolutions, the three equal input channels of the first
-        convolution into one, and convolutions run channels-last. The model changes in place and can
+        convolution into one, convolutions run channels-last, and slices go through the encoder a
+        few at a time unless the configuration says how many. The model changes in place and can
         neither be trained nor saved afterwards.
 
         Args:
@@ -125,6 +128,8 @@ class RadDiagPreTrainedModel(PreTrainedModel):
             raise ValueError("this model is already optimised for inference")
         self.eval()
         optimize_modules(self)
+        if self.config.encoder_chunk_size is None:
+            self.config.encoder_chunk_size = INFERENCE_CHUNK_SIZE
         self.is_optimized_for_inference = True
         self.requires_grad_(False)
         return self.to(dtype=dtype)
