@@ -43,6 +43,7 @@ class KnowledgeHead(nn.Module):
             "label_embeddings", torch.zeros(config.num_labels, config.label_embedding_size)
         )
         self._cached: tuple[list[Tensor], Tensor] | None = None
+        self.register_load_state_dict_post_hook(_forget_projection)
 
     def set_label_embeddings(self, embeddings: Tensor) -> None:
         """Replace the label space: one text embedding per label, ``(labels, text width)``.
@@ -57,6 +58,7 @@ class KnowledgeHead(nn.Module):
             )
         current = self.label_embeddings
         self.label_embeddings = embeddings.to(device=current.device, dtype=current.dtype)
+        self._cached = None
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""
@@ -67,17 +69,21 @@ class KnowledgeHead(nn.Module):
         labels = self.label_embeddings
         if self.training or torch.is_grad_enabled():
             return cast(Tensor, self.projection(F.normalize(labels, dim=-1)))
-        # Comparing the few megabytes that made the projection costs less than a thousandth of
-        # encoding one slice, and notices every way in which weights can change.
-        made_from = [*self.projection.parameters(), labels]
+        # Weights can change in place, unannounced; comparing these few megabytes is a fraction of
+        # the work of projecting again, which would cost as much as encoding a slice.
+        made_from = list(self.projection.parameters())
         if self._cached is not None and all(
             old.device == new.device and old.dtype == new.dtype and torch.equal(old, new)
             for old, new in zip(self._cached[0], made_from, strict=True)
         ):
             return self._cached[1]
         projected = cast(Tensor, self.projection(F.normalize(labels, dim=-1)))
-        self._cached = ([tensor.detach().clone() for tensor in made_from], projected)
+        self._cached = ([weight.detach().clone() for weight in made_from], projected)
         return projected
+
+
+def _forget_projection(head: KnowledgeHead, _: object) -> None:
+    head._cached = None
 
 
 HEADS = {"linear": LinearHead, "knowledge": KnowledgeHead}
