@@ -43,7 +43,7 @@ class KnowledgeHead(nn.Module):
             "label_embeddings", torch.zeros(config.num_labels, config.label_embedding_size)
         )
         self._cached: tuple[list[Tensor], Tensor] | None = None
-        self.register_load_state_dict_post_hook(_forget_projection)
+        self.register_load_state_dict_post_hook(_forget_projection)  # type: ignore[no-untyped-call]
 
     def set_label_embeddings(self, embeddings: Tensor) -> None:
         """Replace the label space: one text embedding per label, ``(labels, text width)``.
