@@ -121,7 +121,7 @@ def test_activation_checkpointing_keeps_the_gradients():
     for checkpointing in (False, True):
         model = tiny_model(freeze_batch_norm=True, num_hidden_layers=2).train()
         if checkpointing:
-            model.activation_checkpointing_enable()
+            model.gradient_checkpointing_enable()
             assert model.raddiag.gradient_checkpointing
         model(**batch).loss.backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})

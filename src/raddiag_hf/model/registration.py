@@ -1,6 +1,9 @@
 """Make RadDiag known to the Auto classes of transformers."""
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
+
+# transformers 5.17, for one, offers this name at the top only where torchvision is installed
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from .configuration_raddiag import RadDiagConfig
 from .image_processing_raddiag import RadDiagImageProcessor
