@@ -14,6 +14,9 @@ from raddiag_hf.cli.scan_arguments import ArgumentError
 if TYPE_CHECKING:
     from raddiag_hf.data.hospital_import import HospitalImport
 
+NAMED_STRAYS = 5
+"""Files of one everyday reason, such as localisers, that are named; an archive has thousands."""
+
 EXAMPLES = """
 **The manifest** is a CSV file with a header: `case_id, path`, and any of `patient_id, modality,
 anatomy, labels, split, age, sex, date`. A path is a file or a folder (of a DICOM study, or of
@@ -161,16 +164,20 @@ def _key(path: Path, output: Path, progress: Console) -> bytes:
 
 
 def _list_rejections(result: "HospitalImport", progress: Console) -> None:
-    """Name every scan that was lost; of files that never were scans, only their number."""
+    """Name every scan that was lost, and the first few files that never were scans."""
     from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS
 
     everyday: Counter[str] = Counter()
+    lines = []
     for rejection in result.rejections:
         if rejection.reason in EVERYDAY_REASONS:
             everyday[rejection.reason] += 1
-        else:
-            line = f"left out: {rejection.path}: {rejection.reason}: {rejection.found}"
-            progress.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
-    for reason, count in everyday.most_common():
-        line = f"left out: {count} files: {reason}"
-        progress.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+            if everyday[rejection.reason] > NAMED_STRAYS:
+                continue
+        lines.append(f"{rejection.path}: {rejection.reason}: {rejection.found}")
+    for reason, count in everyday.items():
+        if count > NAMED_STRAYS:
+            lines.append(f"{count - NAMED_STRAYS} more files: {reason}")
+    for line in lines:
+        text = f"left out: {line}"
+        progress.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)

@@ -36,7 +36,7 @@ def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
         OSError: If a folder cannot be listed.
     """
     members: dict[str, list[Path]] = {}
-    tags_of: dict[str, HospitalTags] = {}
+    tags_of: dict[str, list[HospitalTags]] = {}
     strays: list[tuple[Path, ScanReadReason]] = []
     for file in tqdm(list_files(folder), unit="file", desc="Reading headers", disable=None):
         try:
@@ -48,7 +48,7 @@ def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
         # A study identity that two patients share is a mistake, and must not make them one.
         case_id = f"{tags.patient_id}\n{study}"
         members.setdefault(case_id, []).append(file)
-        tags_of.setdefault(case_id, tags)
+        tags_of.setdefault(case_id, []).append(tags)
     if not members:
         raise HospitalDataError(
             f"{folder}: has no DICOM file among {len(strays)}; other formats need a manifest that "
@@ -57,10 +57,10 @@ def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
     cases = [
         HospitalCase(
             case_id=case_id,
-            patient_id=tags_of[case_id].patient_id,
+            patient_id=tags_of[case_id][0].patient_id,
             scans=(HospitalScan(folder, tuple(files)),),
-            age=tags_of[case_id].age,
-            sex=tags_of[case_id].sex,
+            age=next((tags.age for tags in tags_of[case_id] if tags.age is not None), None),
+            sex=next((tags.sex for tags in tags_of[case_id] if tags.sex is not None), None),
         )
         for case_id, files in members.items()
     ]

@@ -1,0 +1,268 @@
+"""From a hospital's files to a case data set: what is kept, what is set aside, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+
+from raddiag_hf.data.case import decode_case
+from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.hospital_case import HospitalDataError
+from raddiag_hf.data.hospital_import import NO_LABELS, import_hospital_data
+from raddiag_hf.data.hospital_pseudonyms import Pseudonyms, create_key, load_key
+from raddiag_hf.data.rejection import read_rejections
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
+from tests.fixtures.dicom_files import numbered_slices, write_dicom, write_series
+
+PSEUDONYMS = Pseudonyms(bytes(range(32)))
+PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
+
+
+def write_manifest(folder: Path, header: str, *rows: str) -> Path:
+    path = folder / "manifest.csv"
+    path.write_text("\n".join((header, *rows)) + "\n", "utf-8")
+    return path
+
+
+def write_arrays(folder: Path, count: int) -> None:
+    for number in range(count):
+        values = np.random.default_rng(number).normal(size=(12, 10, 3)).astype(np.float32)
+        np.save(folder / f"{number}.npy", values)
+
+
+def read_cases(store: CaseStore, cache: Path):
+    """All cases of a data set by id, as users load them."""
+    splits = load_dataset(store.location, cache_dir=str(cache))
+    return {
+        row["case_id"]: decode_case(row, store.features)
+        for split in splits.values()
+        for row in split
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    """Two studies of one patient and one of another, in one folder, beside a report."""
+    folder = tmp_path / "studies"
+    write_series(
+        folder / "x",
+        numbered_slices(3),
+        StudyInstanceUID="1.1",
+        SeriesInstanceUID="1.1.1",
+        PatientAge="095Y",
+        PatientSex="F",
+        BodyPartExamined="CHEST",
+    )
+    write_dicom(
+        folder / "x" / "film.dcm",
+        PIXELS,
+        StudyInstanceUID="1.1",
+        SeriesInstanceUID="1.1.2",
+        Modality="DX",
+    )
+    write_dicom(
+        folder / "x" / "later.dcm", PIXELS, StudyInstanceUID="1.2", SeriesInstanceUID="1.2.1"
+    )
+    write_dicom(
+        folder / "y" / "other.dcm",
+        PIXELS,
+        StudyInstanceUID="1.3",
+        SeriesInstanceUID="1.3.1",
+        PatientID="MRN-9",
+    )
+    (folder / "report.txt").write_text("all well")
+    return folder
+
+
+def test_each_study_of_a_folder_is_a_case(tmp_path, studies):
+    result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
+    cases = read_cases(result.store, tmp_path / "cache").values()
+    assert sorted(len(case.scans) for case in cases) == [1, 1, 2]
+    assert len({case.patient_id for case in cases}) == 2
+    (case,) = (case for case in cases if len(case.scans) == 2)
+    assert [scan.scan.scan_id for scan in case.scans] == ["scan-1", "scan-2"]
+    assert [scan.scan.modality for scan in case.scans] == [Modality.CT, Modality.XRAY]
+    assert np.array_equal(case.scans[0].scan.volume, numbered_slices(3).astype(np.float32))
+    assert (case.age, case.sex, case.anatomy) == (90, Sex.FEMALE, Anatomy.CHEST)
+    assert case.labels == {"labels": ()}
+    assert result.store.label_sets["labels"].names == NO_LABELS.names
+
+
+def test_what_is_no_study_is_listed(tmp_path, studies):
+    result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
+    (rejection,) = result.rejections
+    assert (rejection.path, rejection.reason) == (str(studies / "report.txt"), "unknown_format")
+    (written,) = read_rejections(tmp_path / "cases" / "rejected.csv")
+    assert written.path.startswith("file-")
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("x")
+    with pytest.raises(HospitalDataError, match="no DICOM file among 1; other formats need a man"):
+        import_hospital_data(tmp_path / "in", tmp_path / "out", PSEUDONYMS)
+
+
+def test_the_output_must_not_lie_in_the_input(tmp_path, studies):
+    with pytest.raises(HospitalDataError, match="lies in"):
+        import_hospital_data(studies, studies / "cases", PSEUDONYMS)
+
+
+def test_labels_of_the_manifest_become_columns_by_frequency(tmp_path):
+    write_arrays(tmp_path, 4)
+    rows = ("a,0.npy,CT,Rare;Common", "b,1.npy,CT,Common", "c,2.npy,CT,Also", "d,3.npy,CT,")
+    manifest = write_manifest(tmp_path, "case_id,path,modality,labels", *rows)
+    store = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS).store
+    assert store.label_sets["labels"].names == ("Common", "Also", "Rare")
+    labels = [case.labels["labels"] for case in read_cases(store, tmp_path / "cache").values()]
+    assert sorted(map(sorted, labels)) == [[], ["Also"], ["Common"], ["Common", "Rare"]]
+
+
+def test_a_given_label_set_keeps_its_columns(tmp_path):
+    write_arrays(tmp_path, 1)
+    manifest = write_manifest(tmp_path, "case_id,path,modality,labels", "a,0.npy,CT,B")
+    label_set = LabelSet(("A", "B"))
+    store = import_hospital_data(
+        manifest, tmp_path / "cases", PSEUDONYMS, label_set=label_set
+    ).store
+    assert store.label_sets["labels"].fingerprint == label_set.fingerprint
+
+
+def test_splits_of_the_manifest_are_kept_and_others_go_by_patient(tmp_path):
+    write_arrays(tmp_path, 40)
+    header = "case_id,path,modality,patient_id,split"
+    given = [f"{n},{n}.npy,CT,p{n // 2},{'test' if n < 6 else ''}" for n in range(40)]
+    store = import_hospital_data(
+        write_manifest(tmp_path, header, *given), tmp_path / "given", PSEUDONYMS
+    ).store
+    assert store.num_cases(Split.TEST) == 6
+    assert store.num_cases(Split.TRAIN) + store.num_cases(Split.VALIDATION) == 34
+    patients = [
+        {patient for batch in store.iter_batches(split, False) for patient in batch[1].to_pylist()}
+        for split in store.shards
+    ]
+    assert len(set.union(*patients)) == sum(map(len, patients)) == 20
+
+
+def test_a_bad_scan_is_set_aside_and_the_rest_goes_on(tmp_path):
+    write_arrays(tmp_path, 2)
+    (tmp_path / "bad.npy").write_bytes((tmp_path / "0.npy").read_bytes()[:-20])
+    rows = ("a,0.npy,CT,train", "a,bad.npy,CT,", "b,absent.dcm,CT,train", "c,1.npy,,train")
+    manifest = write_manifest(tmp_path, "case_id,path,modality,split", *rows)
+    result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert len(read_cases(result.store, tmp_path / "cache")) == 1
+    found = {(one.path, one.reason) for one in result.rejections}
+    assert found == {
+        (f"row 3: {tmp_path / 'bad.npy'}", "corrupt"),
+        (f"row 4: {tmp_path / 'absent.dcm'}", "not_found"),
+        (f"row 5: {tmp_path / '1.npy'}", "unknown_modality"),
+    }
+
+
+@pytest.mark.parametrize("num_proc", [1, 2])
+def test_strict_stops_at_the_first_bad_scan(tmp_path, num_proc):
+    write_arrays(tmp_path, 1)
+    rows = ("a,0.npy,CT", "b,absent.dcm,CT")
+    manifest = write_manifest(tmp_path, "case_id,path,modality", *rows)
+    with pytest.raises(HospitalDataError, match=r"absent\.dcm: row 3: not_found"):
+        import_hospital_data(
+            manifest, tmp_path / "cases", PSEUDONYMS, is_strict=True, num_proc=num_proc
+        )
+    assert not (tmp_path / "cases").exists()
+
+
+def test_strict_bears_what_lies_beside_scans_in_every_archive(tmp_path, studies):
+    result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS, is_strict=True)
+    assert len(result.rejections) == 1
+
+
+def test_nothing_readable_is_the_fault_of_the_source(tmp_path):
+    manifest = write_manifest(tmp_path, "case_id,path", "a,absent.dcm")
+    with pytest.raises(HospitalDataError, match="no case could be built; 1 inputs were rejected"):
+        import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+
+
+def test_images_that_admit_burned_in_text_are_left_out_unless_asked_for(tmp_path):
+    write_dicom(tmp_path / "in" / "1.dcm", PIXELS, StudyInstanceUID="1.1")
+    write_dicom(tmp_path / "in" / "2.dcm", PIXELS, StudyInstanceUID="1.2", BurnedInAnnotation="YES")
+    result = import_hospital_data(tmp_path / "in", tmp_path / "cases", PSEUDONYMS)
+    assert [one.reason for one in result.rejections] == ["burned_in_annotation"]
+    kept = import_hospital_data(tmp_path / "in", tmp_path / "all", PSEUDONYMS, keeps_burned_in=True)
+    assert len(read_cases(kept.store, tmp_path / "cache")) == 2
+
+
+def test_a_folder_of_pictures_is_one_scan_in_natural_order(tmp_path):
+    from PIL import Image
+
+    for number in (1, 2, 10):
+        path = tmp_path / "clip" / f"frame{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), number, np.uint8) + np.eye(8, dtype=np.uint8)).save(path)
+    manifest = write_manifest(tmp_path, "case_id,path,modality", "a,clip,ultrasound")
+    result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    (case,) = read_cases(result.store, tmp_path / "cache").values()
+    assert case.scans[0].scan.volume[:, 0, 1].tolist() == [1, 2, 10]
+
+
+def test_the_order_of_rows_does_not_change_the_cases(tmp_path):
+    write_arrays(tmp_path, 6)
+    header, rows = "case_id,path,modality", [f"{n},{n}.npy,CT" for n in range(6)]
+    one = import_hospital_data(write_manifest(tmp_path, header, *rows), tmp_path / "1", PSEUDONYMS)
+    two = import_hospital_data(
+        write_manifest(tmp_path, header, *rows[::-1]), tmp_path / "2", PSEUDONYMS
+    )
+    assert contents(Path(one.store.location) / "data") == contents(
+        Path(two.store.location) / "data"
+    )
+
+
+def test_a_changed_file_is_not_mixed_with_an_earlier_import(tmp_path):
+    write_arrays(tmp_path, 2)
+    manifest = write_manifest(tmp_path, "case_id,path,modality", "a,0.npy,CT")
+    import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    (tmp_path / "1.npy").replace(tmp_path / "0.npy")
+    with pytest.raises(FileExistsError, match="differs in source"):
+        import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+
+
+def test_equal_keys_give_equal_pseudonyms_and_others_do_not(tmp_path):
+    write_arrays(tmp_path, 1)
+    manifest = write_manifest(tmp_path, "case_id,path,modality,patient_id", "a,0.npy,CT,p")
+    ids = []
+    for name, key in (("1", bytes(32)), ("2", bytes(32)), ("3", b"k" * 32)):
+        store = import_hospital_data(manifest, tmp_path / name, Pseudonyms(key)).store
+        (case,) = read_cases(store, tmp_path / "cache" / name).values()
+        ids.append((case.case_id, case.patient_id))
+    assert ids[0] == ids[1]
+    assert not set(ids[0]) & set(ids[2])
+
+
+def test_a_key_file_is_for_its_owner_alone(tmp_path):
+    path = tmp_path / "keys" / "hospital.key"
+    key = create_key(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_key(path) == key
+    with pytest.raises(FileExistsError):
+        create_key(path)
+
+
+def test_a_key_that_others_can_read_is_warned_of(tmp_path, caplog):
+    create_key(tmp_path / "key")
+    (tmp_path / "key").chmod(0o644)
+    load_key(tmp_path / "key")
+    assert "others can read this key" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "abc", "zz" * 32, "ä" * 64, "00" * 31])
+def test_what_is_no_key_is_refused(tmp_path, content):
+    (tmp_path / "key").write_text(content, "utf-8")
+    with pytest.raises(HospitalDataError, match="is not a key file"):
+        load_key(tmp_path / "key")
