@@ -227,15 +227,7 @@ class RadDiagModel(RadDiagPreTrainedModel):
         modality_slots: Tensor,
         output_attentions: bool | None = None,
     ) -> RadDiagModelOutput:
-        """Embed a packed batch of cases.
-
-        Args:
-            pixel_values: All real slices of all scans of all cases in order, ``(slices, 1, H, W)``
-                floats in [0, 1].
-            slice_counts: Slices of each scan, int64, ``(scans,)``, from 1 to ``max_slices``.
-            scan_counts: Scans of each case, int64, ``(cases,)``, at least 1.
-            modality_slots: Modality slot of each scan, int64, ``(scans,)``.
-            output_attentions: Also return all attention probabilities.
+        """Embed a packed batch of cases; `RadDiagForImageClassification.forward` has the shapes.
 
         Raises:
             ValueError: If shapes and counts disagree.

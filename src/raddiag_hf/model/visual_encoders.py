@@ -44,7 +44,6 @@ class ResNetViTEncoder(nn.Module):
 
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__()
-        self.num_channels = config.num_channels
         self.resnet = _resnet(config.resnet_depth, config, spatial_dims=2)
         self.slice_transformer = TokenEncoder(
             config,
@@ -73,7 +72,26 @@ class ResNetViTEncoder(nn.Module):
         return ScanEncoding(scans.embedding, scans.cls_scores, scans.attentions)
 
 
-class ResNetEncoder(nn.Module):
+class VolumeEncoder(nn.Module):
+    """What encoders without slice tokens share: scans of equal depth are encoded together."""
+
+    def encode_volumes(self, volumes: Tensor) -> Tensor:
+        """Return one embedding per volume: ``(scans, depth, H, W)`` -> ``(scans, hidden)``."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        slice_counts: Tensor,
+        chunk_size: int | None,
+        output_attentions: bool,
+    ) -> ScanEncoding:
+        """Encode packed slices; there are no slice tokens, hence no scores or attentions."""
+        embeddings = _encode_by_depth(self.encode_volumes, pixel_values, slice_counts, chunk_size)
+        return ScanEncoding(embeddings, None, () if output_attentions else None)
+
+
+class ResNetEncoder(VolumeEncoder):
     """A 2D and a 3D stem that end at one resolution, and a shared 2D trunk.
 
     The 3D stem's feature maps are averaged over depth. The stems are the first two stages of
@@ -101,19 +119,8 @@ class ResNetEncoder(nn.Module):
             features = self.stem_3d(channels).mean(2)
         return self.trunk(features)
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        slice_counts: Tensor,
-        chunk_size: int | None,
-        output_attentions: bool,
-    ) -> ScanEncoding:
-        """Encode packed slices; there are no attentions to return."""
-        embeddings = _encode_by_depth(self.encode_volumes, pixel_values, slice_counts, chunk_size)
-        return ScanEncoding(embeddings, None, () if output_attentions else None)
 
-
-class ViTEncoder(nn.Module):
+class ViTEncoder(VolumeEncoder):
     """Patches of 2D images and cubes of 3D volumes, embedded apart, read by shared layers."""
 
     def __init__(self, config: RadDiagConfig) -> None:
@@ -154,17 +161,6 @@ class ViTEncoder(nn.Module):
             scans, slices // depth, depth, height // size, size, width // size, size
         )
         return grid.permute(0, 1, 3, 5, 2, 4, 6).reshape(scans, -1, depth * size * size)
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        slice_counts: Tensor,
-        chunk_size: int | None,
-        output_attentions: bool,
-    ) -> ScanEncoding:
-        """Encode packed slices; there are no slice tokens, hence no slice scores."""
-        embeddings = _encode_by_depth(self.encode_volumes, pixel_values, slice_counts, chunk_size)
-        return ScanEncoding(embeddings, None, () if output_attentions else None)
 
 
 ENCODERS = {"resnet_vit": ResNetViTEncoder, "resnet": ResNetEncoder, "vit": ViTEncoder}
