@@ -22,6 +22,7 @@ _HOMES = {
     "embed_case": "raddiag_hf.inference.embedding",
     "embed_file": "raddiag_hf.inference.embedding",
     "embed_scans": "raddiag_hf.inference.embedding",
+    "load_dataset": "raddiag_hf.data.loading",
     "load_model": "raddiag_hf.inference.loading",
     "read_scan": "raddiag_hf.imaging.reading",
     "read_scans": "raddiag_hf.imaging.reading",

@@ -1,0 +1,24 @@
+"""The one error for a published data set that is not as its publisher describes it."""
+
+from pathlib import Path
+
+
+class DataSourceError(ValueError):
+    """A file or folder of a published data set that is not as expected.
+
+    Attributes:
+        path: The file or folder at fault.
+        field: The column, key or count at fault; empty where it is the file itself.
+        expected: What should be there.
+        found: What is there; no patient data.
+    """
+
+    def __init__(self, path: Path | str, field: str, expected: str, found: str) -> None:
+        self.path, self.field = Path(path), field
+        self.expected, self.found = expected, found
+        where = f"{path}: {field}" if field else str(path)
+        super().__init__(f"{where}: expected {expected}, found {found}")
+
+    def __reduce__(self) -> tuple[type["DataSourceError"], tuple[str, str, str, str]]:
+        """Let worker processes hand the error to their parent whole."""
+        return type(self), (str(self.path), self.field, self.expected, self.found)

@@ -1,0 +1,131 @@
+"""A case of a published data set before its scans are read, and reading it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from raddiag_hf.data.builder_error import DataSourceError
+from raddiag_hf.data.case import Case
+from raddiag_hf.data.case_writer import BuiltCase
+from raddiag_hf.data.rejection import Rejection
+from raddiag_hf.data.scan_record import CaseScan
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.pictures import read_picture_stack
+from raddiag_hf.imaging.reading import read_scan
+from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex, Split
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """Where one scan of a case is, and what the publisher says about it.
+
+    Attributes:
+        scan_id: Unique within the case.
+        paths: One file; or several pictures, the slices of one scan in order.
+        modality: What made it.
+        anatomy: The region that it shows.
+        plane: As the publisher says; UNKNOWN leaves it to the file.
+        sequence: Sequence, window or view in the publisher's own words.
+        key_path: NPY file that holds the index of the key slice, None where there is none.
+    """
+
+    scan_id: str
+    paths: tuple[Path, ...]
+    modality: Modality
+    anatomy: Anatomy
+    plane: Plane = Plane.UNKNOWN
+    sequence: str = ""
+    key_path: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that have to be there."""
+        return self.paths if self.key_path is None else (*self.paths, self.key_path)
+
+
+@dataclass(frozen=True)
+class CaseSource:
+    """What a publisher's tables and folders say about a case; see `Case`.
+
+    Attributes:
+        split: The split that the publisher fixed, None where it is open.
+    """
+
+    case_id: str
+    patient_id: str
+    labels: Mapping[str, tuple[str, ...]]
+    scans: tuple[ScanSource, ...]
+    anatomy: Anatomy = Anatomy.UNKNOWN
+    age: float | None = None
+    sex: Sex | None = None
+    split: Split | None = None
+
+
+def read_case(case_source: CaseSource, *, source: str, strict: bool) -> BuiltCase:
+    """Read the scans of a case.
+
+    Args:
+        case_source: Which files they are.
+        source: Name of the data set.
+        strict: Whether a bad scan is an error; otherwise it is set aside, and so is a case without
+            any scan left.
+
+    Raises:
+        DataSourceError: If a file is missing or cannot be read, and ``strict``.
+    """
+    scans: list[CaseScan] = []
+    rejections: list[Rejection] = []
+    for scan_source in case_source.scans:
+        try:
+            scans.append(_read_scan(scan_source))
+        except ScanReadError as error:
+            if strict:
+                raise DataSourceError(error.path, "", "a readable scan", error.found) from None
+            rejections.append(
+                Rejection(case_source.case_id, str(error.path), error.reason, error.found)
+            )
+    if not scans:
+        return BuiltCase(None, tuple(rejections))
+    case = Case(
+        case_id=case_source.case_id,
+        patient_id=case_source.patient_id,
+        source=source,
+        scans=tuple(scans),
+        labels=case_source.labels,
+        anatomy=case_source.anatomy,
+        age=case_source.age,
+        sex=case_source.sex,
+    )
+    return BuiltCase(case, tuple(rejections))
+
+
+def _read_scan(source: ScanSource) -> CaseScan:
+    if len(source.paths) > 1:
+        scan = read_picture_stack(source.paths, ReadLimits())
+    else:
+        scan = read_scan(source.paths[0])
+    plane = scan.plane if source.plane is Plane.UNKNOWN else source.plane
+    scan = replace(
+        scan,
+        scan_id=source.scan_id,
+        modality=source.modality,
+        anatomy=source.anatomy,
+        plane=plane,
+    )
+    return CaseScan(scan, key_slice=_read_key(source, scan), sequence=source.sequence)
+
+
+def _read_key(source: ScanSource, scan: Scan) -> int:
+    """Return the key slice; one beyond the scan, as RP3D-DiagDS has, is unknown."""
+    if source.key_path is None:
+        return -1
+    try:
+        key = int(np.load(source.key_path, allow_pickle=False).reshape(-1)[0])
+    except (OSError, ValueError, IndexError, EOFError) as error:
+        raise ScanReadError(
+            source.key_path, ScanReadReason.CORRUPT, f"no index of a key slice: {error}"
+        ) from None
+    return key if 0 <= key < len(scan.volume) else -1

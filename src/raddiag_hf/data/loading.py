@@ -1,0 +1,189 @@
+"""Load a case data set: by the name of a builder, from a folder, or from the Hub."""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import datasets
+from datasets.exceptions import DatasetGenerationError
+
+from raddiag_hf.data import builder as builder_module
+from raddiag_hf.data.builder import CaseBuilder
+from raddiag_hf.data.hub_access import explained_access
+
+SCRIPTS = Path(__file__).parents[1] / "dataset_scripts"
+"""One folder per data set, ``<name>/<name>.py``; an installed package carries them too."""
+
+
+def builder_names() -> list[str]:
+    """Return the names that `load_builder` knows."""
+    return sorted(path.stem for path in SCRIPTS.glob("*/*.py") if path.stem == path.parent.name)
+
+
+def load_builder(
+    builder: str | Path,
+    name: str | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    **options: Any,
+) -> CaseBuilder:
+    """Return the builder of a data set in its publisher's own layout.
+
+    Args:
+        builder: One of `builder_names`, or the path of a script that defines one `CaseBuilder`.
+        name: Configuration; the builder's default if None.
+        data_dir: The folder that was downloaded from the publisher.
+        cache_dir: Where built data sets are kept; the cache of `datasets` if None.
+        **options: Fields of the builder's configuration, such as ``strict=False``.
+
+    Raises:
+        FileNotFoundError: If there is no such script.
+        ValueError: If the script does not define one builder, or it has no such configuration or
+            option.
+        DataSourceError: If the data are not as the publisher describes them.
+    """
+    script = _find_script(builder)
+    if script is None:
+        names = ", ".join(builder_names())
+        raise FileNotFoundError(f"{builder}: no such script; builders by name: {names}")
+    module = _import(script)
+    classes = [
+        found
+        for _, found in inspect.getmembers(module, inspect.isclass)
+        if issubclass(found, CaseBuilder) and found.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise ValueError(f"{script}: defines {len(classes)} case builders, expected one")
+    known = sorted(field.name for field in fields(classes[0].BUILDER_CONFIG_CLASS))
+    if unknown := sorted(options.keys() - set(known)):
+        raise ValueError(f"{script.stem} has no option {unknown[0]!r}; options: {', '.join(known)}")
+    return classes[0](
+        cache_dir=None if cache_dir is None else str(cache_dir),
+        config_name=name,
+        hash=_hash(script, None if data_dir is None else Path(data_dir)),
+        data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
+        **options,
+    )
+
+
+def load_dataset(
+    path: str | Path,
+    name: str | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    split: str | None = None,
+    streaming: bool = False,
+    num_proc: int | None = None,
+    cache_dir: str | Path | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    **options: Any,
+) -> (
+    datasets.Dataset
+    | datasets.DatasetDict
+    | datasets.IterableDataset
+    | datasets.IterableDatasetDict
+):
+    """Load cases, whichever way they are stored.
+
+    Args:
+        path: The name of a builder (``"pocus"``) or the path of a builder's script, with
+            ``data_dir``; a folder that was written as Parquet; or a data set on the Hub,
+            ``"<namespace>/<name>"``.
+        name: Configuration.
+        data_dir: For builders: the folder that was downloaded from the publisher.
+        split: ``"train"``, ``"validation"``, ``"test"`` or a slice such as ``"train[:10%]"``; all
+            splits if None.
+        streaming: Whether to read cases as they are asked for, without preparing anything.
+        num_proc: Processes that build or download.
+        cache_dir: Where prepared data sets are kept; the cache of `datasets` if None.
+        revision: For the Hub: branch, tag or commit.
+        token: For the Hub: access token; the stored one if None.
+        **options: For builders: fields of the configuration, such as ``strict=False``.
+
+    Returns:
+        The rows of `case_features`; all splits in a dictionary if ``split`` is None.
+
+    Raises:
+        DataAccessError: If the Hub refuses; the message says how to get access.
+        DataSourceError: If the files of a builder are not as the publisher describes them.
+        ValueError: If there is no such configuration or split.
+
+    Example:
+        >>> cases = load_dataset("phantoms", split="test", num_train=0, num_validation=0)
+    """
+    is_folder = Path(path).is_dir() and str(path) not in builder_names()
+    if is_folder or _find_script(path) is None:
+        if options:
+            raise ValueError(f"{path}: is no builder, so it has no option {sorted(options)[0]!r}")
+        with explained_access(str(path)):
+            return datasets.load_dataset(
+                str(path),
+                name,
+                data_dir=None if data_dir is None else str(data_dir),
+                split=split,
+                streaming=streaming,
+                num_proc=num_proc,
+                cache_dir=None if cache_dir is None else str(cache_dir),
+                revision=revision,
+                token=token,
+            )
+    builder = load_builder(path, name, data_dir=data_dir, cache_dir=cache_dir, **options)
+    if streaming:
+        return builder.as_streaming_dataset(split=split)
+    try:
+        builder.download_and_prepare(num_proc=num_proc)
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, ValueError | OSError):
+            raise error.__cause__ from None
+        raise
+    return builder.as_dataset(split=split)
+
+
+def _find_script(builder: str | Path) -> Path | None:
+    if str(builder) in builder_names():
+        return SCRIPTS / str(builder) / f"{builder}.py"
+    path = Path(builder)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such script")
+        return path
+    return None
+
+
+def _import(script: Path) -> ModuleType:
+    """Import a script under a name that worker processes find again."""
+    if script.resolve().is_relative_to(SCRIPTS.resolve()):
+        return importlib.import_module(f"raddiag_hf.dataset_scripts.{script.stem}.{script.stem}")
+    module_name = f"raddiag_dataset_script_{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}"
+    module_name = f"{module_name}.{script.stem}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    specification = importlib.util.spec_from_file_location(module_name, script)
+    if specification is None or specification.loader is None:
+        raise ValueError(f"{script}: cannot be imported")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[module_name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def _hash(script: Path, data_dir: Path | None) -> str:
+    """Tell caches apart: by the builder's code, the names of all files and the tables' dates."""
+    digest = hashlib.sha256(script.read_bytes() + Path(builder_module.__file__).read_bytes())
+    if data_dir is not None:
+        for folder, folders, names in os.walk(data_dir):
+            folders.sort()
+            digest.update("\0".join([folder, *sorted(names)]).encode())
+        for file in sorted(path for path in data_dir.glob("*") if path.is_file()):
+            status = file.stat()
+            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
