@@ -106,8 +106,45 @@ def test_what_is_no_study_is_listed(tmp_path, studies):
 def test_a_folder_without_dicom_is_refused(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_text("x")
-    with pytest.raises(HospitalDataError, match="no DICOM file among 1; other formats need a man"):
+    with pytest.raises(HospitalDataError, match="no DICOM image among 1 files; other formats"):
         import_hospital_data(tmp_path / "in", tmp_path / "out", PSEUDONYMS)
+
+
+def test_a_study_without_an_image_is_no_case_and_its_files_are_listed(tmp_path, studies):
+    plan = write_dicom(studies / "z" / "plan.dcm", PIXELS, StudyInstanceUID="1.9", Modality="SR")
+    np.save(studies / "loose.npy", PIXELS.astype(np.float32))
+    result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
+    assert sum(result.store.num_cases(split) for split in result.store.shards) == 3
+    reasons = {one.path: one.reason for one in result.rejections}
+    assert reasons[str(plan)] == "not_diagnostic"
+    assert reasons[str(studies / "loose.npy")] == "not_dicom"
+
+
+def test_every_file_of_a_study_that_gives_no_scan_is_listed(tmp_path, studies):
+    files = [studies / "z" / f"{number}.dcm" for number in range(2)]
+    for file in files:
+        write_dicom(file, PIXELS, StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1")
+        file.write_bytes(file.read_bytes()[:-40])
+    rejections = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS).rejections
+    broken = [one for one in rejections if one.reason == "corrupt"]
+    assert sorted(one.path for one in broken) == [str(file) for file in files]
+    assert all(one.case_id.startswith("case-") for one in broken)
+
+
+def test_cases_without_a_patient_are_warned_of(tmp_path, caplog):
+    write_arrays(tmp_path, 2)
+    rows = ("a,0.npy,CT,p", "b,1.npy,CT,")
+    manifest = write_manifest(tmp_path, "case_id,path,modality,patient_id", *rows)
+    import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert "1 of 2 cases name no patient" in caplog.text
+
+
+def test_ids_that_were_blanked_are_warned_of(tmp_path, caplog):
+    write_arrays(tmp_path, 10)
+    rows = [f"{number},{number}.npy,CT,ANONYMOUS" for number in range(10)]
+    manifest = write_manifest(tmp_path, "case_id,path,modality,patient_id", *rows)
+    import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert "all 10 cases name the same patient" in caplog.text
 
 
 def test_the_output_must_not_lie_in_the_input(tmp_path, studies):

@@ -18,6 +18,7 @@ from raddiag_hf.imaging.scan import ScanReadError
 from raddiag_hf.vocabulary import Sex
 from tests.fixtures.dicom_files import write_dicom
 
+pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")
 PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raddiag_hf.cli.case_location import LOCATION_HELP, case_store
+from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
     from raddiag_hf.data.case_metadata import CaseMetadata
@@ -63,8 +64,7 @@ def inspect(
     else:
         _print(content, leakage)
     if strict and not leakage.is_clean:
-        typer.echo(f"raddiag: {location}: {_describe_leakage(leakage)}", err=True)
-        raise typer.Exit(2)
+        raise ArgumentError(f"{location}: {_describe_leakage(leakage)}")
 
 
 def _type_name(feature: Any) -> str:

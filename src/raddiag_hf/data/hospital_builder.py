@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN, Case
 from raddiag_hf.data.case_writer import BuiltCase
 from raddiag_hf.data.hospital_case import (
+    NOT_DICOM,
     HospitalCase,
     HospitalDataError,
     HospitalScan,
@@ -24,12 +25,13 @@ from raddiag_hf.vocabulary import Anatomy
 UNKNOWN_MODALITY, BURNED_IN = "unknown_modality", "burned_in_annotation"
 """Reasons beside those of `ScanReadReason`."""
 
-EVERYDAY_REASONS = frozenset(
+EVERYDAY_REASONS: frozenset[str] = frozenset(
     {
         ScanReadReason.UNKNOWN_FORMAT,
         ScanReadReason.NOT_AN_IMAGE,
         ScanReadReason.NOT_DIAGNOSTIC,
         ScanReadReason.EMPTY,
+        NOT_DICOM,
     }
 )
 """Reasons of files that lie beside scans in every archive, such as reports and localisers."""
@@ -47,6 +49,7 @@ REASON_WORDS: dict[str, str] = {
     ScanReadReason.INCONSISTENT_SERIES: "its slices do not make up one volume",
     ScanReadReason.BAD_VALUES: "has NaN or infinite intensities",
     ScanReadReason.EMPTY: "holds no scan",
+    NOT_DICOM: "is not DICOM, so that nothing says which study it belongs to",
     UNKNOWN_MODALITY: "neither the file nor the manifest says what made it",
     BURNED_IN: "its tags say that its pixels show who it is about",
 }
@@ -154,7 +157,12 @@ class HospitalCaseBuilder:
                     stack_pictures=True,
                 )
             except ScanReadError as error:
-                yield _original(error.path, start, source.path), error.reason, error.found
+                if source.row is None:
+                    for link in sorted(folder.rglob("*")):
+                        if link.is_symlink():
+                            yield _original(link, start, source.path), error.reason
+                else:
+                    yield _original(error.path, start, source.path), error.reason, error.found
                 return
             for scan in reading.scans:
                 if scan.modality is not None:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from raddiag_hf.imaging.scan import ScanReadReason
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
+
+NOT_DICOM = "not_dicom"
+"""Reason of files in a study folder that do not say which study they belong to."""
 
 
 class HospitalDataError(ValueError):
@@ -65,6 +67,6 @@ class HospitalCase:
 
 @dataclass(frozen=True)
 class StrayFiles:
-    """Files that belong to no case, and why."""
+    """Files that belong to no case, and why: codes of `ScanReadReason` and ``NOT_DICOM``."""
 
-    files: tuple[tuple[Path, ScanReadReason], ...]
+    files: tuple[tuple[Path, str], ...]

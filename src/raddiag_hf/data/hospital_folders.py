@@ -7,13 +7,17 @@ from pathlib import Path
 from datasets.utils import tqdm
 
 from raddiag_hf.data.hospital_case import (
+    NOT_DICOM,
     HospitalCase,
     HospitalDataError,
     HospitalScan,
     StrayFiles,
 )
-from raddiag_hf.data.hospital_tags import HospitalTags, read_hospital_tags
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.data.hospital_tags import HospitalTags, hospital_tags
+from raddiag_hf.imaging.dicom_header import read_dicom_header
+from raddiag_hf.imaging.formats import FileFormat, sniff_format
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.scan import ScanReadError
 
 
 def list_files(folder: Path) -> tuple[Path, ...]:
@@ -28,19 +32,23 @@ def list_files(folder: Path) -> tuple[Path, ...]:
 def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
     """Group the DICOM files below a folder by patient and study, wherever they lie.
 
-    Each study of a patient is a case. Files without ``StudyInstanceUID`` belong to those of their
-    own folder; what is no DICOM file belongs to no case.
+    Each study of a patient that has a diagnostic image is a case. Files without
+    ``StudyInstanceUID`` belong to those of their own folder. What is no diagnostic image, or not
+    DICOM, belongs to no case.
 
     Raises:
-        HospitalDataError: If there is no DICOM file.
+        HospitalDataError: If there is no DICOM image.
         OSError: If a folder cannot be listed.
     """
     members: dict[str, list[Path]] = {}
     tags_of: dict[str, list[HospitalTags]] = {}
-    strays: list[tuple[Path, ScanReadReason]] = []
+    strays: list[tuple[Path, str]] = []
     for file in tqdm(list_files(folder), unit="file", desc="Reading headers", disable=None):
         try:
-            tags = read_hospital_tags(folder / file)
+            if sniff_format(folder / file) is not FileFormat.DICOM:
+                strays.append((folder / file, NOT_DICOM))
+                continue
+            tags = hospital_tags(read_dicom_header(folder / file, ReadLimits()).file)
         except ScanReadError as error:
             strays.append((folder / file, error.reason))
             continue
@@ -51,8 +59,8 @@ def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
         tags_of.setdefault(case_id, []).append(tags)
     if not members:
         raise HospitalDataError(
-            f"{folder}: has no DICOM file among {len(strays)}; other formats need a manifest that "
-            "says which files are a case"
+            f"{folder}: has no DICOM image among {len(strays)} files; other formats need a "
+            "manifest that says which files are a case"
         )
     cases = [
         HospitalCase(

@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 NO_LABELS = LabelSet(("(no labels)",))
 """Stands for a label set where nobody labelled anything; no case has its one label."""
 
+SUSPICIOUSLY_MANY = 10
+"""Cases that hardly are of one patient."""
+
 CARD_TEXT = """
 # Cases imported from a hospital
 
@@ -101,6 +104,7 @@ def import_hospital_data(
     else:
         base = source.parent
         cases, strays = read_manifest(source, label_set), StrayFiles(())
+    _warn_of_patients(cases)
     label_set = label_set or _label_set(cases)
     builder = HospitalCaseBuilder(pseudonyms, base, site, is_strict, keeps_burned_in)
     items = _split_items(cases, strays, pseudonyms, seed)
@@ -122,6 +126,24 @@ def import_hospital_data(
         # What is left of its reasons is a source without a scan that can be stored.
         raise HospitalDataError(f"{source}: {error}") from error
     return HospitalImport(store, _with_real_paths(output, cases, strays, builder))
+
+
+def _warn_of_patients(cases: Sequence[HospitalCase]) -> None:
+    """Say where splits by patient cannot be what they seem."""
+    nameless = sum(not case.patient_id for case in cases)
+    if nameless:
+        logger.warning(
+            "%d of %d cases name no patient; each counts as a patient of its own, so that one "
+            "person may be in several splits",
+            nameless,
+            len(cases),
+        )
+    elif len(cases) >= SUSPICIOUSLY_MANY and len({case.patient_id for case in cases}) == 1:
+        logger.warning(
+            "all %d cases name the same patient, as archives do whose ids were blanked; they all "
+            "are in one split",
+            len(cases),
+        )
 
 
 def _label_set(cases: Sequence[HospitalCase]) -> LabelSet:

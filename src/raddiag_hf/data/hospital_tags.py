@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from raddiag_hf.imaging.dicom_file import open_dicom
+from raddiag_hf.imaging.dicom_file import DicomFile, open_dicom
 from raddiag_hf.imaging.dicom_tags import Tags
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
@@ -49,8 +49,17 @@ def read_hospital_tags(path: Path) -> HospitalTags:
     """
     if sniff_format(path) is not FileFormat.DICOM:
         raise ScanReadError(path, ScanReadReason.UNKNOWN_FORMAT, "is not DICOM")
-    with only_scan_read_errors(path, "the DICOM header", quote=False):
-        tags = Tags(open_dicom(path, ReadLimits()).header)
+    return hospital_tags(open_dicom(path, ReadLimits()))
+
+
+def hospital_tags(file: DicomFile) -> HospitalTags:
+    """Return what the header of a file says.
+
+    Raises:
+        ScanReadError: If it is broken.
+    """
+    with only_scan_read_errors(file.path, "the DICOM header", quote=False):
+        tags = Tags(file.header)
         birth_date = parse_date(tags.text("PatientBirthDate"))
         age = _dicom_age(tags.text("PatientAge"))
         if age is None:
