@@ -107,6 +107,7 @@ def test_a_date_gives_the_age_at_the_examination(tmp_path):
         ([row(labels="X;X")], "row 2, column labels: names a label twice"),
         ([row(""), row("b")], "row 2, column case_id: is empty"),
         ([row("a", "x"), row("b", "./x")], "row 3, column path: is the path of row 2 too"),
+        ([row("a", "x/../y/1"), row("b", "y")], "row 2, column path: lies in the path of row 3"),
         ([row(labels="X"), row("b", labels="x")], "row 3, column labels: 'x' is spelt 'X' in row"),
         (
             [row("a", "1", sex="f"), row("b", "2"), row("a", "3", sex="m")],

@@ -3,9 +3,12 @@
 import hashlib
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import RawDataStorage
 
 from raddiag_hf.data.hospital_case import HospitalDataError
@@ -79,7 +82,16 @@ def write_archive(folder: Path) -> None:
     (study / f"broken {SECRET}.dcm").write_bytes(good.read_bytes()[:-40])
     burned_in = TAGS | {"BurnedInAnnotation": "YES", "SeriesInstanceUID": "1.2.826.8"}
     write_dicom(study / f"screen {SECRET}.dcm", numbered_slices(1)[0], **burned_in)
-    np.save(folder / f"{SECRET}.npy", np.random.default_rng(0).normal(size=(8, 8, 2)))
+    pixels = np.random.default_rng(0).normal(size=(8, 8, 2)).astype(np.float32)
+    np.save(folder / f"{SECRET}.npy", pixels)
+    notes = PngInfo()
+    notes.add_text("Comment", SECRET)
+    Image.fromarray(numbered_slices(1)[0].astype(np.uint8)).save(
+        folder / f"{SECRET}.png", pnginfo=notes
+    )
+    volume = nib.Nifti1Image(pixels, np.eye(4))
+    volume.header["descrip"] = SECRET
+    nib.save(volume, folder / f"{SECRET}.nii.gz")
 
 
 def write_manifest(folder: Path) -> Path:
@@ -88,6 +100,8 @@ def write_manifest(folder: Path) -> Path:
         "case_id,path,patient_id,modality,labels,date",
         f"case{SECRET},{SECRET}_Alonso_1931-04-05,patient{SECRET},,Nodule,2019-08-07",
         f"case{SECRET}-2,{SECRET}.npy,patient{SECRET},CT,Nodule,2019-08-07",
+        f"case{SECRET}-2,{SECRET}.png,,X-ray,,",
+        f"case{SECRET}-2,{SECRET}.nii.gz,,MRI,,",
         f"case{SECRET}-3,absent {SECRET}.dcm,,CT,,2019-08-07",
     )
     path.write_text("\n".join(rows) + "\n", "utf-8")
@@ -103,6 +117,7 @@ def test_no_planted_identifier_reaches_the_data_set(tmp_path, has_manifest):
     result = import_hospital_data(source, output, Pseudonyms(bytes(range(32))))
     reasons = {rejection.reason for rejection in result.rejections}
     assert {"corrupt", "burned_in_annotation", "unknown_format"} <= reasons
+    assert result.store.num_cases(next(iter(result.store.shards))) > 0
     written = all_bytes(output)
     assert [secret for secret in secrets() if secret in written] == []
     assert str(tmp_path).encode() not in written

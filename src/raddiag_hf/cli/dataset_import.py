@@ -27,7 +27,8 @@ by `;`. A case with several scans has several rows. What it leaves open is taken
 
 **Left behind** are names, dates, descriptions, paths and DICOM identifiers. Case and patient ids
 become keyed hashes: keep the key file, apart from the data set. Equal keys give equal pseudonyms.
-What is burned into the pixels stays there.
+Ages are whole years and end at 90. What is burned into the pixels stays there; files whose tags
+admit it are left out.
 
 An interrupted import goes on when the same command is run again.
 

@@ -1,6 +1,7 @@
 """The manifest of hospital data: a CSV with a row for each scan, or folder of scans, of a case."""
 
 import csv
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -211,13 +212,17 @@ def _parse_date(text: str) -> date:
 
 
 def _check_paths(manifest: _Manifest, rows: Sequence[_Row]) -> None:
-    """Refuse a file or folder that two rows name: it would count twice, perhaps in two splits."""
+    """Refuse files that two rows name: they would count twice, perhaps in two splits."""
+    paths = [Path(os.path.abspath(manifest.path.parent / row.path)) for row in rows]
     seen: dict[Path, int] = {}
-    for row in rows:
-        path = Path(manifest.path.parent, row.path).absolute()
+    for row, path in zip(rows, paths, strict=True):
         if path in seen:
             raise manifest.error(row.number, "path", f"is the path of row {seen[path]} too")
         seen[path] = row.number
+    for row, path in zip(rows, paths, strict=True):
+        for folder in path.parents:
+            if folder in seen:
+                raise manifest.error(row.number, "path", f"lies in the path of row {seen[folder]}")
 
 
 def _check_label_names(
