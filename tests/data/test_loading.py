@@ -1,0 +1,216 @@
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import raddiag_hf
+from raddiag_hf.data.loading import builder_names, load_builder, load_dataset
+from tests.fixtures.cases import write_store
+from tests.fixtures.hub_standin import HubStandIn
+from tests.fixtures.publisher_files import save_picture
+
+SMALL = {"num_train": 2, "num_validation": 1, "num_test": 1, "image_size": 32, "max_slices": 6}
+
+SCRIPT = '''
+from raddiag_hf.data.builder import CaseBuilder
+from raddiag_hf.data.builder_source import CaseSource, ScanSource
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.vocabulary import Anatomy, Modality
+
+
+class Mine(CaseBuilder):
+    """One picture per case."""
+
+    TITLE, DESCRIPTION, HOMEPAGE, LICENSE, ACCESS = "Mine", "Pictures.", "", "mit", "Ask me."
+
+    def label_sets(self):
+        return {"labels": LabelSet(("a", "b"))}
+
+    def list_cases(self):
+        return [
+            CaseSource(
+                path.stem,
+                path.stem,
+                {"labels": ("a",)},
+                (ScanSource("1", (path,), Modality.XRAY, Anatomy.CHEST),),
+            )
+            for path in sorted(self.data_path.iterdir())
+        ]
+'''
+
+ASK_THE_HUB = """
+import json, sys
+import raddiag_hf
+from raddiag_hf.data.hub_access import DataAccessError
+
+for repo_id, token, streaming in json.loads(sys.argv[1]):
+    try:
+        cases = raddiag_hf.load_dataset(
+            repo_id, split="train", token=token, streaming=streaming, cache_dir=sys.argv[2]
+        )
+        answer = [row["case_id"] for row in cases][:2]
+    except DataAccessError as error:
+        answer = str(error)
+    print("ANSWER", json.dumps(answer))
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """A user's own builder, and ten pictures for it."""
+    path = tmp_path / "mine.py"
+    path.write_text(SCRIPT)
+    for number in range(10):
+        save_picture(tmp_path / "pictures" / f"{number}.png", brightness=number)
+    return path
+
+
+def test_every_folder_of_scripts_is_a_builder_by_name():
+    assert builder_names() == [
+        "brain_tumor",
+        "covid_chestxray",
+        "cxr14",
+        "phantoms",
+        "pocus",
+        "rp3d_diag",
+    ]
+
+
+def test_the_package_offers_it():
+    assert raddiag_hf.load_dataset is load_dataset
+
+
+def test_a_split_or_all_of_them(tmp_path):
+    assert set(load_dataset("phantoms", cache_dir=tmp_path, **SMALL)) == {
+        "train",
+        "validation",
+        "test",
+    }
+    assert len(load_dataset("phantoms", split="train[:1]", cache_dir=tmp_path, **SMALL)) == 1
+
+
+def test_streaming_prepares_nothing(tmp_path):
+    stream = load_dataset("phantoms", split="train", streaming=True, cache_dir=tmp_path, **SMALL)
+    assert [row["case_id"] for row in stream] == ["phantom-0-000000", "phantom-0-000001"]
+    assert list(tmp_path.rglob("*.arrow")) == []
+
+
+@pytest.mark.parametrize("num_proc", [None, 2])
+def test_a_script_is_loaded_by_its_path(script, tmp_path, num_proc):
+    cases = load_dataset(
+        script,
+        data_dir=tmp_path / "pictures",
+        cache_dir=tmp_path / "cache",
+        num_proc=num_proc,
+    )
+    assert {name: len(split) for name, split in cases.items()} == {
+        "train": 7,
+        "validation": 1,
+        "test": 2,
+    }
+
+
+def test_more_files_make_another_cache(script, tmp_path):
+    arguments = {"data_dir": tmp_path / "pictures", "cache_dir": tmp_path / "cache"}
+    before = load_dataset(script, **arguments)
+    save_picture(tmp_path / "pictures" / "10.png")
+    after = load_dataset(script, **arguments)
+    assert sum(len(split) for split in before.values()) == 10
+    assert sum(len(split) for split in after.values()) == 11
+
+
+def test_a_written_folder_is_loaded_by_its_path(tmp_path):
+    write_store(tmp_path / "store")
+    cases = load_dataset(tmp_path / "store", split="test", cache_dir=tmp_path / "cache")
+    assert len(cases) == 6
+
+
+def test_an_error_in_the_data_is_what_the_caller_sees(script, tmp_path):
+    (tmp_path / "pictures" / "3.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"3\.png: expected a readable scan"):
+        load_dataset(script, data_dir=tmp_path / "pictures", cache_dir=tmp_path / "cache")
+
+
+def test_what_does_not_exist_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing\.py: no such script"):
+        load_dataset("missing.py")
+    with pytest.raises(FileNotFoundError, match="builders by name: brain_tumor, covid"):
+        load_builder("missing")
+    with pytest.raises(ValueError, match="phantoms has no option 'num_cases'; options: complete,"):
+        load_builder("phantoms", num_cases=3, cache_dir=tmp_path)
+    with pytest.raises(ValueError, match="no builder, so it has no option 'strict'"):
+        load_dataset("someone/cases", strict=False)
+
+
+def test_a_script_without_a_builder_is_refused(tmp_path):
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    with pytest.raises(ValueError, match="defines 0 case builders, expected one"):
+        load_builder(tmp_path / "empty.py")
+
+
+def test_the_hub_gives_cases_to_those_it_knows_and_says_why_to_others(tmp_path):
+    write_store(tmp_path / "store")
+    files = {
+        str(path.relative_to(tmp_path / "store")): path.read_bytes()
+        for path in (tmp_path / "store").rglob("*")
+        if path.is_file()
+    }
+    questions = [
+        ("alice/cases", None, False),
+        ("alice/cases", "hf_bob", True),
+        ("alice/cases", "hf_wrong", False),
+        ("alice/absent", "hf_bob", False),
+        ("alice/cases", "hf_alice", False),
+        ("alice/cases", "hf_alice", True),
+    ]
+    with HubStandIn(tokens={"hf_alice": "alice", "hf_bob": "bob"}) as hub:
+        hub.add("dataset", "alice/cases", files, gated=True)
+        run = subprocess.run(
+            [sys.executable, "-c", ASK_THE_HUB, json.dumps(questions), str(tmp_path / "cache")],
+            env=os.environ | hub.environment(cache=tmp_path / "hub"),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    answers = [
+        json.loads(line.removeprefix("ANSWER "))
+        for line in run.stdout.splitlines()
+        if line.startswith("ANSWER ")
+    ]
+    assert "no token was given; accept the terms at https://" in answers[0]
+    assert "this account has not been admitted; ask for it at https://" in answers[1]
+    assert "the Hub refused the token; sign in again" in answers[2]
+    assert "no such data set on the Hub, or a private one" in answers[3]
+    assert answers[4:] == [["case-0", "case-1"]] * 2
+    assert "hf_" not in run.stdout + run.stderr
+
+
+PLAIN_DATASETS = """
+import sys
+from datasets import load_dataset
+
+cases = load_dataset("alice/RP3D-DiagDS", split="train", token="hf_alice", cache_dir=sys.argv[1])
+print(len(cases), cases.features["labels"].feature.names)
+"""
+
+
+def test_plain_datasets_reads_what_was_published(tmp_path):
+    write_store(tmp_path / "store")
+    files = {
+        str(path.relative_to(tmp_path / "store")): path.read_bytes()
+        for path in (tmp_path / "store").rglob("*")
+        if path.is_file()
+    }
+    with HubStandIn(tokens={"hf_alice": "alice"}) as hub:
+        hub.add("dataset", "alice/RP3D-DiagDS", files, gated=True)
+        run = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(PLAIN_DATASETS), str(tmp_path / "cache")],
+            env=os.environ | hub.environment(cache=tmp_path / "hub"),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert run.stdout == "40 ['Normal', 'Pneumothorax', 'Hip fracture']\n"
