@@ -191,7 +191,13 @@ def test_splits_of_the_manifest_are_kept_and_others_go_by_patient(tmp_path):
 def test_a_bad_scan_is_set_aside_and_the_rest_goes_on(tmp_path):
     write_arrays(tmp_path, 2)
     (tmp_path / "bad.npy").write_bytes((tmp_path / "0.npy").read_bytes()[:-20])
-    rows = ("a,0.npy,CT,train", "a,bad.npy,CT,", "b,absent.dcm,CT,train", "c,1.npy,,train")
+    rows = (
+        "a,0.npy,CT,train",
+        "a,bad.npy,CT,",
+        "b,absent.dcm,CT,train",
+        "c,1.npy,,train",
+        "d,gone/x/..,CT,train",
+    )
     manifest = write_manifest(tmp_path, "case_id,path,modality,split", *rows)
     result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
     assert len(read_cases(result.store, tmp_path / "cache")) == 1
@@ -200,6 +206,7 @@ def test_a_bad_scan_is_set_aside_and_the_rest_goes_on(tmp_path):
         (f"row 3: {tmp_path / 'bad.npy'}", "corrupt"),
         (f"row 4: {tmp_path / 'absent.dcm'}", "not_found"),
         (f"row 5: {tmp_path / '1.npy'}", "unknown_modality"),
+        (f"row 6: {tmp_path}/gone/x/..", "not_found"),
     }
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raddiag_hf.data.hospital_manifest import (
+from raddiag_hf.data.hospital_manifest import read_manifest
+from raddiag_hf.data.hospital_manifest_rows import (
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
     ManifestError,
-    read_manifest,
 )
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split

@@ -135,20 +135,18 @@ class HospitalCaseBuilder:
         # beside them.
         with TemporaryDirectory(prefix="raddiag-") as temporary:
             folder = Path(temporary)
-            is_file = source.files is None
-            root = source.path.parent if is_file else source.path
+            start = folder / "scan" if source.files is None else folder
             num_burned_in = 0
             for path in source.all_files():
                 if not self.keeps_burned_in and _is_burned_in(path):
                     num_burned_in += 1
                     yield path, BURNED_IN
                     continue
-                link = folder / path.relative_to(root)
+                link = start / path.relative_to(source.path)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(path.absolute())
             if num_burned_in and not any(folder.iterdir()):
                 return
-            start = folder / source.path.name if is_file else folder
             try:
                 reading = read_scans(
                     start,
