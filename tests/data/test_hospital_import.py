@@ -7,8 +7,9 @@ import pytest
 from datasets import load_dataset
 
 from raddiag_hf.data.case import decode_case
+from raddiag_hf.data.case_metadata import read_metadata
 from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.hospital_case import HospitalDataError
+from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError
 from raddiag_hf.data.hospital_import import NO_LABELS, import_hospital_data
 from raddiag_hf.data.hospital_pseudonyms import Pseudonyms, create_key, load_key
 from raddiag_hf.data.rejection import read_rejections
@@ -186,6 +187,21 @@ def test_splits_of_the_manifest_are_kept_and_others_go_by_patient(tmp_path):
         for split in store.shards
     ]
     assert len(set.union(*patients)) == sum(map(len, patients)) == 20
+
+
+def test_the_key_does_not_decide_the_splits(tmp_path):
+    write_arrays(tmp_path, 20)
+    rows = [f"{number},{number}.npy,CT,p{number // 2}" for number in range(20)]
+    manifest = write_manifest(tmp_path, "case_id,path,modality,patient_id", *rows)
+    test_cases = []
+    for name in "ab":
+        pseudonyms = Pseudonyms(name.encode() * 32)
+        store = import_hospital_data(manifest, tmp_path / name, pseudonyms).store
+        names = {pseudonyms.of_case(HospitalCase(str(n), "", ())): n for n in range(20)}
+        metadata = read_metadata(store)
+        split = zip(metadata.case_ids, metadata.in_split(Split.TEST), strict=True)
+        test_cases.append({names[case_id] for case_id, is_test in split if is_test})
+    assert test_cases[0] == test_cases[1] != set()
 
 
 def test_a_bad_scan_is_set_aside_and_the_rest_goes_on(tmp_path):

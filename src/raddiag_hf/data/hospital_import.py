@@ -157,19 +157,22 @@ def _split_items(
     cases: Sequence[HospitalCase], strays: StrayFiles, pseudonyms: Pseudonyms, seed: int
 ) -> dict[Split, dict[str, HospitalCase | StrayFiles]]:
     """Return the cases of each split by their pseudonyms, in the order of these."""
-    cases = sorted(cases, key=pseudonyms.of_case)
+    # Neither the key nor the order of the source decides the splits.
+    cases = sorted(cases, key=lambda case: case.case_id)
     splits = split_by_patient(
         [pseudonyms.of_patient(case) for case in cases],
         [case.labels for case in cases],
         published=[case.split for case in cases],
         seed=seed,
     )
+    named = [
+        (pseudonyms.of_case(case), case, split) for case, split in zip(cases, splits, strict=True)
+    ]
+    named.sort(key=lambda one: one[0])
     items: dict[Split, dict[str, HospitalCase | StrayFiles]] = {}
     for split in Split:
         of_split: dict[str, HospitalCase | StrayFiles] = {
-            pseudonyms.of_case(case): case
-            for case, given in zip(cases, splits, strict=True)
-            if given == split
+            name: case for name, case, given in named if given == split
         }
         if of_split:
             if strays.files and not items:
