@@ -37,6 +37,16 @@ def test_plain_datasets_reads_it(tmp_path):
     assert case.labels == make_case(7).labels
 
 
+@pytest.mark.parametrize("bad", [range(40, 46), range(1, 46), [*range(10), 41]])
+def test_it_is_read_where_whole_shards_and_splits_were_rejected(bad, tmp_path):
+    store = write_store(tmp_path / "store", build_case=CaseMaker(bad=frozenset(bad)))
+    loaded = load_dataset(str(tmp_path / "store"), cache_dir=str(tmp_path / "cache"))
+    expected = {"train": 40 - sum(n < 40 for n in bad), "test": 6 - sum(n >= 40 for n in bad)}
+    expected = {split: count for split, count in expected.items() if count}
+    assert {split: len(cases) for split, cases in loaded.items()} == expected
+    assert store.shards.keys() == expected.keys()
+
+
 def test_it_streams_in_order_from_several_shards(tmp_path):
     write_store(tmp_path / "store")
     stream = load_dataset(str(tmp_path / "store"), split="train", streaming=True)

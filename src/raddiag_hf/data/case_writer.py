@@ -232,6 +232,10 @@ def _finish(
     store = CaseStore.open(content)
     metadata = read_metadata(store)
     _check_cases(metadata, rejections)
+    filled = [split for split in store.shards if metadata.in_split(split).any()]
+    for split in store.shards.keys() - set(filled):  # all of its cases were rejected
+        for shard in (content / DATA_FOLDER).glob(f"{split}-*.parquet"):
+            shard.unlink()
 
     in_train = metadata.in_split(Split.TRAIN)
     if in_train.any():
@@ -240,7 +244,7 @@ def _finish(
             counted = label_set.with_train_counts(counts.tolist())
             counted.save(content / LABEL_SET_FOLDER / f"{column}.json")
     data_files = [
-        {"split": str(split), "path": f"{DATA_FOLDER}/{split}-*.parquet"} for split in store.shards
+        {"split": str(split), "path": f"{DATA_FOLDER}/{split}-*.parquet"} for split in filled
     ]
     card_metadata["configs"] = [{"config_name": "default", "data_files": data_files}]
     front_matter = DatasetCardData(**card_metadata).to_yaml()

@@ -14,7 +14,6 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
-from raddiag_hf.data import builder as builder_module
 from raddiag_hf.data.builder import CaseBuilder
 from raddiag_hf.data.hub_access import explained_access
 
@@ -177,8 +176,10 @@ def _import(script: Path) -> ModuleType:
 
 
 def _hash(script: Path, data_dir: Path | None) -> str:
-    """Tell caches apart: by the builder's code, the names of all files and the tables' dates."""
-    digest = hashlib.sha256(script.read_bytes() + Path(builder_module.__file__).read_bytes())
+    """Tell caches apart: by the code, the names of all files and the tables' dates."""
+    digest = hashlib.sha256(script.read_bytes())
+    for code in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(code.read_bytes())
     if data_dir is not None:
         for folder, folders, names in os.walk(data_dir):
             folders.sort()

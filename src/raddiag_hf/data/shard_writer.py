@@ -63,7 +63,8 @@ def write_shard(path: Path, rows: Iterable[Mapping[str, Any]], features: Feature
             group.append(row)
             group_bytes += num_bytes
             written += 1
-        writer.write_table(pa.Table.from_pylist(group, schema=schema))
+        if group:  # `datasets` cannot read a row group without rows
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
     return written
 
 
