@@ -128,10 +128,16 @@ def test_a_written_folder_is_loaded_by_its_path(tmp_path):
     assert len(cases) == 6
 
 
-def test_an_error_in_the_data_is_what_the_caller_sees(script, tmp_path):
+@pytest.mark.parametrize("num_proc", [None, 2])
+def test_an_error_in_the_data_is_what_the_caller_sees(script, tmp_path, num_proc):
     (tmp_path / "pictures" / "3.png").write_text("no picture")
     with pytest.raises(ValueError, match=r"3\.png: expected a readable scan"):
-        load_dataset(script, data_dir=tmp_path / "pictures", cache_dir=tmp_path / "cache")
+        load_dataset(
+            script,
+            data_dir=tmp_path / "pictures",
+            cache_dir=tmp_path / "cache",
+            num_proc=num_proc,
+        )
 
 
 def test_what_does_not_exist_is_named(tmp_path):

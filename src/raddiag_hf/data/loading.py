@@ -15,6 +15,7 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.data.builder import CaseBuilder
+from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.hub_access import explained_access
 
 SCRIPTS = Path(__file__).parents[1] / "dataset_scripts"
@@ -113,8 +114,9 @@ def load_dataset(
 
     Raises:
         DataAccessError: If the Hub refuses; the message says how to get access.
-        DataSourceError: If the files of a builder are not as the publisher describes them.
-        ValueError: If there is no such configuration or split.
+        DataSourceError: If the files of a builder are not as the publisher describes them; found by
+            a worker process, it is a ValueError with the same message.
+        ValueError: If there is no such configuration, option or split.
 
     Example:
         >>> cases = load_dataset("phantoms", split="test", num_train=0, num_validation=0)
@@ -141,10 +143,20 @@ def load_dataset(
     try:
         builder.download_and_prepare(num_proc=num_proc)
     except DatasetGenerationError as error:
-        if isinstance(error.__cause__, ValueError | OSError):
-            raise error.__cause__ from None
-        raise
+        raise _cause(error) from None
     return builder.as_dataset(split=split)
+
+
+def _cause(error: DatasetGenerationError) -> BaseException:
+    """Return what `datasets` wrapped; of an error in a worker process, only its text survives."""
+    cause = error.__cause__
+    if isinstance(cause, ValueError | OSError):
+        return cause
+    prefix = f"{DataSourceError.__module__}.{DataSourceError.__name__}: "
+    for line in str(cause).splitlines():
+        if line.startswith(prefix):
+            return ValueError(line.removeprefix(prefix))
+    return error
 
 
 def _find_script(builder: str | Path) -> Path | None:
