@@ -80,6 +80,7 @@ def _is_input_error(error: Exception) -> bool:
     from raddiag_hf.checkpoints.convert import CheckpointError
     from raddiag_hf.checkpoints.label_file import LabelFileError
     from raddiag_hf.checkpoints.model_source import ModelSourceError
+    from raddiag_hf.data.builder_error import DataSourceError
     from raddiag_hf.data.hospital_case import HospitalDataError
     from raddiag_hf.imaging.scan import ScanReadError
     from raddiag_hf.inference.case_packing import CaseError
@@ -88,6 +89,7 @@ def _is_input_error(error: Exception) -> bool:
     kinds = (
         CaseError,
         CheckpointError,
+        DataSourceError,
         DeviceError,
         HospitalDataError,
         LabelFileError,

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import datasets
 
-from raddiag_hf.data import list_feature  # noqa: F401  # before anything that needs a List
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.builder_source import CaseSource, read_case
 from raddiag_hf.data.builder_tables import check_files

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import ClassLabel, Features, List, Value
+from datasets import ClassLabel, Features, Value
 
+from raddiag_hf.data.list_feature import List
 from raddiag_hf.data.scan_record import (
     ANATOMIES,
     LOSSLESS,

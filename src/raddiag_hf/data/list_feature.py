@@ -17,6 +17,3 @@ else:
         def __init__(self, feature: object, length: int = -1) -> None:
             super().__init__(feature)
             self.length = length
-
-    # case and scan_record import the name from `datasets`.
-    datasets.List = List

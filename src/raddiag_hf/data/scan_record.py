@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from datasets import ClassLabel, List, Value
+from datasets import ClassLabel, Value
 
+from raddiag_hf.data.list_feature import List
 from raddiag_hf.data.scan_reduction import reduce_scan
 from raddiag_hf.data.volume_codec import Bits, decode_volume, encode_volume
 from raddiag_hf.imaging.scan import Scan

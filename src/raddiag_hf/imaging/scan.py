@@ -76,3 +76,6 @@ class ScanReadError(ValueError):
         self.reason = reason
         self.found = found
         super().__init__(f"{path}: {reason.value}: {found}")
+
+    def __reduce__(self) -> tuple[type["ScanReadError"], tuple[Path, ScanReadReason, str]]:
+        return type(self), (self.path, self.reason, self.found)  # it travels between processes
