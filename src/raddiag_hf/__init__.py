@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
-if Path(sys.argv[0]).stem != "raddiag":
+if not sys.argv or Path(sys.argv[0]).name not in ("raddiag", "raddiag.exe"):
     from raddiag_hf.model.registration import register_auto_classes
 
     register_auto_classes()

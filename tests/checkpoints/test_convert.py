@@ -181,6 +181,22 @@ def test_files_that_are_no_checkpoints_are_refused(name, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
+def test_a_truncated_checkpoint_is_named(tmp_path):
+    torch.save(reference().state_dict(), tmp_path / "whole.bin")
+    for length in (100, 5000, 200_000):
+        (tmp_path / "cut.bin").write_bytes((tmp_path / "whole.bin").read_bytes()[:length])
+        with pytest.raises(
+            CheckpointError, match="cut.bin: not a checkpoint of tensors: truncated"
+        ):
+            read_state_dict(tmp_path / "cut.bin")
+
+
+@pytest.mark.parametrize("key", ["attention1D.cls_token", "attention1D.pos_emb"])
+def test_tensors_with_other_axes_are_refused(key):
+    with pytest.raises(CheckpointError, match="wrong shape"):
+        model_from_reference(reference().state_dict() | {key: torch.tensor(1.0)}, LABELS)
+
+
 def test_a_folder_with_content_is_never_overwritten(tmp_path):
     torch.save(reference().state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "model").mkdir()

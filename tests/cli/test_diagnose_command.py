@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pydicom.data
 import pytest
 import torch
@@ -45,12 +46,27 @@ def test_a_folder_gives_its_files(run, model_folder, scan_folder, tmp_path):
     assert sorted(os.listdir(out_folder)) == ["diagnosis.json", "report.html"]
 
 
-def test_scans_of_one_name_are_told_apart(run, model_folder, scan_folder, tmp_path):
+def test_a_scan_named_twice_is_read_once(run, model_folder, scan_folder, tmp_path):
     copy = tmp_path / "ct.dcm"
     copy.write_bytes((scan_folder / "ct.dcm").read_bytes())
-    _, out, _ = run("diagnose", scan_folder / "ct.dcm", copy, "--model", model_folder, "--json")
-    names = [scan["scan_id"] for scan in json.loads(out)["scans"]]
-    assert len(set(names)) == 2
+    _, out, err = run("diagnose", scan_folder / "ct.dcm", copy, "--model", model_folder, "--json")
+    assert len(json.loads(out)["scans"]) == 1
+    assert f"named twice, read once: {copy}" in err
+
+
+def test_names_of_files_reach_no_output(run, model_folder, scan_folder, tmp_path):
+    scans = []
+    for number in range(2):
+        path = tmp_path / f"ZZSECRET_{number}.npy"
+        knee = np.load(scan_folder / "knee.npy")
+        knee[0, 0] = number  # two scans, not one named twice
+        np.save(path, knee)
+        scans += ["--scan", f"mri={path}"]
+    output = tmp_path / "out"
+    _, out, _ = run("diagnose", *scans, "--model", model_folder, "--output", output, "--json")
+    assert [scan["scan_id"] for scan in json.loads(out)["scans"]] == ["MRI", "MRI-2"]
+    for path in output.iterdir():
+        assert "ZZSECRET" not in path.read_text()
 
 
 def test_a_study_folder_gives_all_its_series(run, model_folder):

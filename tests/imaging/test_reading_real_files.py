@@ -186,7 +186,8 @@ def test_the_references_own_arrays_load(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "rp3d_diag" / "DemoData" / "data"
     for path in sorted(folder.glob("*.npy")):
         scan = read_scan(path)
-        assert np.array_equal(scan.volume, np.moveaxis(np.load(path), -1, 0))
+        stored = np.moveaxis(np.load(path), -1, 0)
+        assert np.array_equal(scan.volume, stored[:1] if scan.is_picture else stored)
     assert read_scan(folder / "149462.npy").is_picture
 
 

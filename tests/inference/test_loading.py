@@ -264,3 +264,26 @@ def test_the_device_is_one_that_is_there():
 def test_a_device_that_is_not_there_is_refused(name):
     with pytest.raises(DeviceError, match=name):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("image_size", 64, "image_size 64, expected the model's 32"),
+        ("max_slices", 99, "max_slices 99, expected at most the model's 8"),
+        ("modality_slots", {"CT": [40]}, "modality_slots 40, expected less than the model's 16"),
+        ("modality_slots", {"CT": []}, "expected slots for each modality"),
+    ],
+)
+def test_a_processor_of_another_model_is_refused(saved, option, value, message):
+    path = saved / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {option: value}))
+    with pytest.raises(ModelSourceError, match=message):
+        load_model(str(saved))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"modality_slots": 3}', "null"])
+def test_a_processor_file_of_another_kind_is_refused(saved, content):
+    (saved / "preprocessor_config.json").write_text(content)
+    with pytest.raises(ModelSourceError, match="image processor"):
+        load_model(str(saved))

@@ -18,7 +18,7 @@ SCANS = hnp.arrays(
     st.sampled_from([np.uint8, np.int16, np.float32, np.float64, np.uint16]),
     st.one_of(
         st.tuples(st.integers(1, 24), st.integers(1, 24)),
-        st.tuples(st.integers(1, 20), st.integers(1, 24), st.integers(1, 24)),
+        st.tuples(st.integers(1, 20), st.integers(1, 24), st.integers(5, 24)),
     ),
     elements={"allow_nan": False, "allow_infinity": False, "min_value": 0, "max_value": 200},
 )
@@ -52,6 +52,15 @@ def test_units_do_not_matter(scan, scale, shift):
     plain = SMALL([scan], ["MRI"])["pixel_values"]
     scaled = SMALL([scan * scale + shift], ["MRI"])["pixel_values"]
     torch.testing.assert_close(plain, scaled, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "view", [lambda a: a[::-1, ::-1][::-1, ::-1], lambda a: a.astype(">i2"), torch.from_numpy]
+)
+def test_views_and_byte_orders_do_not_matter(view):
+    scan = np.random.default_rng(0).integers(0, 999, (4, 9, 9)).astype(np.int16)
+    plain = SMALL([scan], ["CT"])["pixel_values"]
+    torch.testing.assert_close(SMALL([view(scan)], ["CT"])["pixel_values"], plain)
 
 
 def test_a_constant_scan_is_all_zeros():
@@ -172,6 +181,11 @@ def test_saved_options_come_back(tmp_path):
         ([np.zeros((0, 3, 4))], ["CT"], r"has shape \(0, 3, 4\)"),
         ([np.array([[np.nan, 1]])], ["CT"], "case 0, scan 0: holds values that are not finite"),
         ([np.array([[np.inf, 1]])], ["CT"], "not finite"),
+        ([np.array([[1e300, 1]])], ["CT"], "not finite"),
+        ([np.zeros((40, 30, 3))], ["X-ray"], "a picture with its colours last"),
+        ([np.eye(3, dtype=complex)], ["CT"], "is of type complex128, expected real numbers"),
+        ([np.array([["a"]])], ["CT"], "expected real numbers"),
+        ([np.eye(3)], None, "modalities is None"),
     ],
 )
 def test_what_is_not_a_case_is_refused_by_name(scans, modalities, message):

@@ -244,6 +244,11 @@ def test_one_batch_can_be_learnt_by_heart(encoder):
         ({"slice_counts": torch.tensor([2, 1])}, "slice_counts sums to 3"),
         ({"slice_counts": torch.tensor([4, 0])}, "every count must be at least 1"),
         ({"scan_counts": torch.tensor([1])}, "scan_counts sums to 1"),
+        ({"modality_slots": torch.tensor([1])}, "modality_slots has shape"),
+        ({"modality_slots": torch.tensor([1, 16])}, "expected 0 to 15"),
+        ({"key_slices": torch.tensor([1])}, "key_slices has shape"),
+        ({"pixel_values": torch.rand(4, 3, 32, 32)}, "use the model's own image processor"),
+        ({"pixel_values": torch.rand(4, 1, 64, 64)}, "use the model's own image processor"),
     ],
 )
 def test_counts_that_do_not_add_up_are_refused(change, message):

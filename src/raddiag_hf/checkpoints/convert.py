@@ -103,9 +103,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path}: not a checkpoint of tensors: {cause[0]}") from None
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+    ):
+        # What torch says of such files would advise to unpickle them all the same.
+        raise CheckpointError(
+            f"{path}: not a checkpoint of tensors: truncated, of another format, or holding code, "
+            "which is not run"
+        ) from None
     for nesting in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(nesting), Mapping):
             content = content[nesting]
@@ -182,6 +192,13 @@ def _infer_config(
     live: Mapping[str, Tensor], labels: Sequence[str], late_fusion: str, image_size: int
 ) -> RadDiagConfig:
     """Read the network's shape off its tensors."""
+    for key, axes in (("conv1.weight", 4), ("pos_emb", 2), ("cls_token", 3), ("mod_embed", 2)):
+        for name, tensor in live.items():
+            if name.endswith(f".{key}") and tensor.ndim != axes and "layer" not in name:
+                raise CheckpointError(
+                    f"tensors of the wrong shape: {name} is {tuple(tensor.shape)}, expected "
+                    f"{axes} axes"
+                )
     for key in ("resnet2D.conv1.weight", "attention1D.pos_emb", "attention1D.cls_token"):
         if key not in live:
             raise CheckpointError(f"tensors are missing: {key}")

@@ -34,6 +34,8 @@ def read_label_file(path: Path | str) -> LabelSet:
         raise LabelFileError(f"{path}: is not text; expected JSON or one label per line") from None
     except json.JSONDecodeError as error:
         raise LabelFileError(f"{path}: is not JSON: {error}") from None
+    except RecursionError:
+        raise LabelFileError(f"{path}: is nested too deeply for a label file") from None
     except ValueError as error:
         raise LabelFileError(f"{path}: {error}") from None
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -202,7 +204,31 @@ def _read_case(
                 )
         case += reading.scans
         rejected += reading.rejected
-    return with_unique_ids(case), rejected
+    return with_unique_ids([_with_neutral_id(scan) for scan in _without_repeats(case)]), rejected
+
+
+def _with_neutral_id(scan: "Scan") -> "Scan":
+    """Call a scan that has its file's name by what made it: a file's name may name a patient."""
+    if scan.provenance.get("format") == "dicom":  # a digest already
+        return scan
+    return replace(scan, scan_id=str(scan.modality))
+
+
+def _without_repeats(case: Sequence["Scan"]) -> list["Scan"]:
+    """Drop scans that were named twice, as a file and in its folder; say so."""
+    kept: list[Scan] = []
+    for scan in case:
+        if any(
+            scan.modality == other.modality
+            and scan.volume.shape == other.volume.shape
+            and (scan.volume == other.volume).all()
+            for other in kept
+        ):
+            where = scan.provenance.get("path")
+            sys.stderr.write(f"named twice, read once: {where}\n")
+        else:
+            kept.append(scan)
+    return kept
 
 
 def _summarize(rejected: Sequence["Rejected"]) -> list[str]:

@@ -19,6 +19,9 @@ REAL_CASES = {
     ),
 }
 
+COMMON_DISORDERS = 4
+"""How many of the most frequent disorders count as common: what a demo can learn in minutes."""
+
 
 @dataclass(frozen=True)
 class DemoCase:
@@ -42,17 +45,19 @@ def held_out_case(
 
     Args:
         splits: The data set; the case is the first of its test cases with at least three scans of
-            at least two modalities, and a disorder.
+            at least two modalities, and one of the most frequent disorders.
         processor: The demo's.
         folder: Where to write; must not exist.
     """
+    common = set(splits.label_set.names[1 : 1 + COMMON_DISORDERS])
     for index in range(len(splits.test)):
         case = draw_test_case(splits, index, processor)
         several = len({scan.modality for scan in case.scans}) > 1 and len(case.scans) > 2
-        if several and case.disorders != (splits.label_set.names[0],):
+        if several and set(case.disorders) <= common:
             break
     write_dicom_case(case, folder)
-    return DemoCase("A held-out phantom", tuple(read_scans(folder).scans), case.disorders)
+    title = "The first held-out phantom with several scans and a common disorder"
+    return DemoCase(title, tuple(read_scans(folder).scans), case.disorders)
 
 
 def real_cases() -> list[DemoCase]:

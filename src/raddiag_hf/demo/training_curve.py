@@ -24,20 +24,13 @@ def draw_training_curve(log: Sequence[Mapping[str, float]]) -> bytes:
         (validation, VALIDATION, "validation"),
     ):
         epochs, losses = zip(*points, strict=True)
-        axes.plot(epochs, losses, color=colour, linewidth=1.8)
-        axes.annotate(
-            name,
-            (epochs[-1], losses[-1]),
-            xytext=(6, 0),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-        )
+        axes.plot(epochs, losses, color=colour, linewidth=1.8, label=name)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(ScalarFormatter())
     axes.set_xlabel("epoch", color=INK)
     axes.set_ylabel("loss", color=INK)
+    axes.legend(frameon=False, labelcolor=INK)
     axes.margins(x=0.02)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, which="both")

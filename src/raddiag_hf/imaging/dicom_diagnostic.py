@@ -63,6 +63,10 @@ def refuse_unless_diagnostic(path: Path, tags: Tags, *, has_pixels: bool) -> Non
             grids, parametric maps and scanned documents.
     """
     sop_class = uid.UID(tags.text("SOPClassUID"))
+    if not has_pixels and "Image Storage" in sop_class.name:
+        raise ScanReadError(
+            path, ScanReadReason.CORRUPT, "an image whose pixels are missing: truncated"
+        )
     if not has_pixels:
         raise ScanReadError(path, ScanReadReason.NOT_AN_IMAGE, _name_without_pixels(sop_class))
     reason = _not_diagnostic(sop_class, tags)

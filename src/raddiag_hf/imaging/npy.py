@@ -51,7 +51,8 @@ def read_npy(path: Path, limits: ReadLimits) -> Scan:
     with only_scan_read_errors(path, "the NPY data", quote=True), np.errstate(over="ignore"):
         array = np.load(path, allow_pickle=False).astype(np.float32)
     volume = np.ascontiguousarray(np.moveaxis(np.atleast_3d(array), -1, 0))
-    return finite_scan(path, "npy", volume, is_picture=_is_picture(volume))
+    is_picture = _is_picture(volume)
+    return finite_scan(path, "npy", volume[:1] if is_picture else volume, is_picture=is_picture)
 
 
 def _read_header(path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic], int]:

@@ -14,6 +14,19 @@ from raddiag_hf.checkpoints.model_source import ModelSource, ModelSourceError, o
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
+BROKEN_FILE_ERRORS = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    StrictDataclassError,
+    SafetensorError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
+"""What transformers raises, unwrapped, for JSON of another shape than it expects, and for weights
+that are not whole."""
+
 
 class DeviceError(ValueError):
     """A device that was asked for by name and is not there."""
@@ -86,8 +99,9 @@ def load_model(
         _check_labels(model, labels, model_id)
     try:
         processor = RadDiagImageProcessor.from_pretrained(folder)
-    except (OSError, ValueError, TypeError) as error:
+    except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: its image processor: {_one_line(error)}") from None
+    _check_processor(model, processor, model_id)
     if encoder_chunk_size is not None:
         model.config.encoder_chunk_size = encoder_chunk_size
     model.optimize_for_inference(dtype=dtype).to(target)
@@ -140,7 +154,7 @@ def _read_model(folder: Path, model_id: str) -> RadDiagForImageClassification:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
         )
-    except (OSError, ValueError, RuntimeError, StrictDataclassError, SafetensorError) as error:
+    except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: {_one_line(error)}") from None
     absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if absent:
@@ -149,6 +163,26 @@ def _read_model(folder: Path, model_id: str) -> RadDiagForImageClassification:
             f"says, the first is {absent[0]}"
         )
     return model.eval()
+
+
+def _check_processor(
+    model: RadDiagForImageClassification, processor: RadDiagImageProcessor, model_id: str
+) -> None:
+    """Refuse a processor whose scans the model would misread or not take."""
+    config = model.config
+    last_slot = max(max(slots) for slots in processor.modality_slots.values())
+    for name, found, fits, expected in (
+        ("image_size", processor.image_size, processor.image_size == config.image_size,
+         f"the model's {config.image_size}"),
+        ("max_slices", processor.max_slices, processor.max_slices <= config.max_slices,
+         f"at most the model's {config.max_slices}"),
+        ("modality_slots", last_slot, last_slot < config.num_modality_slots,
+         f"less than the model's {config.num_modality_slots}"),
+    ):  # fmt: skip
+        if not fits:
+            raise ModelSourceError(
+                f"{model_id}: its image processor has {name} {found}, expected {expected}"
+            )
 
 
 def _check_labels(

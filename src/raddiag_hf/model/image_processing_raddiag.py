@@ -114,6 +114,8 @@ class RadDiagImageProcessor(BaseImageProcessor):
         )
         self.ct_window_hu()  # refuse a bad window here rather than at the first CT
         slots = REFERENCE_MODALITY_SLOTS if modality_slots is None else modality_slots
+        if not all(slots.values()):
+            raise ValueError(f"modality_slots is {dict(slots)}, expected slots for each modality")
         self.modality_slots = {str(name): [int(slot) for slot in slots[name]] for name in slots}
 
     def ct_window_hu(self) -> tuple[float, float] | None:
@@ -153,7 +155,7 @@ class RadDiagImageProcessor(BaseImageProcessor):
         The other arguments are nested as ``images`` is.
 
         Args:
-            images: Scans: arrays or tensors of any dtype, ``(height, width)`` for a picture or
+            images: Scans: arrays or tensors of real numbers, ``(height, width)`` for a picture or
                 ``(depth, height, width)`` for a volume; finite.
             modalities: Modality of each scan, spelt as in ``modality_slots``.
             studies: What each scan belongs to, any hashable; scans of one study share a range
@@ -182,6 +184,8 @@ class RadDiagImageProcessor(BaseImageProcessor):
         """
         if return_tensors != "pt":
             raise ValueError(f"return_tensors is {return_tensors!r}; only 'pt' can be packed")
+        if modalities is None:
+            raise ValueError("modalities is None, expected the modality of each scan")
         if len(images) == 0:
             raise ValueError("there is no scan: expected a list of scans or a list of cases")
         if not isinstance(images[0], list | tuple):

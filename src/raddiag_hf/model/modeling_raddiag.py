@@ -182,6 +182,12 @@ class RadDiagModel(RadDiagPreTrainedModel):
             ValueError: If shapes and counts disagree, or a scan has more slices than the model has
                 positions; or in training, if chunks would change batch statistics.
         """
+        expected = (1, self.config.image_size, self.config.image_size)
+        if tuple(pixel_values.shape[1:]) != expected:
+            raise ValueError(
+                f"pixel_values has shape {tuple(pixel_values.shape)}, expected (slices, "
+                f"{', '.join(map(str, expected))}): use the model's own image processor"
+            )
         _check_counts("slice_counts", slice_counts, len(pixel_values), "slices in pixel_values")
         if (largest := int(slice_counts.max())) > self.config.max_slices:
             raise ValueError(
@@ -213,6 +219,16 @@ class RadDiagModel(RadDiagPreTrainedModel):
             ValueError: If shapes and counts disagree.
         """
         _check_counts("scan_counts", scan_counts, len(scan_embeddings), "scans")
+        num_slots = self.config.num_modality_slots
+        if modality_slots.shape != scan_embeddings.shape[:1]:
+            raise ValueError(
+                f"modality_slots has shape {tuple(modality_slots.shape)}, but there are "
+                f"{len(scan_embeddings)} scans"
+            )
+        if int(modality_slots.min()) < 0 or int(modality_slots.max()) >= num_slots:
+            raise ValueError(
+                f"modality_slots has {modality_slots.tolist()}, expected 0 to {num_slots - 1}"
+            )
         if self.fusion is None:
             how, draw = self.config.fusion_type, draw_scans(scan_embeddings, self.training)
             return CaseEncoding(pool_embeddings(scan_embeddings, scan_counts, how, draw), None)
@@ -325,6 +341,11 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
             scans.scan_embeddings, modality_slots, scan_counts, output_attentions
         )
         logits = self._classify(cases.case_embeddings, scans.scan_embeddings, scan_counts)
+        if key_slices is not None and key_slices.shape != slice_counts.shape:
+            raise ValueError(
+                f"key_slices has shape {tuple(key_slices.shape)}, but there are "
+                f"{len(slice_counts)} scans"
+            )
         loss = loss_classification = loss_key_slice = None
         if labels is not None:
             loss = loss_classification = classification_loss(logits, labels)

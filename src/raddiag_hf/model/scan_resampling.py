@@ -32,14 +32,25 @@ def as_stack(scan: Any, grey_picture_slices: int) -> Tensor:
         grey_picture_slices: Slices that a picture becomes: a 2D array, or three equal slices.
 
     Raises:
-        PictureError: If it has another number of axes, an empty one, or values that are not finite.
+        PictureError: If it is no array of real numbers, has another number of axes or an empty one,
+            has its colours last, or holds values that are not finite.
     """
-    stack = torch.as_tensor(np.asarray(scan) if not isinstance(scan, Tensor) else scan)
-    if stack.ndim not in (2, 3) or 0 in stack.shape:
+    if isinstance(scan, Tensor):
+        scan = scan.detach().cpu()
+        scan = scan.float().numpy() if scan.dtype == torch.bfloat16 else scan.numpy()
+    array = np.asarray(scan)
+    if array.dtype.kind not in "biuf":
+        raise PictureError(f"is of type {array.dtype}, expected real numbers")
+    shape = array.shape
+    if array.ndim not in (2, 3) or 0 in shape:
+        raise PictureError(f"has shape {shape}, expected (height, width) or (depth, height, width)")
+    if array.ndim == 3 and shape[2] in (3, 4) and min(shape[:2]) > 2 * shape[2]:
         raise PictureError(
-            f"has shape {tuple(stack.shape)}, expected (height, width) or (depth, height, width)"
+            f"has shape {shape}, a picture with its colours last; expected (height, width) or "
+            "(depth, height, width): make it grey first"
         )
-    stack = stack.to(torch.float32)
+    with np.errstate(over="ignore"):  # what overflows is found below
+        stack = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
     if not bool(torch.isfinite(stack).all()):
         raise PictureError("holds values that are not finite")
     if stack.ndim == 2:
