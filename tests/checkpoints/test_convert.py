@@ -186,7 +186,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
     for length in (100, 5000, 200_000):
         (tmp_path / "cut.bin").write_bytes((tmp_path / "whole.bin").read_bytes()[:length])
         with pytest.raises(
-            CheckpointError, match="cut.bin: not a checkpoint of tensors: truncated"
+            CheckpointError, match=r"cut\.bin: not a checkpoint of tensors: truncated"
         ):
             read_state_dict(tmp_path / "cut.bin")
 
