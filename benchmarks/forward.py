@@ -55,6 +55,8 @@ def build(narrow: bool, **overrides: Any) -> RadDiagForImageClassification:
             module.running_var.uniform_(0.5, 1.5)
             module.weight.data.uniform_(0.3, 0.5)  # keeps the residual stream from growing
     model.eval()
+    if model.config.classifier_type == "knowledge":
+        model.classifier.set_label_embeddings(torch.randn(model.config.num_labels, 768))
     with torch.inference_mode():  # logits spread by about 2, as the parity weights' do
         spread = model(**batch_of([[1]])).logits.std()
     for name, weight in model.classifier.named_parameters():
@@ -117,7 +119,6 @@ def compare(repeats: int, narrow: bool) -> dict[str, Any]:
         "inference bfloat16": copy.deepcopy(model).optimize_for_inference(torch.bfloat16),
     }
     knowledge = build(narrow, classifier_type="knowledge")
-    knowledge.classifier.set_label_embeddings(torch.randn(5569, 768))
     results: dict[str, Any] = {}
     for name, counts in CASES.items():
         batch = batch_of([counts])
