@@ -1,0 +1,186 @@
+"""The logits of a model for many cases, with what is needed to evaluate them, as one file."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from raddiag_hf.atomic_files import atomic_write
+
+from .evaluation_error import EvaluationInputError
+
+FILE_FORMAT = 1
+_METADATA_KEY = b"raddiag_predictions"
+_ROW_GROUP_CELLS = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionTable:
+    """What a model predicts for each case, and what is true of it.
+
+    Attributes:
+        case_ids: Of each case, unique.
+        patient_ids: Pseudonym of each case's patient.
+        anatomies: Region of each case, as `Anatomy` spells it; None where nobody knows.
+        modalities: The distinct modalities of each case's scans, as `Modality` spells them, in its
+            order.
+        labels: Which case has which label, boolean, shape ``(cases, labels)``.
+        logits: Raw output of the model, float32 and finite, shape ``(cases, labels)``.
+        label_names: Name of each column.
+
+    Raises:
+        EvaluationInputError: If the fields do not fit together, a case occurs twice, or a logit is
+            not finite; the message names the field or the case.
+    """
+
+    case_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    anatomies: tuple[str | None, ...]
+    modalities: tuple[tuple[str, ...], ...]
+    labels: NDArray[np.bool_]
+    logits: NDArray[np.float32]
+    label_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.case_ids), len(self.label_names))
+        for name in ("patient_ids", "anatomies", "modalities"):
+            if len(getattr(self, name)) != shape[0]:
+                raise EvaluationInputError(
+                    f"{name} has {len(getattr(self, name))} entries for {shape[0]} cases"
+                )
+        for name, dtype in (("labels", np.bool_), ("logits", np.float32)):
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise EvaluationInputError(
+                    f"{name} is {array.dtype} of shape {array.shape}, expected "
+                    f"{np.dtype(dtype)} of shape {shape}: (cases, labels)"
+                )
+        if len(set(self.case_ids)) < len(self.case_ids):
+            twice = Counter(self.case_ids).most_common(1)[0][0]
+            raise EvaluationInputError(f"case {twice!r} occurs twice")
+        broken = np.flatnonzero(~np.isfinite(self.logits).all(axis=1))
+        if len(broken):
+            raise EvaluationInputError(
+                f"case {self.case_ids[broken[0]]!r} has a logit that is not finite"
+            )
+
+    def __len__(self) -> int:
+        return len(self.case_ids)
+
+    @cached_property
+    def label2id(self) -> Mapping[str, int]:
+        """Name -> column."""
+        return {name: column for column, name in enumerate(self.label_names)}
+
+    def probabilities(self, temperature: float = 1.0) -> NDArray[np.float64]:
+        """Return ``sigmoid(logits / temperature)``, shape ``(cases, labels)``."""
+        return np.asarray(expit(self.logits.astype(np.float64) / temperature))
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "PredictionTable":
+        """Return some cases, chosen by a mask over the cases or by their rows, in that order."""
+        chosen = np.arange(len(self))[rows]
+        return replace(
+            self,
+            case_ids=tuple(self.case_ids[row] for row in chosen),
+            patient_ids=tuple(self.patient_ids[row] for row in chosen),
+            anatomies=tuple(self.anatomies[row] for row in chosen),
+            modalities=tuple(self.modalities[row] for row in chosen),
+            labels=self.labels[chosen],
+            logits=self.logits[chosen],
+        )
+
+    def write(self, path: Path | str) -> None:
+        """Write the table as Parquet; an existing file is replaced at once or not at all.
+
+        Columns are ``case_id, patient_id, anatomy, modalities``, ``labels`` (columns of the labels
+        that a case has) and ``logits`` (as many as there are labels). The label names stand in the
+        schema's metadata, as JSON under ``raddiag_predictions``.
+        """
+        bounds = np.concatenate(([0], self.labels.sum(axis=1).cumsum())).astype(np.int32)
+        positive_columns = np.nonzero(self.labels)[1].astype(np.int32)
+        table = pa.table(
+            {
+                "case_id": pa.array(self.case_ids, pa.string()),
+                "patient_id": pa.array(self.patient_ids, pa.string()),
+                "anatomy": pa.array(self.anatomies, pa.string()),
+                "modalities": pa.array(self.modalities, pa.list_(pa.string())),
+                "labels": pa.ListArray.from_arrays(bounds, positive_columns),
+                "logits": pa.FixedSizeListArray.from_arrays(
+                    self.logits.ravel(), len(self.label_names)
+                ),
+            },
+            metadata={
+                _METADATA_KEY: json.dumps(
+                    {"format": FILE_FORMAT, "label_names": self.label_names}, ensure_ascii=False
+                )
+            },
+        )
+        with atomic_write(path) as temporary:
+            pq.write_table(
+                table,
+                temporary,
+                row_group_size=max(1, _ROW_GROUP_CELLS // max(1, len(self.label_names))),
+                compression="zstd",
+                # Neighbouring logits share their exponents, not their last digits.
+                use_dictionary=["anatomy", "modalities.list.element"],
+                column_encoding={"logits.list.element": "BYTE_STREAM_SPLIT"},
+            )
+
+    @classmethod
+    def read(cls, path: Path | str) -> "PredictionTable":
+        """Read what `write` wrote.
+
+        Raises:
+            EvaluationInputError: If the file is not such a table; the message names it.
+            OSError: If it cannot be opened.
+        """
+        with Path(path).open("rb") as file:
+            try:
+                table = pq.read_table(file)
+                content = json.loads((table.schema.metadata or {})[_METADATA_KEY])
+                if content["format"] != FILE_FORMAT:
+                    raise ValueError(f"format is {content['format']!r}, expected {FILE_FORMAT}")
+                return cls(**_columns(table.combine_chunks(), tuple(content["label_names"])))
+            except KeyError as error:
+                raise EvaluationInputError(
+                    f"{path}: is not a table of predictions: it has no {error}"
+                ) from None
+            except (ValueError, TypeError, pa.ArrowException) as error:
+                raise EvaluationInputError(
+                    f"{path}: is not a table of predictions: {error}"
+                ) from error
+
+
+def _columns(table: pa.Table, label_names: tuple[str, ...]) -> dict[str, Any]:
+    logits = _values(table.column("logits"), pa.float32())
+    positives = table.column("labels")
+    counts = positives.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
+    columns = _values(positives, pa.int32())
+    labels = np.zeros((len(table), len(label_names)), dtype=np.bool_)
+    if len(columns) and not 0 <= columns.min() <= columns.max() < len(label_names):
+        raise ValueError(f"a case has label {columns.max()}, but there are {len(label_names)}")
+    labels[np.repeat(np.arange(len(table)), counts), columns] = True
+    return {
+        "case_ids": tuple(table.column("case_id").to_pylist()),
+        "patient_ids": tuple(table.column("patient_id").to_pylist()),
+        "anatomies": tuple(table.column("anatomy").to_pylist()),
+        "modalities": tuple(map(tuple, table.column("modalities").to_pylist())),
+        "labels": labels,
+        "logits": logits.reshape(len(table), len(label_names)),
+        "label_names": label_names,
+    }
+
+
+def _values(column: pa.ChunkedArray, expected: pa.DataType) -> NDArray[Any]:
+    if not hasattr(column.type, "value_type") or column.type.value_type != expected:
+        raise ValueError(f"a column is {column.type}, expected lists of {expected}")
+    return np.asarray(column.combine_chunks().flatten().to_numpy(zero_copy_only=False))
