@@ -16,7 +16,14 @@ from tests.fixtures.diagnoses import make_diagnosis
 
 @pytest.mark.parametrize(
     ("fraction", "text"),
-    [(0.0, "0.0%"), (0.0004, "<0.1%"), (0.001, "0.1%"), (0.5, "50.0%"), (1.0, "100.0%")],
+    [
+        (0.0, "0.0%"),
+        (0.0004, "<0.1%"),
+        (0.001, "0.1%"),
+        (0.5, "50.0%"),
+        (0.9999, ">99.9%"),
+        (1.0, "100.0%"),
+    ],
 )
 def test_percentages_have_one_decimal(fraction, text):
     assert percent(fraction) == text

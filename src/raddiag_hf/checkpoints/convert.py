@@ -83,6 +83,8 @@ def convert_checkpoint(
         model.save_pretrained(unfinished)
         reference_processor(model.config).save_pretrained(unfinished)
         unfinished.chmod(0o755)
+        for file in unfinished.iterdir():
+            file.chmod(0o644)  # safetensors keeps its files to their owner
         unfinished.replace(output_dir)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
