@@ -7,7 +7,7 @@ from transformers.configuration_utils import PreTrainedConfig
 
 ENCODER_TYPES = ("resnet_vit", "resnet", "vit")
 FUSION_TYPES = ("transformer", "max", "mean", "random")
-CLASSIFIER_TYPES = ("linear", "knowledge")
+CLASSIFIER_TYPES = ("linear", "probe", "knowledge")
 RESNET_BLOCKS = {
     10: ("basic", (1, 1, 1, 1)),
     18: ("basic", (2, 2, 2, 2)),
@@ -49,8 +49,8 @@ class RadDiagConfig(PreTrainedConfig):
         fusion_type: ``transformer`` fuses scan embeddings; ``max``, ``mean`` and ``random`` pool
             the predictions of single scans (paper, section 11.2).
         num_modality_slots: Rows of the modality embedding; slot 0 means none.
-        classifier_type: ``linear`` is Linear-GELU-Linear; ``knowledge`` is a dot product with
-            projected label-text embeddings.
+        classifier_type: ``linear`` is Linear-GELU-Linear; ``probe`` is one linear layer;
+            ``knowledge`` is a dot product with projected label-text embeddings.
         label_embedding_size: Width of the text encoder that made the label embeddings.
         label_set_fingerprint: Digest of the ordered label names, so that a data set with other
             labels is refused.

@@ -22,6 +22,18 @@ class LinearHead(nn.Module):
         return cast(Tensor, self.fc2(F.gelu(self.fc1(embeddings))))
 
 
+class ProbeHead(nn.Module):
+    """One linear layer: what logistic regression on case embeddings finds."""
+
+    def __init__(self, config: RadDiagConfig) -> None:
+        super().__init__()
+        self.fc = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""
+        return cast(Tensor, self.fc(embeddings))
+
+
 class KnowledgeHead(nn.Module):
     """Dot product of the case with projected label-text embeddings (paper, equation 6).
 
@@ -86,4 +98,4 @@ def _forget_projection(head: KnowledgeHead, _: object) -> None:
     head._cached = None
 
 
-HEADS = {"linear": LinearHead, "knowledge": KnowledgeHead}
+HEADS = {"linear": LinearHead, "probe": ProbeHead, "knowledge": KnowledgeHead}
