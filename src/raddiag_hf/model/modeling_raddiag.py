@@ -5,7 +5,6 @@ scans of a case, classify the case. Batches are packed (see `RadDiagModel.forwar
 slice is there once, and no padding slice is ever encoded.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedModel
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import can_return_tuple
 
 from .configuration_raddiag import RadDiagConfig
 from .fusion import CaseEncoding, TransformerFusion, draw_scans, pool_embeddings, pool_predictions
 from .heads import HEADS
 from .inference_mode import optimize_modules
 from .losses import classification_loss, key_slice_loss
+from .outputs import RadDiagClassifierOutput, RadDiagModelOutput
 from .transformer import TokenEncoder
 from .visual_encoders import ENCODERS, ScanEncoding, ViTEncoder
 
@@ -27,54 +27,6 @@ INFERENCE_CHUNK_SIZE = 8
 """Slices that are encoded at once in inference mode: few enough for a processor's caches."""
 CHECKPOINTED_CHUNK_SIZE = 8
 """Slices that are encoded at once under activation checkpointing, where the config names none."""
-
-
-@dataclass
-class RadDiagModelOutput(ModelOutput):
-    """What `RadDiagModel` answers.
-
-    Attributes:
-        pooler_output: Case embeddings, ``(cases, hidden)``.
-        scan_embeddings: ``(scans, hidden)``.
-        slice_attentions: Share of each slice in its scan's [CLS] token, ``(scans, max slices)``,
-            each row summing to 1 over the real slices and 0 beyond; None for encoders without
-            slice tokens.
-        slice_scores: The same before the softmax; what the key-slice loss reads.
-        encoder_attentions: Attention probabilities of every layer over slices, each ``(scans,
-            heads, 1 + max slices, 1 + max slices)``, [CLS] first; only when asked for.
-        fusion_attentions: The same over scans, each ``(cases, heads, 1 + max scans, 1 + max
-            scans)``; only when asked for.
-    """
-
-    pooler_output: Tensor | None = None
-    scan_embeddings: Tensor | None = None
-    slice_attentions: Tensor | None = None
-    slice_scores: Tensor | None = None
-    encoder_attentions: tuple[Tensor, ...] | None = None
-    fusion_attentions: tuple[Tensor, ...] | None = None
-
-
-@dataclass
-class RadDiagClassifierOutput(ModelOutput):
-    """What `RadDiagForImageClassification` answers, beside all that `RadDiagModelOutput` holds.
-
-    Attributes:
-        loss: The sum of the partial losses; None without labels.
-        logits: ``(cases, labels)``; a sigmoid makes them probabilities.
-        loss_classification: The classification loss.
-        loss_key_slice: The key-slice attention loss, its weight applied; None without key slices.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    loss_classification: Tensor | None = None
-    loss_key_slice: Tensor | None = None
-    pooler_output: Tensor | None = None
-    scan_embeddings: Tensor | None = None
-    slice_attentions: Tensor | None = None
-    slice_scores: Tensor | None = None
-    encoder_attentions: tuple[Tensor, ...] | None = None
-    fusion_attentions: tuple[Tensor, ...] | None = None
 
 
 class RadDiagPreTrainedModel(PreTrainedModel):
