@@ -133,6 +133,20 @@ def test_labels_beyond_the_top_are_counted():
     assert (len(diagnosis.findings), diagnosis.label_count, diagnosis.predicted_count) == (2, 5, 5)
 
 
+def test_a_temperature_calibrates_probabilities_and_decisions_alike(model):
+    plain = diagnose_case(model, PROCESSOR, CASE)
+    calibrated = [1 / (1 + np.exp(-finding.logit / 2.5)) for finding in plain.findings]
+    threshold = (calibrated[1] + calibrated[2]) / 2
+    model.config.decision_thresholds = [threshold] * 5
+    model.config.calibration_temperature = 2.5
+    diagnosis = diagnose_case(model, PROCESSOR, CASE)
+    assert [f.logit for f in diagnosis.findings] == [f.logit for f in plain.findings]
+    assert [f.probability for f in diagnosis.findings] == pytest.approx(calibrated)
+    assert [f.predicted for f in diagnosis.findings] == [True, True, False, False, False]
+    assert diagnosis.predicted_count == 2
+    assert diagnosis.provenance.calibration_temperature == 2.5
+
+
 def test_without_thresholds_nothing_is_predicted(model):
     diagnosis = diagnose_case(model, PROCESSOR, CASE)
     assert diagnosis.predicted_count is None

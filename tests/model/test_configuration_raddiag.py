@@ -52,6 +52,8 @@ def test_unknown_preset_lists_the_known():
         ("max_slices", 0, "max_slices is 0, expected at least 1"),
         ("encoder_chunk_size", 0, "encoder_chunk_size is 0"),
         ("num_modality_slots", 1, "slot 0 means none"),
+        ("calibration_temperature", 0.0, "calibration_temperature is 0.0, expected a positive"),
+        ("calibration_temperature", float("nan"), "calibration_temperature is nan"),
         ("decision_thresholds", [0.5], "decision_thresholds has 1 values, but there are 5 labels"),
     ],
 )
@@ -67,11 +69,13 @@ def test_thresholds_and_labels_survive_saving(tmp_path):
         id2label=names,
         label2id={name: index for index, name in names.items()},
         decision_thresholds=[0.1, 0.2, 0.3, 0.4, 0.5],
+        calibration_temperature=1.7,
         label_set_fingerprint="abc",
     )
     config.save_pretrained(tmp_path)
     loaded = RadDiagConfig.from_pretrained(tmp_path)
     assert loaded.id2label == names
     assert loaded.decision_thresholds == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert loaded.calibration_temperature == 1.7
     assert loaded.label_set_fingerprint == "abc"
     assert loaded.problem_type == "multi_label_classification"

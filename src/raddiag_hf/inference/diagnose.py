@@ -74,7 +74,7 @@ def diagnose_case(
         for number, (scan, share) in enumerate(zip(scans, _shares(effects), strict=True))
     ]
     thresholds = model.config.decision_thresholds
-    probabilities = logits[0].double().sigmoid()
+    probabilities = _probabilities(logits[0], model)
     return Diagnosis(
         findings=findings,
         label_count=len(probabilities),
@@ -86,6 +86,7 @@ def diagnose_case(
             model_id=model.name_or_path if model_id is None else model_id,
             model_revision=model_revision,
             threshold_source=model.config.decision_threshold_source,
+            calibration_temperature=float(model.config.calibration_temperature),
             device=model.device.type,
             dtype=str(model.dtype).removeprefix("torch."),
             seconds=time.perf_counter() - start,
@@ -124,12 +125,18 @@ def _shares(effects: Sequence[float]) -> list[float]:
     return [abs(effect) / total for effect in effects]
 
 
+def _probabilities(logits: Tensor, model: RadDiagForImageClassification) -> Tensor:
+    """Return calibrated probabilities in float64: what the model's thresholds were chosen on."""
+    return (logits.double() / model.config.calibration_temperature).sigmoid()
+
+
 def _rank(logits: Tensor, model: RadDiagForImageClassification, top: int) -> tuple[Finding, ...]:
     """Return the ``top`` most probable labels; equal ones in the order of the label set."""
     thresholds = model.config.decision_thresholds
+    probabilities = _probabilities(logits, model)
     findings = []
     for index in logits.argsort(descending=True, stable=True)[:top].tolist():
-        probability = logits[index].double().sigmoid().item()
+        probability = probabilities[index].item()
         threshold = None if thresholds is None else float(thresholds[index])
         findings.append(
             Finding(

@@ -12,8 +12,9 @@ class Finding:
     Attributes:
         label: A disorder or an ICD-10-CM category, as the model's label set spells it.
         logit: The raw output.
-        probability: Its sigmoid, in [0, 1]. Labels are independent: probabilities do not sum to 1,
-            and they are only as well calibrated as the model.
+        probability: The sigmoid of the logit divided by the model's calibration temperature, in
+            [0, 1]. Labels are independent: probabilities do not sum to 1, and they are only as well
+            calibrated as the model.
         threshold: Probability from which the label counts as present, chosen on validation data;
             None where the model carries none. 0.5 is not a threshold of any label.
         predicted: Whether the probability reaches the threshold; None without a threshold.
@@ -70,6 +71,8 @@ class Provenance:
         seconds: Wall-clock time from pixels to answer, without reading files or loading weights.
         created_at: When, in ISO 8601 and UTC.
         versions: Package name -> version.
+        calibration_temperature: What logits were divided by to make probabilities; 1 where the
+            model carries no calibration.
     """
 
     model_id: str
@@ -80,6 +83,7 @@ class Provenance:
     seconds: float
     created_at: str
     versions: Mapping[str, str]
+    calibration_temperature: float = 1.0
 
 
 @dataclass(frozen=True)

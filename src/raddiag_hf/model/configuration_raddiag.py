@@ -1,5 +1,6 @@
 """The configuration of RadDiag: one flat record, with a preset for every network of the paper."""
 
+import math
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -60,8 +61,11 @@ class RadDiagConfig(PreTrainedConfig):
             for cases of any size; in training each chunk's activations are recomputed.
         freeze_batch_norm: Keep batch-norm statistics and use them in training too. Required when
             training in chunks, where batch statistics would depend on the chunk.
-        decision_thresholds: Probability from which each label counts as present, chosen on
-            validation data; None where nobody chose.
+        calibration_temperature: Divides the logits before the sigmoid, wherever probabilities are
+            told; fitted on validation data. 1 leaves them as they are. The model's forward pass
+            does not apply it.
+        decision_thresholds: Probability, so calibrated, from which each label counts as present,
+            chosen on validation data; None where nobody chose.
         decision_threshold_source: Where the thresholds come from, in words.
 
     Raises:
@@ -117,6 +121,7 @@ class RadDiagConfig(PreTrainedConfig):
     encoder_chunk_size: int | None = None
     freeze_batch_norm: bool = False
 
+    calibration_temperature: float | int = 1.0
     decision_thresholds: list[float] | None = None
     decision_threshold_source: str | None = None
 
@@ -211,6 +216,14 @@ class RadDiagConfig(PreTrainedConfig):
             raise ValueError(
                 f"image_size is {self.image_size}, which patch_size={self.patch_size} does not "
                 "divide"
+            )
+
+    def validate_temperature(self) -> None:
+        """Refuse a temperature that would turn the order of probabilities round, or say nothing."""
+        if not 0 < self.calibration_temperature < math.inf:
+            raise ValueError(
+                f"calibration_temperature is {self.calibration_temperature}, expected a positive "
+                "number"
             )
 
     def validate_thresholds(self) -> None:
