@@ -38,7 +38,11 @@ CASES: dict[str, list[int]] = {
 MIX = [[1], [1, 1], [12, 20], [24], [1, 32, 16]]
 SLOTS = [7, 1, 2, 4]
 PADDED_SCANS, PADDED_SLICES = 4, 32
-MEMORY_CHUNK = 8
+MEMORY_SETTINGS = {  # the model casts pixels chunk by chunk, so half-precision ones save their size
+    "chunks of 32 slices, float32 pixels": (32, torch.float32),
+    "chunks of 8 slices, float16 pixels": (8, torch.float16),
+    "chunks of 8 slices, float32 pixels": (8, torch.float32),
+}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -169,25 +173,36 @@ def show(name: str, result: dict[str, Any]) -> None:
         )
 
 
-def peak_memory_mb(num_scans: int, narrow: bool) -> float:
+def peak_memory_mb(num_scans: int, setting: str, narrow: bool) -> float:
     """Peak memory of a process that diagnoses one case of full scans, its input included."""
-    command = [sys.executable, __file__, "--memory-of", str(num_scans)]
+    command = [sys.executable, __file__, "--memory-of", str(num_scans), "--setting", setting]
     command += ["--quick"] if narrow else []
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def diagnose_once(num_scans: int, narrow: bool) -> None:
+def diagnose_once(num_scans: int, setting: str, narrow: bool) -> None:
     """Run one case and print this process's peak resident memory in MB."""
-    model = build(narrow, encoder_chunk_size=MEMORY_CHUNK)
-    counts = torch.full((num_scans,), PADDED_SLICES)
+    chunk_size, dtype = MEMORY_SETTINGS[setting]
+    model = build(narrow, encoder_chunk_size=chunk_size)
     with torch.inference_mode():
-        model(  # the model casts pixels chunk by chunk, so half-precision ones save their size
-            pixel_values=torch.rand(num_scans * PADDED_SLICES, 1, 256, 256, dtype=torch.float16),
-            slice_counts=counts,
+        model(
+            pixel_values=torch.rand(num_scans * PADDED_SLICES, 1, 256, 256, dtype=dtype),
+            slice_counts=torch.full((num_scans,), PADDED_SLICES),
             scan_counts=torch.tensor([num_scans]),
             modality_slots=torch.ones(num_scans, dtype=torch.int64),
         )
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def compare_memory(narrow: bool) -> dict[str, Any]:
+    """Peak memory of a large case over that of a small one, for every setting."""
+    results: dict[str, Any] = {"weights": "float32, input included"}
+    for setting in MEMORY_SETTINGS:
+        memory = {f"{n} scans": peak_memory_mb(n, setting, narrow) for n in (4, 40)}
+        ratio = memory["40 scans"] / memory["4 scans"]
+        print(f"peak memory, MB, {setting}: {memory}, {ratio:.3f}x", flush=True)
+        results[setting] = memory | {"ratio": ratio}
+    return results
 
 
 def main() -> None:
@@ -201,21 +216,16 @@ def main() -> None:
         "--part", choices=["all", "memory", "time"], default="all", help="what to measure again"
     )
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--setting", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
-        diagnose_once(arguments.memory_of, arguments.quick)
+        diagnose_once(arguments.memory_of, arguments.setting, arguments.quick)
         return
     report: dict[str, Any] = {
         "machine": describe_machine(["torch", "transformers", "monai"]) | {"seed": 0}
     }
     if arguments.part in ("all", "memory"):
-        memory = {f"{n} scans": peak_memory_mb(n, arguments.quick) for n in (4, 40)}
-        ratio = memory["40 scans"] / memory["4 scans"]
-        print(f"peak memory, MB: {memory}, {ratio:.3f}x")
-        report["peak memory, MB"] = memory | {"ratio": ratio}
-        report["memory settings"] = (
-            f"float32 weights, float16 pixels, input included, chunks of {MEMORY_CHUNK} slices"
-        )
+        report["peak memory, MB"] = compare_memory(arguments.quick)
     if arguments.part in ("all", "time"):
         with torch.inference_mode():
             report["cases"] = compare(arguments.repeats, arguments.quick)
