@@ -54,8 +54,8 @@ class ResNetViTEncoder(nn.Module):
 
     def encode_slices(self, pixel_values: Tensor) -> Tensor:
         """Return one feature vector per slice: ``(slices, 1, H, W)`` -> ``(slices, hidden)``."""
-        conv1 = self.resnet.conv1
-        slices = pixel_values.to(conv1.weight.dtype).expand(-1, conv1.in_channels, -1, -1)
+        weight = self.resnet.conv1.weight  # an adapter around the convolution has it too
+        slices = pixel_values.to(weight.dtype).expand(-1, weight.shape[1], -1, -1)
         return self.resnet(slices)
 
     def forward(
