@@ -1,6 +1,5 @@
 """The label set: which label each column of the logits stands for, and how common it is."""
 
-import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.model.label_fingerprint import label_fingerprint
 
 FILE_FORMAT = 1
 
@@ -117,8 +117,7 @@ class LabelSet:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the ordered names, in hexadecimal; codes and counts do not change it."""
-        canonical = json.dumps(self.names, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return label_fingerprint(self.names)
 
     def encode(self, labels: Iterable[str]) -> NDArray[np.float32]:
         """Return the multi-hot vector of ``labels``, shape ``(labels,)``, of zeros and ones.

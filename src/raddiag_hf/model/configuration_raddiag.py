@@ -53,6 +53,10 @@ class RadDiagConfig(PreTrainedConfig):
         classifier_type: ``linear`` is Linear-GELU-Linear; ``probe`` is one linear layer;
             ``knowledge`` is a dot product with projected label-text embeddings.
         label_embedding_size: Width of the text encoder that made the label embeddings.
+        text_encoder_fingerprint: Digest of the text encoder that made the label embeddings, so that
+            another one is refused; None where nobody said.
+        trained_labels: The labels of the training, in order, where the label texts were replaced
+            since; None where the labels are those of the training.
         label_set_fingerprint: Digest of the ordered label names, so that a data set with other
             labels is refused.
         key_slice_loss_weight: Weight of the key-slice attention loss beside the classification
@@ -115,6 +119,8 @@ class RadDiagConfig(PreTrainedConfig):
 
     classifier_type: str = "linear"
     label_embedding_size: int = 768
+    text_encoder_fingerprint: str | None = None
+    trained_labels: list[str] | None = None
     label_set_fingerprint: str | None = None
 
     key_slice_loss_weight: float | int = 0.001

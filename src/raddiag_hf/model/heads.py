@@ -47,21 +47,26 @@ class KnowledgeHead(nn.Module):
     """
 
     label_embeddings: Tensor
+    trained_label_embeddings: Tensor | None
 
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__()
-        self.projection = nn.Linear(config.label_embedding_size, config.hidden_size)
+        width = config.label_embedding_size
+        self.projection = nn.Linear(width, config.hidden_size)
+        self.register_buffer("label_embeddings", torch.zeros(config.num_labels, width))
+        trained = config.trained_labels
         self.register_buffer(
-            "label_embeddings", torch.zeros(config.num_labels, config.label_embedding_size)
+            "trained_label_embeddings",
+            None if trained is None else torch.zeros(len(trained), width),
         )
         self._cached: tuple[list[Tensor], Tensor] | None = None
         self.register_load_state_dict_post_hook(_forget_projection)  # type: ignore[no-untyped-call]
 
     def set_label_embeddings(self, embeddings: Tensor) -> None:
-        """Replace the label space: one text embedding per label, ``(labels, text width)``.
+        """Set the labels to train with: one text embedding per label, ``(labels, text width)``.
 
         Raises:
-            ValueError: If the width is not that of the text encoder that the head was trained with.
+            ValueError: If the width is not that of the text encoder that the head is made for.
         """
         width = self.projection.in_features
         if embeddings.ndim != 2 or embeddings.shape[1] != width:
@@ -70,7 +75,27 @@ class KnowledgeHead(nn.Module):
             )
         current = self.label_embeddings
         self.label_embeddings = embeddings.to(device=current.device, dtype=current.dtype)
+        self.trained_label_embeddings = None
         self._cached = None
+
+    def open_label_embeddings(self, embeddings: Tensor) -> None:
+        """Score other labels than those of the training, which are remembered.
+
+        Raises:
+            ValueError: As `set_label_embeddings`.
+        """
+        trained = self.reference_embeddings()
+        self.set_label_embeddings(embeddings)
+        self.trained_label_embeddings = trained
+
+    def reference_embeddings(self) -> Tensor:
+        """Return the text embeddings of the labels of the training, ``(labels, text width)``."""
+        trained = self.trained_label_embeddings
+        return self.label_embeddings if trained is None else trained
+
+    def has_label_embeddings(self) -> bool:
+        """Whether label texts were ever set: untouched ones are zeros."""
+        return bool(self.label_embeddings.any())
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""

@@ -5,6 +5,7 @@ scans of a case, classify the case. Batches are packed (see `RadDiagModel.forwar
 slice is there once, and no padding slice is ever encoded.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from transformers.utils import can_return_tuple
 
 from .configuration_raddiag import RadDiagConfig
 from .fusion import CaseEncoding, TransformerFusion, draw_scans, pool_embeddings, pool_predictions
-from .heads import HEADS
+from .heads import HEADS, KnowledgeHead
 from .inference_mode import optimize_modules
+from .label_texts import LabelTextEncoder, LabelTextError, replace_label_texts
 from .losses import classification_loss, key_slice_loss
 from .outputs import RadDiagClassifierOutput, RadDiagModelOutput
 from .transformer import TokenEncoder
@@ -258,6 +260,42 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         """
         cases = self.raddiag.fuse_scans(scan_embeddings, modality_slots, scan_counts)
         return self._classify(cases.case_embeddings, scan_embeddings, scan_counts)
+
+    def set_label_texts(
+        self,
+        names: Sequence[str],
+        encoder: LabelTextEncoder | None = None,
+        for_training: bool = False,
+    ) -> None:
+        """Score these labels from here on, known from training or not (paper, equations 5 and 6).
+
+        Logits, ``config.id2label``, ``label_set_fingerprint`` and ``text_encoder_fingerprint``
+        follow, and all of it is saved with the model. Decision thresholds are dropped, with a
+        warning in the log: they belong to other labels. The labels of the training are remembered:
+        they can be named again without an encoder, and give the logits that they gave.
+
+        Args:
+            names: Label names, in the order of the logits.
+            encoder: What embeds names that the model does not hold, such as a ``TextEncoder`` or
+                stored ``LabelEmbeddings``: anything with ``encode`` and ``fingerprint``.
+            for_training: The weights are to be trained with these labels, and the present ones
+                forgotten. Labels of a model without label texts are always those of its training.
+
+        Raises:
+            LabelTextError: If the classifier is not ``knowledge``, a name is empty or repeated, an
+                encoder is missing, or it is not the one that the model was trained with.
+
+        Example:
+            >>> encoder = TextEncoder.from_pretrained("knowledge-encoder")  # doctest: +SKIP
+            >>> model.set_label_texts(["Normal", "Hand-Schuller-Christian disease"], encoder)
+            ... # doctest: +SKIP
+        """
+        if not isinstance(self.classifier, KnowledgeHead):
+            raise LabelTextError(
+                f"classifier_type is {self.config.classifier_type!r}: its labels are fixed by its "
+                "weights; only a 'knowledge' classifier reads label texts"
+            )
+        replace_label_texts(self.config, self.classifier, names, encoder, for_training)
 
     @can_return_tuple
     def forward(

@@ -1,0 +1,154 @@
+"""Another label space for a trained model: names in, label-text embeddings into its head."""
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .configuration_raddiag import RadDiagConfig
+from .heads import KnowledgeHead
+from .label_fingerprint import label_fingerprint
+
+logger = logging.getLogger(__name__)
+
+SAME_TEXT = 0.999
+"""Cosine from which two embeddings of a name come from one encoder, whatever the hardware."""
+COMPARED_NAMES = 8
+"""Names by which an encoder is recognised where no fingerprint tells."""
+
+
+class LabelTextEncoder(Protocol):
+    """What embeds label names: `raddiag_hf.knowledge.text_encoder.TextEncoder`, for one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all that an embedding depends on."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return one embedding per text, ``(texts, width)``."""
+        ...
+
+
+class LabelTextError(ValueError):
+    """Label names or a text encoder that do not fit the model."""
+
+
+@torch.no_grad()
+def replace_label_texts(
+    config: RadDiagConfig,
+    head: KnowledgeHead,
+    names: Sequence[str],
+    encoder: LabelTextEncoder | None,
+    for_training: bool,
+) -> None:
+    """Change the label space of a head and of its configuration.
+
+    See `RadDiagForImageClassification.set_label_texts`, whose work this is.
+    """
+    _check_names(names)
+    known = {} if for_training else known_label_embeddings(config, head)
+    new = [name for name in names if name not in known]
+    if encoder is not None:
+        _check_encoder(config, encoder, known)
+    elif new:
+        raise LabelTextError(
+            f"the model has no text embedding of {len(new)} of {len(names)} labels, {new[0]!r} "
+            "for one: give the text encoder that it was trained with"
+        )
+    rows = dict(known)
+    if encoder is not None and new:
+        rows |= zip(new, _encode(encoder, new, head).to(head.label_embeddings), strict=True)
+    embeddings = torch.stack([rows[name] for name in names])
+
+    before = label_names(config)
+    if for_training or not known or list(names) == config.trained_labels:
+        head.set_label_embeddings(embeddings)
+        config.trained_labels = None
+    else:
+        if config.trained_labels is None:
+            config.trained_labels = before
+        head.open_label_embeddings(embeddings)
+    if encoder is not None:
+        config.text_encoder_fingerprint = encoder.fingerprint
+    _rename_labels(config, before, names)
+
+
+def label_names(config: RadDiagConfig) -> list[str]:
+    """Return the label names in the order of the logits."""
+    return [config.id2label[column] for column in range(config.num_labels)]
+
+
+def known_label_embeddings(config: RadDiagConfig, head: KnowledgeHead) -> dict[str, Tensor]:
+    """Return the text embeddings that a head holds, by name; none where nobody set any."""
+    if not head.has_label_embeddings():
+        return {}
+    known = dict(zip(label_names(config), head.label_embeddings, strict=True))
+    if config.trained_labels is not None:
+        trained = zip(config.trained_labels, head.reference_embeddings(), strict=True)
+        known |= dict(trained)
+    return known
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if isinstance(names, str) or not names:
+        raise LabelTextError(f"label names are {names!r}, expected a list of at least one name")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise LabelTextError(f"label {twice!r} is named twice")
+    for column, name in enumerate(names):
+        if not name.strip():
+            raise LabelTextError(f"label {column} of {len(names)} has no name")
+
+
+def _check_encoder(
+    config: RadDiagConfig, encoder: LabelTextEncoder, known: dict[str, Tensor]
+) -> None:
+    """Refuse an encoder whose embeddings mean nothing to this model."""
+    expected = config.text_encoder_fingerprint
+    if not known or encoder.fingerprint == expected:
+        return
+    if expected is not None:
+        raise LabelTextError(
+            f"the label texts of this model were embedded by the text encoder {expected[:12]}..., "
+            f"but this one is {encoder.fingerprint[:12]}...: its embeddings mean nothing here"
+        )
+    # A converted checkpoint does not say which encoder made its embeddings; they tell.
+    names = list(known)[:COMPARED_NAMES]
+    stored = torch.stack([known[name] for name in names]).float().cpu()
+    found = encoder.encode(names).float().cpu()
+    same = stored.shape == found.shape and F.cosine_similarity(stored, found).min() > SAME_TEXT
+    if not same:
+        raise LabelTextError(
+            f"the text encoder embeds {names[0]!r} and others differently from the label texts of "
+            "this model: it is another encoder than the one that the model was trained with"
+        )
+
+
+def _encode(encoder: LabelTextEncoder, names: Sequence[str], head: KnowledgeHead) -> Tensor:
+    found = encoder.encode(names)
+    expected = (len(names), head.projection.in_features)
+    if tuple(found.shape) != expected:
+        raise LabelTextError(
+            f"the text encoder gives embeddings of shape {tuple(found.shape)}, the model takes "
+            f"{expected}"
+        )
+    return found
+
+
+def _rename_labels(config: RadDiagConfig, before: Sequence[str], names: Sequence[str]) -> None:
+    if list(before) == list(names):
+        config.label_set_fingerprint = label_fingerprint(names)
+        return
+    if config.decision_thresholds is not None:
+        logger.warning(
+            "dropped the decision thresholds of %d labels: they were chosen for another label set",
+            len(config.decision_thresholds),
+        )
+    config.decision_thresholds = config.decision_threshold_source = None
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: column for column, name in enumerate(names)}
+    config.label_set_fingerprint = label_fingerprint(names)

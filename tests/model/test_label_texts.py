@@ -1,0 +1,161 @@
+"""A classifier that reads names: labels can be replaced after training."""
+
+import logging
+import zlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForImageClassification
+
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.model.label_texts import LabelTextError
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from tests.fixtures.models import packed_batch, tiny_config
+
+TRAINED = ["Normal", "Pneumothorax", "Meningioma", "Cyst of the liver", "Rib fracture"]
+BATCH = packed_batch([[3, 1], [8]])
+
+
+class WordEncoder:
+    """Embeds a text as the mean of random vectors, one for each of its words."""
+
+    def __init__(self, fingerprint="of words", width=12, salt=""):
+        self.fingerprint, self.width, self.salt, self.encoded = fingerprint, width, salt, []
+
+    def encode(self, texts):
+        self.encoded += texts
+        return F.normalize(torch.stack([self.embed(text) for text in texts]), dim=-1)
+
+    def embed(self, text):
+        seeds = [zlib.crc32((self.salt + word).encode()) for word in text.lower().split()]
+        vectors = [torch.randn(self.width, generator=torch.manual_seed(seed)) for seed in seeds]
+        return torch.stack(vectors).mean(0)
+
+
+def trained_model(**overrides):
+    torch.manual_seed(0)
+    model = RadDiagForImageClassification(tiny_config(classifier_type="knowledge", **overrides))
+    model.set_label_texts(TRAINED, WordEncoder())
+    return model.eval()
+
+
+def logits_of(model):
+    with torch.no_grad():
+        return model(**BATCH).logits
+
+
+def test_the_first_label_texts_are_those_of_the_training():
+    model = trained_model()
+    assert model.config.id2label == dict(enumerate(TRAINED))
+    assert model.config.label2id["Meningioma"] == 2
+    assert model.config.num_labels == 5
+    assert model.config.label_set_fingerprint == LabelSet(tuple(TRAINED)).fingerprint
+    assert model.config.text_encoder_fingerprint == "of words"
+    assert model.config.trained_labels is None
+
+
+def test_a_label_keeps_its_logit_whatever_labels_stand_beside_it():
+    model = trained_model()
+    before = logits_of(model)
+    model.set_label_texts(["Cyst of the spleen", "Meningioma", "Normal"], WordEncoder())
+    after = logits_of(model)
+    assert after.shape == (2, 3)
+    torch.testing.assert_close(after[:, 1:], before[:, [2, 0]])
+    assert model.config.trained_labels == TRAINED
+
+
+def test_only_unknown_names_are_encoded():
+    model, encoder = trained_model(), WordEncoder()
+    model.set_label_texts([*TRAINED, "Cyst of the spleen"], encoder)
+    assert encoder.encoded == ["Cyst of the spleen"]
+
+
+def test_known_labels_need_no_encoder_and_those_of_the_training_come_back():
+    model = trained_model()
+    before = logits_of(model)
+    model.set_label_texts(["Rib fracture"])
+    torch.testing.assert_close(logits_of(model), before[:, 4:])
+    model.set_label_texts(TRAINED)
+    assert torch.equal(logits_of(model), before)
+    assert model.config.trained_labels is None
+    with pytest.raises(LabelTextError, match="'Osteoma' for one: give the text encoder"):
+        model.set_label_texts(["Normal", "Osteoma"])
+
+
+@pytest.mark.parametrize("names", [TRAINED, ["Cyst of the spleen", "Normal"]])
+def test_replaced_labels_survive_saving(names, tmp_path):
+    model = trained_model()
+    model.set_label_texts(names, WordEncoder())
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+    assert torch.equal(logits_of(loaded), logits_of(model))
+    assert loaded.config.id2label == dict(enumerate(names))
+    assert loaded.config.text_encoder_fingerprint == "of words"
+    loaded.set_label_texts(TRAINED)  # remembered, so no encoder is needed
+    torch.testing.assert_close(logits_of(loaded), logits_of(trained_model()))
+
+
+def test_thresholds_of_other_labels_are_dropped_and_said_to_be(caplog):
+    model = trained_model()
+    model.config.decision_thresholds = [0.5] * 5
+    model.config.decision_threshold_source = "validation"
+    model.set_label_texts(TRAINED)
+    assert model.config.decision_thresholds == [0.5] * 5
+    with caplog.at_level(logging.WARNING):
+        model.set_label_texts(["Normal"])
+    assert model.config.decision_thresholds is None
+    assert model.config.decision_threshold_source is None
+    assert "dropped the decision thresholds of 5 labels" in caplog.text
+
+
+def test_another_encoder_is_refused_and_changes_nothing():
+    model = trained_model()
+    before = logits_of(model)
+    with pytest.raises(LabelTextError, match="its embeddings mean nothing here"):
+        model.set_label_texts(["Osteoma"], WordEncoder("of other words"))
+    assert torch.equal(logits_of(model), before)
+
+
+def test_an_encoder_of_a_model_that_names_none_is_known_by_its_embeddings():
+    model = trained_model()
+    model.config.text_encoder_fingerprint = None  # as of a converted checkpoint
+    with pytest.raises(LabelTextError, match="another encoder than the one"):
+        model.set_label_texts(["Osteoma"], WordEncoder(salt="other"))
+    model.set_label_texts(["Osteoma"], WordEncoder())
+    assert model.config.text_encoder_fingerprint == "of words"
+
+
+def test_training_with_new_labels_forgets_the_old_ones():
+    model = trained_model()
+    model.set_label_texts(["Osteoma", "Normal"], WordEncoder("new", salt="new"), for_training=True)
+    assert model.config.trained_labels is None
+    assert model.config.text_encoder_fingerprint == "new"
+    with pytest.raises(LabelTextError, match="no text embedding of 1 of 1 labels"):
+        model.set_label_texts(["Meningioma"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["Normal", "Normal"], "'Normal' is named twice"),
+        (["Normal", " "], "label 1 of 2 has no name"),
+        ([], "at least one name"),
+        ("Normal", "expected a list"),
+    ],
+)
+def test_names_that_cannot_be_labels_are_refused(names, message):
+    with pytest.raises(LabelTextError, match=message):
+        trained_model().set_label_texts(names, WordEncoder())
+
+
+def test_an_encoder_of_another_width_is_refused():
+    model = RadDiagForImageClassification(tiny_config(classifier_type="knowledge"))
+    with pytest.raises(LabelTextError, match=r"shape \(1, 13\), the model takes \(1, 12\)"):
+        model.set_label_texts(["Normal"], WordEncoder(width=13))
+
+
+def test_a_linear_classifier_reads_no_names():
+    model = RadDiagForImageClassification(tiny_config())
+    with pytest.raises(LabelTextError, match="classifier_type is 'linear'"):
+        model.set_label_texts(["Normal"], WordEncoder())
