@@ -1,6 +1,6 @@
 """Stored cases as the packed features that the model trains on, decoded where workers run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN, decode_case, label_columns
+from raddiag_hf.data.case_augmentation import CaseAugmentation, mix_cases
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 
 
@@ -63,29 +64,82 @@ class CasePacker:
 class TrainingCases(torch.utils.data.Dataset[dict[str, Tensor]]):
     """A split of a case data set, each case packed when it is asked for.
 
-    Decoding and resampling run where ``__getitem__`` runs: in the workers of a DataLoader. Rows
-    stay on disk until then.
+    Decoding, resampling and augmentation run where ``__getitem__`` runs: in the workers of a
+    DataLoader. Rows stay on disk until then.
+
+    Augmentation depends on seed, epoch and index alone: neither the order of access, nor the
+    number of workers, nor resuming in the middle of an epoch changes what a case looks like. An
+    index of ``k * len(self)`` more is the same case, augmented differently: the ``k``-th repetition
+    of a sampler that repeats cases.
 
     Args:
         split: Rows of a case data set, such as ``load_dataset(folder, split="train")``.
         packer: Made for its columns.
+        augmentation: How cases are changed at random; None: not at all.
+        seed: Of the augmentation, at least 0.
+
+    Raises:
+        ValueError: If the seed is negative.
     """
 
-    def __init__(self, split: Dataset, packer: CasePacker) -> None:
+    def __init__(
+        self,
+        split: Dataset,
+        packer: CasePacker,
+        augmentation: CaseAugmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed is {seed}, expected at least 0")
         self.split = split
         self.packer = packer
+        self.augmentation = augmentation
+        self.seed = seed
+        self._anatomies = np.zeros(0, np.int64)
+        if augmentation is not None and augmentation.mixing_probability:
+            column = split.select_columns("anatomy").with_format("numpy")
+            self._anatomies = np.asarray(column[:]["anatomy"], np.int64)
+        # Workers that live on between epochs see a new epoch only in shared memory.
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose augmentation is drawn."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the augmentation of an epoch, in this process and its workers."""
+        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.split)
 
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Yield every case once."""
+        return (self[index] for index in range(len(self)))
+
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return self.packer(self.split[int(index)])
+        row = index % len(self)
+        if self.augmentation is None:
+            return self.packer(self.split[row])
+        random = np.random.default_rng((self.seed, self.epoch, max(index, row)))
+        cases = []
+        for mixed in (row, *self.augmentation.draw_partners(row, self._anatomies, random)):
+            stored = self.split[mixed]
+            kept = self.augmentation.draw_scans(len(stored["scans"]), random)
+            case = self.packer(stored | {"scans": [stored["scans"][number] for number in kept]})
+            cases.append(self.augmentation.augment_scans(case, self.packer.processor, random))
+        return mix_cases(cases)
 
 
 def count_slices(
     scan_cases: NDArray[np.int64], scan_depths: NDArray[np.int64], num_cases: int, max_slices: int
 ) -> NDArray[np.int64]:
     """Return how many slices of each case are encoded: its work, for `BalancedBatchSampler`.
+
+    Augmentation that mixes cases, drops scans or keeps key slices alone changes the work of single
+    cases from epoch to epoch; what these counts balance then is the work before augmentation.
 
     Args:
         scan_cases: Row of the case of each scan, ``(scans,)``; see `CaseMetadata`.

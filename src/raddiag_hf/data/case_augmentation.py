@@ -1,0 +1,150 @@
+"""Random changes of a case in training: its scans, which of them are there, and what else is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from raddiag_hf.data.scan_record import ANATOMIES
+from raddiag_hf.imaging.augmentation import ScanAugmentation
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.scan_resampling import stretch_to_unit_range
+from raddiag_hf.vocabulary import Anatomy
+
+UNKNOWN_ANATOMY = ANATOMIES.index(Anatomy.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class CaseAugmentation:
+    """How cases are changed at random in training; the defaults follow the paper.
+
+    `TrainingCases` calls the three steps in order: `draw_partners`, `draw_scans` of each case,
+    `augment_scans` of each packed case; `mix_cases` joins them. Scans are changed after they were
+    resampled for the network: that is what the paper's code does, and it costs a fraction.
+
+    Attributes:
+        scan_augmentation: What is done to the pixels of single scans; None: nothing.
+        key_slice_probability: Of replacing a scan of several slices by its key slice alone, where
+            that is known (the nearest slice that the image processor kept).
+        mixing_probability: Of mixing in a case of another anatomy; the mixture has the labels of
+            both, and the work of both. Asked again after each until ``max_mixed_cases``.
+        max_mixed_cases: The most cases in a mixture, the first one counted.
+        scan_drop_probability: Of leaving out a scan. A case keeps at least one; its labels stay,
+            though what shows them may be gone.
+        shuffle_scans: Put the scans of a case in random order. Modality slots go by the order, so
+            this decides which CT is the first.
+
+    Raises:
+        ValueError: If a probability is not one, or ``max_mixed_cases`` is below 1.
+
+    Source:
+        Paper, sections 4.4 and 11.3. qiaoyu-zheng/RP3D-Diag, ``RadNet_Dataset_earlyAna``:
+        ``n_aug`` is ``max_mixed_cases``, and ``prob`` that of no mixing, 0.7 as shipped. There, the
+        anatomy mixed in is drawn by hand-set weights; here every case of another anatomy is as
+        likely, and unknown anatomies are never mixed. There, scans beyond a fixed number are cut
+        off at random; here each may be dropped. The probabilities of dropping and of the key slice
+        are ours.
+    """
+
+    scan_augmentation: ScanAugmentation | None = field(default_factory=ScanAugmentation)
+    key_slice_probability: float = 0.15
+    mixing_probability: float = 0.3
+    max_mixed_cases: int = 2
+    scan_drop_probability: float = 0.1
+    shuffle_scans: bool = True
+
+    def __post_init__(self) -> None:
+        for name in (one.name for one in fields(self) if one.name.endswith("_probability")):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
+        if self.max_mixed_cases < 1:
+            raise ValueError(f"max_mixed_cases is {self.max_mixed_cases}, expected at least 1")
+
+    def draw_partners(
+        self, row: int, anatomies: NDArray[np.int64], random: np.random.Generator
+    ) -> list[int]:
+        """Return the rows of the cases to mix into one, each of an anatomy of its own.
+
+        Args:
+            row: Of the case itself.
+            anatomies: Class id of each case's anatomy, ``(cases,)``.
+            random: Where the draws come from.
+        """
+        mixed = [row]
+        while len(mixed) < self.max_mixed_cases and random.random() < self.mixing_probability:
+            present = anatomies[mixed]
+            if UNKNOWN_ANATOMY in present:
+                break
+            others = np.flatnonzero(~np.isin(anatomies, [*present, UNKNOWN_ANATOMY]))
+            if not len(others):
+                break
+            mixed.append(int(random.choice(others)))
+        return mixed[1:]
+
+    def draw_scans(self, num_scans: int, random: np.random.Generator) -> list[int]:
+        """Return which scans of a case are kept, at least one, in their new order."""
+        kept = np.flatnonzero(random.random(num_scans) >= self.scan_drop_probability)
+        if not len(kept):
+            kept = random.integers(num_scans, size=1)
+        return (random.permutation(kept) if self.shuffle_scans else kept).tolist()
+
+    def augment_scans(
+        self,
+        case: Mapping[str, Tensor],
+        processor: RadDiagImageProcessor,
+        random: np.random.Generator,
+    ) -> dict[str, Tensor]:
+        """Return a packed case with changed pixels, and some scans as their key slice alone.
+
+        Args:
+            case: As the processor packs it; not changed in place.
+            processor: What packed it; says how pictures look to this network.
+            random: Where the draws come from.
+        """
+        stacks, keys = [], []
+        scans = torch.split(case["pixel_values"][:, 0], case["slice_counts"].tolist())
+        for stack, key in zip(scans, case["key_slices"].tolist(), strict=True):
+            is_picture = len(stack) == 1 or _is_repeated(stack, processor.grey_picture_slices)
+            if random.random() < self.key_slice_probability and key >= 0 and not is_picture:
+                stack, key, is_picture = stack[key : key + 1], 0, True
+                if processor.rescale_range == "scan":  # a picture is stretched by its own range
+                    stack = stretch_to_unit_range(stack, stack.min(), stack.max())
+            if is_picture:
+                changed = self._change(stack[:1], random)
+                stack = changed.expand(processor.grey_picture_slices, -1, -1)
+            else:
+                stack = self._change(stack, random)
+            stacks.append(stack)
+            keys.append(key)
+        return dict(case) | {
+            "pixel_values": torch.cat(stacks)[:, None],
+            "slice_counts": torch.tensor([len(stack) for stack in stacks]),
+            "key_slices": torch.tensor(keys),
+        }
+
+    def _change(self, stack: Tensor, random: np.random.Generator) -> Tensor:
+        if self.scan_augmentation is None:
+            return stack
+        return torch.from_numpy(self.scan_augmentation(stack.numpy(), random))
+
+
+def mix_cases(cases: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return packed cases as one: the scans of all, and every label that one of them has.
+
+    Modality slots stay as they are: each case counts its own first CT.
+
+    Args:
+        cases: At least one, each a single packed case.
+    """
+    mixed = {key: torch.cat([case[key] for case in cases]) for key in cases[0]}
+    return mixed | {
+        "labels": mixed["labels"].amax(0, keepdim=True),
+        "scan_counts": mixed["scan_counts"].sum(0, keepdim=True),
+    }
+
+
+def _is_repeated(stack: Tensor, times: int) -> bool:
+    return len(stack) == times and all(torch.equal(stack[0], other) for other in stack[1:])
