@@ -66,9 +66,12 @@ def test_the_folder_has_the_layout_of_the_hub(tmp_path):
         "label_sets/labels.json",
     ]
     card = (tmp_path / "store" / "README.md").read_text()
-    assert card.startswith("---\nlicense: other\nconfigs:\n")
+    assert card.startswith("---\nlicense: other\n")
     assert "path: data/train-*.parquet" in card
-    assert card.endswith("---\n\n# R\n")
+    assert "---\n\n# R\n" in card
+    assert "| train | 40 | 20 |" in card
+    assert "`labels` (3)" in card
+    assert card.count("not a medical device") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 

@@ -58,6 +58,7 @@ def build(
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
     from raddiag_hf.data.builder_error import DataSourceError
     from raddiag_hf.data.loading import load_builder
+    from raddiag_hf.data.storage_error import CaseStorageError
 
     try:
         builder = load_builder(name, config, data_dir=data_dir, strict=strict)
@@ -70,6 +71,9 @@ def build(
         counts = ", ".join(f"{count:,} {what}" for what, count in builder.verify().items())
         console.print(f"{builder.TITLE}: {counts}", highlight=False, soft_wrap=True)
         return
-    store = builder.write(output, num_proc=num_proc)
+    try:
+        store = builder.write(output, num_proc=num_proc)
+    except CaseStorageError as error:
+        raise ArgumentError(f"{name}: {error}") from error
     counts = ", ".join(f"{store.num_cases(split):,} {split}" for split in store.shards)
     console.print(f"{output}: {counts}", markup=False, highlight=False, soft_wrap=True)

@@ -14,7 +14,6 @@ from raddiag_hf.cli.case_location import LOCATION_HELP, case_store
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
-    from raddiag_hf.data.case_metadata import CaseMetadata
     from raddiag_hf.data.case_store import CaseStore
     from raddiag_hf.data.leakage import LeakageReport
 
@@ -56,7 +55,7 @@ def inspect(
     content = {
         "location": location,
         "columns": {name: _type_name(feature) for name, feature in store.features.items()},
-        "splits": _splits(metadata),
+        "splits": metadata.split_sizes(),
         "labels": _labels(store),
     }
     if as_json:
@@ -78,23 +77,6 @@ def _type_name(feature: Any) -> str:
             return f"list of ({', '.join(feature.feature)})"
         return f"list of {_type_name(feature.feature)}"
     return str(feature.dtype)
-
-
-def _splits(metadata: "CaseMetadata") -> dict[str, dict[str, int]]:
-    """Return split -> numbers of cases, patients, scans and slices."""
-    import numpy as np
-
-    splits = {}
-    for split in dict.fromkeys(metadata.splits):
-        cases = metadata.in_split(split)
-        scans = cases[metadata.scan_cases]
-        splits[split] = {
-            "cases": int(cases.sum()),
-            "patients": len({metadata.patient_ids[case] for case in np.flatnonzero(cases)}),
-            "scans": int(scans.sum()),
-            "slices": int(metadata.scan_depths[scans].sum()),
-        }
-    return splits
 
 
 def _labels(store: "CaseStore") -> dict[str, dict[str, Any]]:

@@ -49,6 +49,20 @@ class CaseMetadata:
         """Return which cases are in a split, shape ``(cases,)``."""
         return np.array([name == split for name in self.splits], dtype=bool)
 
+    def split_sizes(self) -> dict[str, dict[str, int]]:
+        """Return split -> numbers of ``cases``, ``patients``, ``scans`` and ``slices``."""
+        sizes = {}
+        for split in dict.fromkeys(self.splits):
+            cases = self.in_split(split)
+            scans = cases[self.scan_cases]
+            sizes[split] = {
+                "cases": int(cases.sum()),
+                "patients": len({self.patient_ids[case] for case in np.flatnonzero(cases)}),
+                "scans": int(scans.sum()),
+                "slices": int(self.scan_depths[scans].sum()),
+            }
+        return sizes
+
 
 def read_metadata(data: CaseData) -> CaseMetadata:
     """Collect what is known of all cases; no pixel is decoded.

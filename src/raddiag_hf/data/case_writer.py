@@ -12,15 +12,16 @@ from typing import Any, Generic, TypeVar
 
 from datasets import Features
 from datasets.utils import tqdm
-from huggingface_hub import DatasetCardData
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.data.case import Case, case_features, encode_case
 from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore, shard_name
+from raddiag_hf.data.dataset_card import CARD_FILE, render_card
 from raddiag_hf.data.rejection import Rejection, read_rejections, write_rejections
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.shard_writer import ROW_GROUP_CASES, write_shard
+from raddiag_hf.data.storage_error import CaseStorageError
 from raddiag_hf.data.worker_processes import Advance, run_in_processes
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
@@ -82,7 +83,7 @@ def write_cases(
             same for the same item every time. What it raises ends the run.
         label_sets: Label column -> label set. Training counts are counted afterwards.
         card_text: The README in Markdown, without front matter.
-        card_metadata: Front matter, such as ``license``; ``configs`` is added.
+        card_metadata: Front matter, such as ``license``; see `render_card` for what is added.
         storage: How much of each scan is kept.
         source_fingerprint: Stands for everything else that decides the content: version of the
             source, a manifest's digest, options of ``build_case``.
@@ -93,7 +94,8 @@ def write_cases(
 
     Raises:
         FileExistsError: If ``output`` or the unfinished folder holds something else.
-        ValueError: If a case does not fit the columns, two cases share an id, or there is none.
+        CaseStorageError: If every case was rejected, or one is too large.
+        ValueError: If a case does not fit the columns, or two cases share an id.
         RuntimeError: If a worker process was killed.
     """
     output = Path(output).absolute()
@@ -117,7 +119,7 @@ def write_cases(
         for name in run_in_processes(_write_shard, missing, num_proc, progress.update):
             logger.info("wrote %s", name)
 
-    _finish(staging, label_sets, card_text, dict(card_metadata or {}))
+    _finish(staging, label_sets, card_text, card_metadata or {})
     if output.exists():
         output.rmdir()
     (staging / CONTENT_FOLDER).rename(output)
@@ -216,7 +218,7 @@ def _finish(
     staging: Path,
     label_sets: Mapping[str, LabelSet],
     card_text: str,
-    card_metadata: dict[str, Any],
+    card_metadata: Mapping[str, Any],
 ) -> None:
     """Check the whole, count labels, and write what describes the shards."""
     content = staging / CONTENT_FOLDER
@@ -232,8 +234,7 @@ def _finish(
     store = CaseStore.open(content)
     metadata = read_metadata(store)
     _check_cases(metadata, rejections)
-    filled = [split for split in store.shards if metadata.in_split(split).any()]
-    for split in store.shards.keys() - set(filled):  # all of its cases were rejected
+    for split in store.shards.keys() - set(metadata.splits):  # all of its cases were rejected
         for shard in (content / DATA_FOLDER).glob(f"{split}-*.parquet"):
             shard.unlink()
 
@@ -243,19 +244,18 @@ def _finish(
             counts = metadata.labels[column][in_train].astype(int).sum(axis=0)
             counted = label_set.with_train_counts(counts.tolist())
             counted.save(content / LABEL_SET_FOLDER / f"{column}.json")
-    data_files = [
-        {"split": str(split), "path": f"{DATA_FOLDER}/{split}-*.parquet"} for split in filled
-    ]
-    card_metadata["configs"] = [{"config_name": "default", "data_files": data_files}]
-    front_matter = DatasetCardData(**card_metadata).to_yaml()
-    with atomic_write(content / "README.md") as temporary:
-        temporary.write_text(f"---\n{front_matter}\n---\n\n{card_text.strip()}\n", "utf-8")
+    label_counts = {column: len(label_set) for column, label_set in label_sets.items()}
+    card = render_card(card_text, card_metadata, metadata, label_counts)
+    with atomic_write(content / CARD_FILE) as temporary:
+        temporary.write_text(card, "utf-8")
 
 
 def _check_cases(metadata: CaseMetadata, rejections: Sequence[Rejection]) -> None:
     if len(metadata) == 0:
         first = f": {rejections[0].path}: {rejections[0].found}" if rejections else ""
-        raise ValueError(f"no case could be built; {len(rejections)} inputs were rejected{first}")
+        raise CaseStorageError(
+            f"no case could be built; {len(rejections)} inputs were rejected{first}"
+        )
     case_id, times = Counter(metadata.case_ids).most_common(1)[0]
     if times > 1:
         raise ValueError(f"{times} cases have the id {case_id!r}")

@@ -18,6 +18,7 @@ from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
 from raddiag_hf.data.rejection import Rejection, read_rejections
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.splits import split_by_patient
+from raddiag_hf.data.storage_error import CaseStorageError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
@@ -40,9 +41,7 @@ and end at 90.
 Pixels are as they were: text that is burned into an image and a face in a head scan are still
 there. Images whose tags admit burned-in text are left out unless that was asked for.
 
-`rejected.csv` lists what was left out and why.
-
-For research; not for diagnosis.
+What was left out and why is in `rejected.csv`, which stays where the data were imported.
 """
 
 
@@ -115,15 +114,12 @@ def import_hospital_data(
             builder,
             {DEFAULT_LABEL_COLUMN: label_set},
             card_text=CARD_TEXT,
-            card_metadata={"pretty_name": "Hospital cases", "tags": ["medical", "radiology"]},
+            card_metadata={"pretty_name": "Hospital cases", "license": "other"},
             storage=storage,
             source_fingerprint=_fingerprint(items, builder),
             num_proc=num_proc,
         )
-    except HospitalDataError:
-        raise
-    except ValueError as error:
-        # What is left of its reasons is a source without a scan that can be stored.
+    except CaseStorageError as error:
         raise HospitalDataError(f"{source}: {error}") from error
     return HospitalImport(store, _with_real_paths(output, cases, strays, builder))
 

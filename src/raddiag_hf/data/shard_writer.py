@@ -11,6 +11,7 @@ from datasets import Features
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.data.case_store import PIXEL_COLUMN
+from raddiag_hf.data.storage_error import CaseStorageError
 
 ROW_GROUP_CASES = 16
 """Random access reads a whole row group; larger ones make it slower."""
@@ -30,7 +31,7 @@ def write_shard(path: Path, rows: Iterable[Mapping[str, Any]], features: Feature
         features: Their columns; class names go into the file's schema.
 
     Raises:
-        ValueError: If one case takes more than 2 GiB compressed.
+        CaseStorageError: If one case takes more than 2 GiB compressed.
     """
     schema = features.arrow_schema
     small_columns = _columns_without_pixels(schema)
@@ -51,7 +52,7 @@ def write_shard(path: Path, rows: Iterable[Mapping[str, Any]], features: Feature
         for row in rows:
             num_bytes = sum(len(scan["volume"]["data"]) for scan in row["scans"])
             if num_bytes > LARGEST_CASE_BYTES:
-                raise ValueError(
+                raise CaseStorageError(
                     f"case {row['case_id']!r}: takes {num_bytes / 2**30:.1f} GiB compressed, at "
                     "most 2 fit; store fewer slices (max_slices) or pixels (max_side)"
                 )

@@ -1,0 +1,53 @@
+"""The card of a case data set: its README, for people, `datasets` and the Hub."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from huggingface_hub import DatasetCardData
+
+from raddiag_hf.data.case_metadata import CaseMetadata
+from raddiag_hf.data.case_store import DATA_FOLDER
+
+CARD_FILE = "README.md"
+TAGS = ("medical", "radiology")
+
+
+def render_card(
+    text: str,
+    front_matter: Mapping[str, Any],
+    metadata: CaseMetadata,
+    label_counts: Mapping[str, int],
+) -> str:
+    """Return the card as Markdown with front matter.
+
+    Args:
+        text: What the data set is, its licence and how to get access, in Markdown.
+        front_matter: Such as ``license``; tags and ``configs`` (which files are which split) are
+            added. Class names stay in the Parquet schema: thousands of them here would make
+            loading slow.
+        metadata: Of all cases.
+        label_counts: Label column -> how many labels it has.
+    """
+    sizes = metadata.split_sizes()
+    data_files = [{"split": split, "path": f"{DATA_FOLDER}/{split}-*.parquet"} for split in sizes]
+    data = DatasetCardData(
+        **({"tags": list(TAGS)} | dict(front_matter)),
+        configs=[{"config_name": "default", "data_files": data_files}],
+    )
+    rows = [
+        f"| {split} | {' | '.join(f'{number:,}' for number in numbers.values())} |"
+        for split, numbers in sizes.items()
+    ]
+    labels = ", ".join(f"`{column}` ({count:,})" for column, count in label_counts.items())
+    parts = [
+        f"---\n{data.to_yaml()}\n---",
+        text.strip(),
+        "## Cases",
+        "\n".join(
+            ["| split | cases | patients | scans | slices |", "|---|--:|--:|--:|--:|", *rows]
+        ),
+        f"One row is one case with all its scans. Label columns, and how many labels each has: "
+        f"{labels}.",
+        "For research; not a medical device, nor tested for making one.",
+    ]
+    return "\n\n".join(parts) + "\n"
