@@ -18,22 +18,14 @@ from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
 from raddiag_hf.data.hospital_tags import coarse_age, read_hospital_tags
 from raddiag_hf.data.rejection import Rejection
 from raddiag_hf.data.scan_record import CaseScan
-from raddiag_hf.imaging.reading import read_scans
+from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy
 
 UNKNOWN_MODALITY, BURNED_IN = "unknown_modality", "burned_in_annotation"
 """Reasons beside those of `ScanReadReason`."""
 
-EVERYDAY_REASONS: frozenset[str] = frozenset(
-    {
-        ScanReadReason.UNKNOWN_FORMAT,
-        ScanReadReason.NOT_AN_IMAGE,
-        ScanReadReason.NOT_DIAGNOSTIC,
-        ScanReadReason.EMPTY,
-        NOT_DICOM,
-    }
-)
+EVERYDAY_REASONS: frozenset[str] = NO_SCAN_LOST | {NOT_DICOM}
 """Reasons of files that lie beside scans in every archive, such as reports and localisers."""
 
 # A reader's own words may quote a file name, and file names may name a patient.

@@ -23,7 +23,7 @@ from raddiag_hf.vocabulary import Anatomy, Modality
 
 logger = logging.getLogger(__name__)
 
-_NO_SCAN_LOST = frozenset(
+NO_SCAN_LOST = frozenset(
     {
         ScanReadReason.UNKNOWN_FORMAT,
         ScanReadReason.NOT_AN_IMAGE,
@@ -104,7 +104,7 @@ def read_scans(
     if not scans:
         raise _nothing_found(path, errors)
     for error in errors:
-        level = logging.INFO if error.reason in _NO_SCAN_LOST else logging.WARNING
+        level = logging.INFO if error.reason in NO_SCAN_LOST else logging.WARNING
         logger.log(level, "not read: %s", error)
     return StudyReading(
         scans=tuple(with_unique_ids([_labelled(scan, modality, anatomy) for scan in scans])),
