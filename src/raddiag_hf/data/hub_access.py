@@ -1,5 +1,6 @@
 """What the Hub refuses, as one error that says how to get access."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,24 @@ _UNAUTHORIZED = 401
 
 class DataAccessError(PermissionError):
     """A data set on the Hub that cannot be read, and what to do about it."""
+
+
+def clean_token(repo_id: str, token: str | None) -> str | None:
+    """Return a token without the line end that comes from reading it out of a file.
+
+    HTTP clients refuse anything else that does not belong into a header, and quote it.
+
+    Raises:
+        DataAccessError: If it is empty or holds such characters; they are not quoted.
+    """
+    if token is None:
+        return None
+    token = token.strip()
+    if not re.fullmatch(r"[!-~]+", token):
+        raise DataAccessError(
+            f"{repo_id}: the token is empty, or holds spaces or letters that no token has"
+        )
+    return token
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.data.builder import CaseBuilder
 from raddiag_hf.data.builder_error import DataSourceError
-from raddiag_hf.data.hub_access import explained_access
+from raddiag_hf.data.hub_access import clean_token, explained_access
 
 SCRIPTS = Path(__file__).parents[1] / "dataset_scripts"
 """One folder per data set, ``<name>/<name>.py``; an installed package carries them too."""
@@ -135,7 +135,7 @@ def load_dataset(
                 num_proc=num_proc,
                 cache_dir=None if cache_dir is None else str(cache_dir),
                 revision=revision,
-                token=token,
+                token=clean_token(str(path), token) if isinstance(token, str) else token,
             )
     builder = load_builder(path, name, data_dir=data_dir, cache_dir=cache_dir, **options)
     if streaming:
