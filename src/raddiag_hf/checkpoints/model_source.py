@@ -26,8 +26,10 @@ SAVED_MODEL_FILES = (
     "preprocessor_config.json",
     "model*.safetensors",
     "model.safetensors.index.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
 )
-"""What ``save_pretrained`` of model and processor writes, as patterns."""
+"""What ``save_pretrained`` of model, adapters and processor writes, as patterns."""
 
 
 class ModelSourceError(ValueError):

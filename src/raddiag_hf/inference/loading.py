@@ -1,16 +1,17 @@
 """Load a model to diagnose with, wherever it lies and whoever wrote it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
 from raddiag_hf.checkpoints.model_source import ModelSource, ModelSourceError, open_model_source
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
@@ -28,16 +29,20 @@ BROKEN_FILE_ERRORS = (
 that are not whole."""
 
 
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+"""What PEFT writes of adapters; their base is read from where the first says."""
+
+
 class DeviceError(ValueError):
     """A device that was asked for by name and is not there."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to diagnose with, and where it came from.
+    """A model and where it came from.
 
     Attributes:
-        model: On its device, in evaluation mode.
+        model: In evaluation mode; from `load_model`, on its device and optimised for inference.
         processor: The image processor that was saved with it.
         model_id: The folder or Hub id that was asked for.
         revision: The commit of the Hub repository; None for a folder.
@@ -63,8 +68,9 @@ def load_model(
     """Load a model for inference, converting the authors' checkpoint on first use.
 
     Args:
-        model_id: A folder or Hub id of a saved RadDiag model, or of the authors' repository
-            (``QiaoyuZheng/RP3D-DiagModel``). ``ID:FOLDER`` names a folder in it.
+        model_id: A folder or Hub id of a saved RadDiag model, of LoRA adapters to one, or of the
+            authors' repository (``QiaoyuZheng/RP3D-DiagModel``). ``ID:FOLDER`` names a folder in
+            it. Adapters are merged into their base, which they name.
         labels: Label names in the order of the logit columns. The authors' checkpoint takes them
             from its repository's label file where there is one; a saved model knows its own, and
             is refused if these differ.
@@ -89,12 +95,41 @@ def load_model(
     if encoder_chunk_size is not None and encoder_chunk_size < 1:
         raise ValueError(f"encoder_chunk_size is {encoder_chunk_size}, expected at least 1")
     target = choose_device(device)
-    place = model_id
-    if ":" in model_id and not subfolder and not Path(model_id).expanduser().exists():
-        place, _, subfolder = model_id.rpartition(":")
-    source, config = open_model_source(place, subfolder, revision, token)
-    folder = _saved_model(source, config, subfolder, labels)
-    model = _read_model(folder, model_id)
+    loaded = read_model(
+        model_id, labels=labels, subfolder=subfolder, revision=revision, token=token
+    )
+    if encoder_chunk_size is not None:
+        loaded.model.config.encoder_chunk_size = encoder_chunk_size
+    loaded.model.optimize_for_inference(dtype=dtype).to(target)
+    return loaded
+
+
+def read_model(
+    model_id: str,
+    *,
+    labels: Sequence[str] | None = None,
+    subfolder: str = "",
+    revision: str | None = None,
+    token: str | None = None,
+) -> LoadedModel:
+    """Read a model as it was saved, to train it further: float32, on the CPU.
+
+    Args:
+        model_id: See `load_model`, also for the other arguments.
+        labels: Label names in the order of the logit columns.
+        subfolder: Another way of saying ``ID:FOLDER``.
+        revision: Branch, tag or commit on the Hub.
+        token: Access token; the one that is signed in by default.
+
+    Raises:
+        ModelSourceError: If the model cannot be had or read, or does not fit ``labels``.
+        LabelFileError: If the label file in the authors' repository cannot be used.
+    """
+    source, folder = _find_model(model_id, subfolder, labels, revision, token)
+    if (folder / ADAPTER_CONFIG).is_file():
+        model = _read_adapted_model(folder, model_id, token)
+    else:
+        model = _read_model(folder, model_id)
     if labels is not None:
         _check_labels(model, labels, model_id)
     try:
@@ -102,9 +137,6 @@ def load_model(
     except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: its image processor: {_one_line(error)}") from None
     _check_processor(model, processor, model_id)
-    if encoder_chunk_size is not None:
-        model.config.encoder_chunk_size = encoder_chunk_size
-    model.optimize_for_inference(dtype=dtype).to(target)
     return LoadedModel(model, processor, model_id, source.commit)
 
 
@@ -127,28 +159,42 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def _saved_model(
-    source: ModelSource,
-    config: dict[str, Any] | None,
+def _find_model(
+    model_id: str,
     subfolder: str,
     labels: Sequence[str] | None,
-) -> Path:
-    """Return the folder of a saved RadDiag model, from the source or converted from it."""
+    revision: str | None,
+    token: str | None,
+) -> tuple[ModelSource, Path]:
+    """Return where a model comes from, and the folder of it as saved or converted."""
+    place = model_id
+    if ":" in model_id and not subfolder and not Path(model_id).expanduser().exists():
+        place, _, subfolder = model_id.rpartition(":")
+    source, config = open_model_source(place, subfolder, revision, token)
     if config is None:
-        return convert_authors_repository(source, subfolder, labels)
+        return source, convert_authors_repository(source, subfolder, labels)
     if config["model_type"] != "raddiag":
         raise ModelSourceError(
             f"{source.name}: config.json says model_type {config['model_type']!r}, expected "
             "'raddiag'"
         )
-    return source.fetch_saved_model(subfolder)
+    return source, source.fetch_saved_model(subfolder)
 
 
-def _read_model(folder: Path, model_id: str) -> RadDiagForImageClassification:
-    """Read a saved model, refusing one whose weights are not all there: the rest would be noise."""
+def _read_model(
+    folder: Path,
+    model_id: str,
+    config: RadDiagConfig | None = None,
+    replaced: Collection[str] = (),
+) -> RadDiagForImageClassification:
+    """Read a saved model, refusing one whose weights are not all there: the rest would be noise.
+
+    Weights in ``replaced`` may be missing or of another shape.
+    """
     try:
         model, report = RadDiagForImageClassification.from_pretrained(
             folder,
+            config=config,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
@@ -156,13 +202,53 @@ def _read_model(folder: Path, model_id: str) -> RadDiagForImageClassification:
         )
     except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: {_one_line(error)}") from None
-    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if absent:
+    absent = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    if absent := absent.difference(replaced):
         raise ModelSourceError(
             f"{model_id}: {len(absent)} tensors are missing or of another shape than config.json "
-            f"says, the first is {absent[0]}"
+            f"says, the first is {min(absent)}"
         )
     return model.eval()
+
+
+def _read_adapted_model(
+    folder: Path, model_id: str, token: str | None
+) -> RadDiagForImageClassification:
+    """Read the base that adapters name, and merge them into it."""
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise ModelSourceError(
+            f"{model_id}: holds adapters, which need PEFT: pip install 'raddiag-hf[peft]'"
+        ) from None
+    try:
+        adapter = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
+        base_id, revision = adapter["base_model_name_or_path"], adapter.get("revision")
+        with safe_open(folder / ADAPTER_WEIGHTS, "pt") as weights:
+            learnt = {name.removeprefix("base_model.model.") for name in weights.keys()}  # noqa: SIM118
+        config = RadDiagConfig.from_pretrained(folder)
+    except BROKEN_FILE_ERRORS as error:
+        raise ModelSourceError(f"{model_id}: its adapters: {_one_line(error)}") from None
+    if not isinstance(base_id, str):
+        raise ModelSourceError(
+            f"{model_id}: {ADAPTER_CONFIG}: base_model_name_or_path is {base_id!r}, expected the "
+            "folder or Hub id of the adapted model"
+        )
+    try:
+        _, base_folder = _find_model(base_id, "", None, revision, token)
+        if (base_folder / ADAPTER_CONFIG).is_file():
+            raise ModelSourceError("is itself an adapter, which is not supported")
+        base = _read_model(base_folder, base_id, config, learnt)
+    except ModelSourceError as error:
+        raise ModelSourceError(
+            f"{model_id}: the model that its adapters belong to cannot be had: {error}"
+        ) from None
+    try:
+        adapted = PeftModel.from_pretrained(base, str(folder))
+    except BROKEN_FILE_ERRORS as error:
+        raise ModelSourceError(f"{model_id}: its adapters: {_one_line(error)}") from None
+    merged: RadDiagForImageClassification = adapted.merge_and_unload()
+    return merged.eval()
 
 
 def _check_processor(
