@@ -1,0 +1,85 @@
+"""Low-rank adapters (LoRA) on encoder and fusion, by PEFT."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.finetune_settings import FinetuneError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+ALPHA_PER_RANK = 2
+
+
+def adapted_layers(model: RadDiagForImageClassification) -> list[str]:
+    """Return the linear layers and convolutions of encoder and fusion, by name.
+
+    Of a classifier whose last layer is new, the layer before is among them.
+    """
+    kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
+    names = [name for name, module in model.raddiag.named_modules() if isinstance(module, kinds)]
+    layers = [f"raddiag.{name}" for name in names]
+    return [*layers, "classifier.fc1"] if model.config.classifier_type == "linear" else layers
+
+
+def learnt_layers(model: RadDiagForImageClassification) -> list[str]:
+    """Return the modules that are learnt and saved whole: the last layer of the classifier."""
+    return ["classifier.fc2"] if model.config.classifier_type == "linear" else ["classifier"]
+
+
+def attach_adapters(model: RadDiagForImageClassification, rank: int) -> "PeftModel":
+    """Return the model with fresh adapters, which change nothing until they are trained.
+
+    Batch norms must stay frozen: their statistics are not saved with adapters.
+
+    Raises:
+        FinetuneError: If PEFT is not installed.
+        ValueError: If the model trains its batch norms.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise FinetuneError("method lora needs PEFT: pip install 'raddiag-hf[peft]'") from None
+    if not model.config.freeze_batch_norm:
+        raise ValueError("freeze_batch_norm is False, but adapters do not save batch statistics")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=ALPHA_PER_RANK * rank,
+        target_modules=adapted_layers(model),
+        modules_to_save=learnt_layers(model),
+    )
+    adapted = get_peft_model(model, config)
+    config.base_model_name_or_path = None  # named when saved; PEFT would look it up on the Hub
+    return adapted
+
+
+def save_adapters(
+    adapted: "PeftModel", folder: Path, base_model: str, base_revision: str | None
+) -> None:
+    """Write the adapters, and the configuration of the model that they make of their base.
+
+    To use them with PEFT alone, load the base with this configuration::
+
+        config = AutoConfig.from_pretrained(folder)
+        base = AutoModelForImageClassification.from_pretrained(
+            base_model, config=config, ignore_mismatched_sizes=True
+        )
+        model = PeftModel.from_pretrained(base, folder)
+
+    Args:
+        adapted: From `attach_adapters`.
+        folder: Where to.
+        base_model: Folder or Hub id that the base was read from.
+        base_revision: Its commit on the Hub.
+    """
+    config = adapted.peft_config["default"]
+    config.base_model_name_or_path, config.revision = base_model, base_revision
+    try:
+        adapted.save_pretrained(folder, save_embedding_layers=False)
+    finally:
+        config.base_model_name_or_path = None
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's card of blanks
+    adapted.get_base_model().config.save_pretrained(folder)

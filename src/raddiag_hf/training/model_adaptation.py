@@ -1,0 +1,120 @@
+"""A trained model with the classifier and the fusion that another data set needs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.finetune_settings import (
+    FinetuneError,
+    FinetuneSettings,
+    Fusion,
+    Head,
+    Method,
+)
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What of a model stays, and what is new.
+
+    Attributes:
+        classifier_type: That of the adapted model.
+        head: Where its classifier comes from, in words.
+        skips_fusion: Whether scans are classified one by one.
+        fusion: The same in words.
+        kept_head: Prefixes of the classifier's weights that are kept.
+    """
+
+    classifier_type: str
+    head: str
+    skips_fusion: bool
+    fusion: str
+    kept_head: tuple[str, ...]
+
+
+def plan_adaptation(
+    config: RadDiagConfig, label_set: LabelSet, is_single_scan: bool, settings: FinetuneSettings
+) -> Adaptation:
+    """Decide what of a model of this configuration stays.
+
+    Args:
+        config: The trained model's.
+        label_set: The labels to learn.
+        is_single_scan: Whether every case of the data set has one scan.
+        settings: Method, head and fusion that were asked for.
+
+    Raises:
+        FinetuneError: If a knowledge head was asked for and the model has none.
+
+    Source:
+        Paper, section 2.4: for data sets with single image input the visual encoder alone is
+        adopted, otherwise the whole model; the final classification layer is trained from scratch.
+    """
+    own = tuple(config.id2label[index] for index in range(len(config.id2label)))
+    has_fusion = config.fusion_type == "transformer"
+    is_probe = settings.method is Method.LINEAR_PROBE
+    if settings.head is Head.KNOWLEDGE and config.classifier_type != "knowledge":
+        raise FinetuneError(
+            f"head is knowledge, but the model's classifier is {config.classifier_type}; only a "
+            "model that was trained with label texts can read new label names"
+        )
+    keeps_head = not is_probe and (own == label_set.names or settings.head is Head.KNOWLEDGE)
+    skips = has_fusion and (
+        settings.fusion is Fusion.SKIP
+        or (settings.fusion is Fusion.AUTO and is_single_scan and not keeps_head)
+    )
+    if skips:
+        fusion = "skipped: every case has one scan" if is_single_scan else "skipped, as asked for"
+    else:
+        fusion = "kept" if has_fusion else f"{config.fusion_type}, the model's own"
+    if keeps_head:
+        head = "the model's own" if own == label_set.names else "knowledge head, by label names"
+        kept_head: tuple[str, ...] = ("classifier.",)
+        classifier_type = config.classifier_type
+    elif config.classifier_type == "linear" and not skips and not is_probe:
+        head, kept_head = "last layer from scratch", ("classifier.fc1.",)
+        classifier_type = "linear"
+    else:
+        head = "logistic regression" if is_probe else "one linear layer, from scratch"
+        kept_head, classifier_type = (), "probe"
+    return Adaptation(classifier_type, head, skips, fusion, kept_head)
+
+
+def adapt_model(
+    base: RadDiagForImageClassification,
+    adaptation: Adaptation,
+    label_set: LabelSet,
+    settings: FinetuneSettings,
+) -> RadDiagForImageClassification:
+    """Return a model of the new labels with the weights of ``base`` that stay.
+
+    Without fusion the model averages the probabilities of a case's scans; of one scan that is its
+    own. Thresholds of the base do not carry over. A knowledge head that reads new names still needs
+    their text embeddings.
+    """
+    changes: dict[str, Any] = {
+        "id2label": label_set.id2label,
+        "label2id": label_set.label2id,
+        "label_set_fingerprint": label_set.fingerprint,
+        "classifier_type": adaptation.classifier_type,
+        "decision_thresholds": None,
+        "decision_threshold_source": None,
+        "freeze_batch_norm": not settings.train_batch_norm,
+    }
+    if adaptation.skips_fusion:
+        changes["fusion_type"] = "mean"
+    torch.manual_seed(settings.seed)
+    model = RadDiagForImageClassification(RadDiagConfig.from_dict(base.config.to_dict() | changes))
+    wanted = model.state_dict()
+    kept = ("raddiag.", *adaptation.kept_head)
+    weights = {
+        name: tensor
+        for name, tensor in base.state_dict().items()
+        if name.startswith(kept) and name in wanted and tensor.shape == wanted[name].shape
+    }
+    model.load_state_dict(weights, strict=False)
+    return model.eval()
