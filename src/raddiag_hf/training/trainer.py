@@ -1,35 +1,98 @@
-"""The Trainer for packed batches: cases in, named partial losses in the log."""
+"""The Trainer for packed batches: balanced steps, exact means, named losses, no NaN learnt."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer
+from torch.utils.data import DataLoader
+from transformers import (
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from raddiag_hf.data.collate import collate_cases
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.step_batches import StepBatchSampler
 
-PARTIAL_LOSSES = ("loss_classification", "loss_key_slice")
+PARTIAL_LOSS_PREFIX = "loss_"
+KEY_SLICE_LOSS = "loss_key_slice"
+
+
+class TrainingDivergedError(ValueError):
+    """A training whose loss or weights are no longer numbers: at which step, and what to try."""
 
 
 class RadDiagTrainer(Trainer):
     """Train `RadDiagForImageClassification` on cases packed by its image processor.
 
-    Beside what `transformers.Trainer` logs, the mean of each partial loss since the last log entry
-    is logged under its name. Packed tensors must not be cut along their first axis, so batches are
-    neither dispatched nor split by Accelerate, and `torch.nn.DataParallel` does not work: use one
-    process per device.
+    Beside what `transformers.Trainer` does:
+
+    - The mean of each partial loss since the last log entry is logged under its name.
+    - A step's loss is the mean over all its cases, and its key-slice loss over all its scans with a
+      known key slice, however the step is cut into micro-batches and processes.
+    - A loss or a weight that is not finite ends the training before it reaches a checkpoint.
+
+    Packed tensors must not be cut along their first axis, so batches are neither dispatched nor
+    split by Accelerate, and `torch.nn.DataParallel` does not work: use one process per device.
+
+    Args:
+        train_slice_counts: Slices of each training case; see `count_slices`. With them, batches are
+            those of `StepBatchSampler`: balanced by slices, the same steps for any number of
+            processes. Without, those of the Trainer.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, train_slice_counts: Sequence[int] | None = None, **kwargs: Any
+    ) -> None:
         kwargs.setdefault("data_collator", collate_cases)
         super().__init__(*args, **kwargs)
-        self._partial_sums: dict[str, Tensor] = defaultdict(
-            lambda: torch.zeros((), device=self.args.device)
-        )
+        self.train_slice_counts = train_slice_counts
+        self._partial_sums: dict[str, Tensor] = {}
         self._num_partial = 0
+        self._loss_shares: Iterator[Tensor] = iter(())
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return the loader of this process's training batches."""
+        if self.train_slice_counts is None:
+            return super().get_train_dataloader()
+        args = self.args
+        sampler = StepBatchSampler(
+            self.train_slice_counts,
+            args.per_device_train_batch_size,
+            num_accumulated=args.gradient_accumulation_steps,
+            rank=args.process_index,
+            num_ranks=args.world_size,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+        )
+        self.add_callback(_EpochSetter(sampler, self.train_dataset))
+        # Not prepared by Accelerate: it would share out again what is this process's own already.
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+        )
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Tensor | int | None]:
+        """Fetch the batches of a step, and work out each one's share of the step's means."""
+        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches:
+            counts = torch.stack([_count_terms(batch) for batch in batches]).to(device)
+            totals = self.accelerator.reduce(counts.sum(0), reduction="sum")
+            # The Trainer averages over micro-batches, and DDP over processes.
+            in_step = len(batches) * self.accelerator.num_processes
+            self._loss_shares = iter(counts * in_step / totals.clamp_min(1))
+        return batches, num_items
 
     def compute_loss(
         self,
@@ -38,16 +101,59 @@ class RadDiagTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Return the loss of a batch, remembering its parts while training."""
+        """Return the loss of a batch, in training as its share of the step's."""
         loss, outputs = super().compute_loss(
             model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
         )
         if model.training:
+            parts = {
+                name: part
+                for name, part in outputs.items()
+                if name.startswith(PARTIAL_LOSS_PREFIX) and part is not None
+            }
+            share = next(self._loss_shares, None)
+            if parts and share is not None:
+                parts = {
+                    name: part * share[int(name == KEY_SLICE_LOSS)] for name, part in parts.items()
+                }
+                loss = torch.stack(list(parts.values())).sum()
+            for name, part in parts.items():
+                self._partial_sums[name] = self._partial_sums.get(name, 0) + part.detach()
             self._num_partial += 1
-            for name in PARTIAL_LOSSES:
-                if (part := outputs.get(name)) is not None:
-                    self._partial_sums[name] += part.detach()
         return (loss, outputs) if return_outputs else loss
+
+    def training_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Run forward and backward of one batch.
+
+        Raises:
+            TrainingDivergedError: If the loss is not finite; the weights are those before the step.
+        """
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise TrainingDivergedError(
+                f"the loss of step {self.state.global_step + 1} is {loss.item()}: lower "
+                "training.learning_rate, or look for cases with broken pixels"
+            )
+        return loss
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the model, unless its weights are not finite; see `transformers.Trainer.save_model`.
+
+        Raises:
+            TrainingDivergedError: If a weight is not finite.
+        """
+        for name, weight in self.model.named_parameters():
+            if not torch.isfinite(weight.detach()).all():
+                raise TrainingDivergedError(
+                    f"{name} is not finite at step {self.state.global_step}: lower "
+                    "training.learning_rate or training.max_grad_norm"
+                )
+        super().save_model(output_dir, _internal_call)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the partial losses to an entry that holds the training loss."""
@@ -58,3 +164,26 @@ class RadDiagTrainer(Trainer):
             self._partial_sums.clear()
             self._num_partial = 0
         super().log(logs, start_time)
+
+
+class _EpochSetter(TrainerCallback):
+    """Tells sampler and cases which epoch begins, also in an epoch that is resumed halfway."""
+
+    def __init__(self, sampler: StepBatchSampler, cases: Any) -> None:
+        self.listeners = [one for one in (sampler, cases) if hasattr(one, "set_epoch")]
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Set the epoch before its first batch is drawn."""
+        for listener in self.listeners:
+            listener.set_epoch(int(state.epoch or 0))
+
+
+def _count_terms(batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the number of cases, and of scans whose key slice is known."""
+    num_cases = len(batch["scan_counts"])
+    if (key_slices := batch.get("key_slices")) is None:
+        return torch.tensor([num_cases, 0.0])
+    known = (key_slices >= 0) & (key_slices < batch["slice_counts"])
+    return torch.tensor([num_cases, float(known.sum())])

@@ -1,0 +1,131 @@
+"""Checkpoints that are complete or do not count, whatever happens while they are written."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from raddiag_hf.atomic_files import atomic_write
+
+logger = logging.getLogger(__name__)
+
+MARK = "complete.json"
+"""Written last: the size and digest of every other file of a checkpoint."""
+DAMAGED = "damaged-"
+"""Prefix of a checkpoint that was complete once and no longer is what was written."""
+
+
+def mark_complete(checkpoint: Path) -> None:
+    """Declare a checkpoint complete once its files have reached the disk."""
+    files = {}
+    for path in _files(checkpoint):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files[path.relative_to(checkpoint).as_posix()] = [path.stat().st_size, digest]
+    with atomic_write(checkpoint / MARK) as temporary:
+        temporary.write_text(json.dumps(files, indent=1) + "\n", "utf-8")
+
+
+def find_damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint, or None if it is as it was written."""
+    mark = checkpoint / MARK
+    if not mark.is_file():
+        return "was not written to its end"
+    try:
+        expected = json.loads(mark.read_text("utf-8"))
+    except ValueError:
+        return f"{MARK} is damaged"
+    for name, (size, digest) in expected.items():
+        path = checkpoint / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size:,} of {size:,} bytes"
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                return f"{name} is not what was written"
+    return None
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """Return the step of a ``checkpoint-<step>`` folder, -1 for any other."""
+    prefix, _, step = checkpoint.name.rpartition("-")
+    return int(step) if prefix == PREFIX_CHECKPOINT_DIR and step.isdecimal() else -1
+
+
+def list_checkpoints(output_dir: Path) -> list[Path]:
+    """Return the checkpoint folders of a run, whole or not, the earliest first."""
+    found = (path for path in output_dir.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if path.is_dir())
+    return sorted((path for path in found if checkpoint_step(path) >= 0), key=checkpoint_step)
+
+
+def last_complete_checkpoint(output_dir: Path) -> Path | None:
+    """Return the latest checkpoint that is complete; warn of every other one and put it away.
+
+    One that was not written to its end is removed. One that was complete and has been damaged since
+    is renamed to ``damaged-checkpoint-<step>``. Call it in one process.
+    """
+    complete = None
+    for checkpoint in list_checkpoints(output_dir):
+        damage = find_damage(checkpoint)
+        if damage is None:
+            complete = checkpoint
+            continue
+        logger.warning("%s: %s; it is not used", checkpoint, damage)
+        if (checkpoint / MARK).is_file():
+            aside = checkpoint.with_name(DAMAGED + checkpoint.name)
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoint.rename(aside)
+        else:
+            shutil.rmtree(checkpoint)
+    return complete
+
+
+class CheckpointKeeper(TrainerCallback):
+    """Marks each checkpoint of the Trainer once all processes wrote it; only then drops older ones.
+
+    The Trainer must not drop any itself (``save_total_limit=None``): it would before the newest is
+    safe.
+
+    Args:
+        keep: Latest checkpoints that stay, beside the best one; None for all.
+
+    Raises:
+        ValueError: If ``keep`` is below 1.
+    """
+
+    def __init__(self, keep: int | None = 2) -> None:
+        if keep is not None and keep < 1:
+            raise ValueError(f"keep is {keep}, expected at least 1")
+        self.keep = keep
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Mark what the Trainer has just written."""
+        PartialState().wait_for_everyone()
+        if args.should_save:
+            output_dir = Path(args.output_dir)
+            mark_complete(output_dir / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+            self._drop_older(output_dir, state.best_model_checkpoint)
+        PartialState().wait_for_everyone()
+
+    def _drop_older(self, output_dir: Path, best: str | None) -> None:
+        if self.keep is None:
+            return
+        for checkpoint in list_checkpoints(output_dir)[: -self.keep]:
+            if best is None or checkpoint.resolve() != Path(best).resolve():
+                (checkpoint / MARK).unlink(missing_ok=True)  # half a folder must not look whole
+                shutil.rmtree(checkpoint)
+
+
+def _files(checkpoint: Path) -> list[Path]:
+    return sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MARK)

@@ -1,0 +1,178 @@
+"""The recipe of a training: what to train, on what, and how, as a YAML file and overrides."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
+
+from raddiag_hf.training.recipe_file import (
+    RecipeError,
+    merge,
+    nearest_name,
+    parse_overrides,
+    read_mapping,
+)
+
+RECIPES = Path(__file__).parent / "recipes"
+"""The recipes that ship with the package, ``<name>.yaml``."""
+BATCH_NORMS = ("frozen", "local", "synchronised")
+
+
+@strict
+@dataclass(frozen=True)
+class DataSection:
+    """Which cases.
+
+    Attributes:
+        dataset: As `load_dataset` takes it: a folder, the name of a builder, or a Hub id.
+        name: Configuration, where there are several.
+        data_dir: For builders: what was downloaded from the publisher.
+        options: For builders: fields of their configuration.
+        label_column: The label space; None where the data set has only one.
+        train_split: Cases to learn from; ``train[:10%]`` is a tenth of them.
+        validation_split: Cases to choose checkpoint and thresholds on; None for neither.
+    """
+
+    dataset: str | None = None
+    name: str | None = None
+    data_dir: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    label_column: str | None = None
+    train_split: str = "train"
+    validation_split: str | None = "validation"
+
+
+@strict
+@dataclass(frozen=True)
+class ModelSection:
+    """Which network.
+
+    Attributes:
+        preset: The network to start from random weights; see `RadDiagConfig.from_preset`.
+        checkpoint: The saved model to start from instead, a folder or Hub id; its labels must be
+            those of the data.
+        config: Fields of `RadDiagConfig` that replace those of preset or checkpoint.
+        processor: Options of `RadDiagImageProcessor`; sizes come from the configuration.
+        batch_norm: ``frozen``: stored statistics are used and kept, so that a case's gradient does
+            not depend on its batch, on chunks or on the number of processes; for training from a
+            checkpoint. ``local``: statistics of each process's own slices, as the paper trained;
+            cannot be chunked. ``synchronised``: statistics over all processes, on GPUs only;
+            cannot be chunked.
+    """
+
+    preset: str = "raddiag"
+    checkpoint: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    processor: dict[str, Any] = field(default_factory=dict)
+    batch_norm: str = "local"
+
+    def __post_init__(self) -> None:
+        if self.batch_norm not in BATCH_NORMS:
+            raise RecipeError(
+                f"model.batch_norm is {self.batch_norm!r}, expected one of {', '.join(BATCH_NORMS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training, checked for unknown names; `load_recipe` makes one.
+
+    Attributes:
+        data: Which cases.
+        model: Which network.
+        training: Fields of `transformers.TrainingArguments`, under their own names.
+        output: Folder of checkpoints, logs and the trained model.
+    """
+
+    data: DataSection = field(default_factory=DataSection)
+    model: ModelSection = field(default_factory=ModelSection)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    output: str = "raddiag-training"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that `load_recipe` reads back, once written as YAML."""
+        return dataclasses.asdict(self)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that ship with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Args:
+        name: A YAML file, or one of `recipe_names`.
+        overrides: ``section.key=value``, the value in YAML: ``training.learning_rate=1e-4``.
+
+    Raises:
+        RecipeError: If there is no such recipe, a name is unknown (the message has the nearest
+            known one), or a value is of the wrong type.
+
+    Example:
+        >>> load_recipe("pretrain", ["output=run-1"]).training["learning_rate"]
+        1e-05
+    """
+    path = Path(name)
+    if str(name) in recipe_names():
+        path = RECIPES / f"{name}.yaml"
+    elif not path.is_file():
+        raise RecipeError(
+            f"{name}: no such file, and not one of the recipes {', '.join(recipe_names())}"
+        )
+    content = read_mapping(path)
+    for key, value in parse_overrides(overrides):
+        content = merge(content, key.split("."), value, key)
+    return recipe_from_dict(content)
+
+
+def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of plain data, such as a YAML file holds.
+
+    Raises:
+        RecipeError: As `load_recipe`.
+    """
+    from transformers import TrainingArguments  # seconds to import, and not to list recipes
+
+    fields = {one.name for one in dataclasses.fields(Recipe)}
+    _refuse_unknown(content, fields, "")
+    training = content.get("training") or {}
+    _require_mapping(training, "training")
+    _refuse_unknown(
+        training, {one.name for one in dataclasses.fields(TrainingArguments)}, "training."
+    )
+    output = content.get("output", Recipe.output)
+    if not isinstance(output, str) or not output:
+        raise RecipeError(f"output is {output!r}, expected a folder")
+    return Recipe(
+        data=_section(DataSection, content.get("data"), "data"),
+        model=_section(ModelSection, content.get("model"), "model"),
+        training=training,
+        output=output,
+    )
+
+
+def _section(kind: Any, content: Any, name: str) -> Any:
+    content = content or {}
+    _require_mapping(content, name)
+    _refuse_unknown(content, {one.name for one in dataclasses.fields(kind)}, f"{name}.")
+    try:
+        return kind(**content)
+    except StrictDataclassError as error:
+        raise RecipeError(f"{name}: {' '.join(str(error).split())}") from None
+
+
+def _require_mapping(content: Any, name: str) -> None:
+    if not isinstance(content, Mapping):
+        raise RecipeError(f"{name} is {content!r}, expected keys and values")
+
+
+def _refuse_unknown(content: Mapping[str, Any], known: set[str], prefix: str) -> None:
+    for key in content:
+        if key not in known:
+            raise RecipeError(f"there is no {prefix}{key}{nearest_name(str(key), known, prefix)}")
