@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
-from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
 
 
 def make_table(num_cases=5, num_labels=4, seed=0, **fields) -> PredictionTable:
@@ -51,6 +51,13 @@ def test_a_file_of_several_row_groups_is_read_whole(tmp_path, monkeypatch):
     found = PredictionTable.read(tmp_path / "predictions.parquet")
     np.testing.assert_array_equal(found.logits, table.logits)
     np.testing.assert_array_equal(found.labels, table.labels)
+
+
+def test_the_provenance_is_read_without_the_table(tmp_path):
+    table = make_table(provenance={"model": "owner/name"})
+    table.write(tmp_path / "predictions.parquet")
+    assert read_provenance(tmp_path / "predictions.parquet") == {"model": "owner/name"}
+    assert PredictionTable.read(tmp_path / "predictions.parquet").provenance == table.provenance
 
 
 def test_a_temperature_flattens_probabilities():
@@ -95,7 +102,8 @@ def test_files_that_are_no_predictions_are_refused(tmp_path):
     pq.write_table(pa.table({"case_id": ["a"]}), path)
     with pytest.raises(EvaluationInputError, match="raddiag_predictions"):
         PredictionTable.read(path)
-    metadata = {"raddiag_predictions": json.dumps({"format": 1, "label_names": ["a"]})}
+    content = {"format": 1, "label_names": ["a"], "provenance": {}}
+    metadata = {"raddiag_predictions": json.dumps(content)}
     wrong = pa.table({"logits": [1.0], "labels": [[0]]}, metadata=metadata)
     pq.write_table(wrong, path)
     with pytest.raises(EvaluationInputError, match="a column is double"):

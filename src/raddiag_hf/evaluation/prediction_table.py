@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class PredictionTable:
         labels: Which case has which label, boolean, shape ``(cases, labels)``.
         logits: Raw output of the model, float32 and finite, shape ``(cases, labels)``.
         label_names: Name of each column.
+        provenance: What made the logits and of what, by name; free of meaning here.
 
     Raises:
         EvaluationInputError: If the fields do not fit together, a case occurs twice, or a logit is
@@ -49,6 +51,7 @@ class PredictionTable:
     labels: NDArray[np.bool_]
     logits: NDArray[np.float32]
     label_names: tuple[str, ...]
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.case_ids), len(self.label_names))
@@ -102,9 +105,14 @@ class PredictionTable:
         """Write the table as Parquet; an existing file is replaced at once or not at all.
 
         Columns are ``case_id, patient_id, anatomy, modalities``, ``labels`` (columns of the labels
-        that a case has) and ``logits`` (as many as there are labels). The label names stand in the
-        schema's metadata, as JSON under ``raddiag_predictions``.
+        that a case has) and ``logits`` (as many as there are labels). The label names and the
+        provenance stand in the schema's metadata, as JSON under ``raddiag_predictions``.
         """
+        content = {
+            "format": FILE_FORMAT,
+            "label_names": self.label_names,
+            "provenance": dict(self.provenance),
+        }
         bounds = np.concatenate(([0], self.labels.sum(axis=1).cumsum())).astype(np.int32)
         positive_columns = np.nonzero(self.labels)[1].astype(np.int32)
         table = pa.table(
@@ -118,11 +126,7 @@ class PredictionTable:
                     self.logits.ravel(), len(self.label_names)
                 ),
             },
-            metadata={
-                _METADATA_KEY: json.dumps(
-                    {"format": FILE_FORMAT, "label_names": self.label_names}, ensure_ascii=False
-                )
-            },
+            metadata={_METADATA_KEY: json.dumps(content, ensure_ascii=False)},
         )
         with atomic_write(path) as temporary:
             pq.write_table(
@@ -143,21 +147,44 @@ class PredictionTable:
             EvaluationInputError: If the file is not such a table; the message names it.
             OSError: If it cannot be opened.
         """
-        with Path(path).open("rb") as file:
-            try:
-                table = pq.read_table(file)
-                content = json.loads((table.schema.metadata or {})[_METADATA_KEY])
-                if content["format"] != FILE_FORMAT:
-                    raise ValueError(f"format is {content['format']!r}, expected {FILE_FORMAT}")
-                return cls(**_columns(table.combine_chunks(), tuple(content["label_names"])))
-            except KeyError as error:
-                raise EvaluationInputError(
-                    f"{path}: is not a table of predictions: it has no {error}"
-                ) from None
-            except (ValueError, TypeError, pa.ArrowException) as error:
-                raise EvaluationInputError(
-                    f"{path}: is not a table of predictions: {error}"
-                ) from error
+        with _explained(path):
+            table = pq.ParquetFile(path).read()
+            content = _content(table.schema)
+            return cls(
+                **_columns(table, tuple(content["label_names"])),
+                provenance=content["provenance"],
+            )
+
+
+def read_provenance(path: Path | str) -> Mapping[str, str]:
+    """Return the provenance of a table that `PredictionTable.write` wrote, and read nothing else.
+
+    Raises:
+        EvaluationInputError: If the file is not such a table; the message names it.
+        OSError: If it cannot be opened.
+    """
+    with _explained(path):
+        provenance: dict[str, str] = _content(pq.read_schema(path))["provenance"]
+        return provenance
+
+
+@contextmanager
+def _explained(path: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise EvaluationInputError(
+            f"{path}: is not a table of predictions: it has no {error}"
+        ) from None
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise EvaluationInputError(f"{path}: is not a table of predictions: {error}") from error
+
+
+def _content(schema: pa.Schema) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((schema.metadata or {})[_METADATA_KEY])
+    if content["format"] != FILE_FORMAT:
+        raise ValueError(f"format is {content['format']!r}, expected {FILE_FORMAT}")
+    return content
 
 
 def _columns(table: pa.Table, label_names: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""Tell whether two loaded models compute the same."""
+
+import hashlib
+import json
+
+import torch
+
+from raddiag_hf.inference.loading import LoadedModel
+
+_WITHOUT_EFFECT = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "calibration_temperature",
+        "decision_threshold_source",
+        "decision_thresholds",
+        "dtype",
+        "encoder_chunk_size",
+        "transformers_version",
+    }
+)
+"""Fields of a configuration that change no logit."""
+
+
+def model_fingerprint(loaded: LoadedModel) -> str:
+    """Return a SHA-256 of all that the logits of a model depend on, in hexadecimal.
+
+    These are its weights, in the type that it computes in, its configuration except thresholds and
+    calibration, and its image processor; not the device, nor how many slices are encoded at once.
+    """
+    config = {
+        name: value
+        for name, value in loaded.model.config.to_dict().items()
+        if name not in _WITHOUT_EFFECT
+    }
+    settings = (config, loaded.processor.to_dict())
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(loaded.model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(content.numpy().data)
+    return digest.hexdigest()

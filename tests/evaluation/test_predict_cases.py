@@ -1,0 +1,238 @@
+"""Predictions of a split: what the model answers, however often and by whomever it is asked."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.evaluation import predict_cases as module
+from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
+from raddiag_hf.evaluation.evaluation_split import open_split
+from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
+from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
+from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.inference.loading import load_model
+from raddiag_hf.knowledge.label_set import LabelSet
+from tests.fixtures.cases import make_case
+from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
+
+ALONE = PredictionSettings(num_workers=0)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(module, "CASES_PER_BLOCK", 8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    write_evaluation_data(folder / "data")
+    save_evaluation_model(folder / "model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder):
+    return load_model(str(folder / "model"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def cases(folder, loaded):
+    return open_split(folder / "data", "test", loaded.model.config)
+
+
+@pytest.fixture(scope="module")
+def expected(folder, loaded, cases) -> PredictionTable:
+    path = folder / "expected" / "predictions.parquet"
+    predict_cases(loaded, cases, path, ALONE)
+    return PredictionTable.read(path)
+
+
+def predicted(path: Path) -> PredictionTable:
+    assert not path.with_name(f"{path.stem}.parts").exists()
+    return PredictionTable.read(path)
+
+
+def assert_same(found: PredictionTable, table: PredictionTable) -> None:
+    for name in ("case_ids", "patient_ids", "anatomies", "modalities", "label_names"):
+        assert getattr(found, name) == getattr(table, name)
+    np.testing.assert_array_equal(found.labels, table.labels)
+    np.testing.assert_array_equal(found.logits, table.logits)
+
+
+def test_every_case_has_the_answer_of_its_own_forward_pass(loaded, expected):
+    assert expected.case_ids == tuple(f"case-{number}" for number in range(200, 240))
+    for row, number in enumerate(range(200, 240)):
+        case = make_case(number)
+        batch = loaded.processor(
+            [one.scan.volume for one in case.scans], [one.scan.modality for one in case.scans]
+        )
+        with torch.no_grad():
+            logits = loaded.model(**batch).logits[0]
+        torch.testing.assert_close(torch.tensor(expected.logits[row]), logits)
+        assert expected.patient_ids[row] == case.patient_id
+        assert expected.labels[row].tolist() == [number % 3 == column for column in range(3)]
+        assert set(expected.modalities[row]) == {one.scan.modality.value for one in case.scans}
+    assert set(expected.anatomies) == {"Chest", "Lower limb", None}
+
+
+def test_worker_processes_and_batches_change_nothing(tmp_path, loaded, cases, expected):
+    settings = PredictionSettings(batch_slices=1, num_workers=2)
+    predict_cases(loaded, cases, tmp_path / "p.parquet", settings)
+    found = predicted(tmp_path / "p.parquet")
+    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-5)
+
+
+class Killed(BaseException):
+    """Stands for a signal."""
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path, loaded, cases, expected):
+    path = tmp_path / "p.parquet"
+
+    def kill(done, total):
+        if done > 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        predict_cases(loaded, cases, path, ALONE, kill)
+    assert not path.exists()
+    assert len(list((tmp_path / "p.parts").glob("*.parquet"))) == 2
+    counts = []
+    predict_cases(loaded, cases, path, ALONE, lambda done, total: counts.append((done, total)))
+    assert counts[-1] == (24, 24)
+    assert_same(predicted(path), expected)
+
+
+def test_a_finished_file_is_not_computed_again(folder, loaded, cases, expected):
+    path = folder / "expected" / "predictions.parquet"
+    before = path.stat().st_mtime_ns
+    predict_cases(loaded, cases, path, ALONE, lambda *_: pytest.fail("computed again"))
+    assert path.stat().st_mtime_ns == before
+
+
+def test_predictions_of_another_model_are_refused_until_they_may_go(
+    tmp_path, folder, loaded, cases, expected
+):
+    path = tmp_path / "p.parquet"
+    shutil.copy(folder / "expected" / "predictions.parquet", path)
+    other = load_model(str(save_evaluation_model(tmp_path / "other", seed=1)), device="cpu")
+    with pytest.raises(EvaluationInputError, match=r"p.parquet: holds predictions of another mod"):
+        predict_cases(other, cases, path, ALONE)
+    assert_same(predicted(path), expected)
+    predict_cases(other, cases, path, replace(ALONE, overwrite=True))
+    assert not np.allclose(predicted(path).logits, expected.logits)
+
+
+def test_blocks_of_another_split_are_refused(tmp_path, folder, loaded, cases, expected):
+    other = open_split(folder / "data", "validation", loaded.model.config)
+    (tmp_path / "p.parts").mkdir()
+    shutil.copy(
+        folder / "expected" / "predictions.parquet", tmp_path / "p.parts" / "cases-0-8.parquet"
+    )
+    with pytest.raises(EvaluationInputError, match="another data set or split"):
+        predict_cases(loaded, other, tmp_path / "p.parquet", ALONE)
+
+
+def test_a_fingerprint_changes_with_what_changes_logits_only(folder, loaded):
+    fingerprint = model_fingerprint(loaded)
+    config = loaded.model.config
+    config.decision_thresholds, config.calibration_temperature = [0.1, 0.2, 0.3], 2.0
+    assert model_fingerprint(loaded) == fingerprint
+    config.decision_thresholds, config.calibration_temperature = None, 1.0
+    again = load_model(str(folder / "model"), device="cpu", encoder_chunk_size=3)
+    assert model_fingerprint(again) == fingerprint
+    half = load_model(str(folder / "model"), device="cpu", dtype=torch.bfloat16)
+    assert model_fingerprint(half) != fingerprint
+    again.model.config.fusion_type = "max"
+    assert model_fingerprint(again) != fingerprint
+
+
+def test_bfloat16_predicts_about_the_same(tmp_path, folder, cases, expected):
+    half = load_model(str(folder / "model"), device="cpu", dtype=torch.bfloat16)
+    predict_cases(half, cases, tmp_path / "p.parquet", ALONE)
+    found = predicted(tmp_path / "p.parquet")
+    assert found.logits.dtype == np.float32
+    assert np.abs(found.logits - expected.logits).max() < 0.1 * expected.logits.std()
+
+
+def test_a_damaged_scan_is_named(tmp_path, folder, loaded, cases):
+    row = cases.rows[9]
+    row["scans"][0]["volume"]["data"] = b"damaged"
+    others = [cases.rows[index] for index in range(9)]
+    damaged = type(cases.rows).from_list([*others, row], features=cases.rows.features)
+    broken = replace(cases, rows=damaged)
+    for workers in (0, 1):
+        with pytest.raises(EvaluationInputError, match=r"data: case 'case-209': scan 'scan-2090'"):
+            predict_cases(
+                loaded, broken, tmp_path / "p.parquet", PredictionSettings(num_workers=workers)
+            )
+
+
+def test_a_model_of_other_labels_is_refused(tmp_path, folder):
+    labels = LabelSet(("Normal", "Hip fracture", "Pneumothorax"))
+    other = load_model(str(save_evaluation_model(tmp_path / "other", labels)), device="cpu")
+    with pytest.raises(LabelMismatchError, match="column 1: 'Hip fracture' in the model"):
+        open_split(folder / "data", "test", other.model.config)
+
+
+def test_what_is_no_split_of_a_data_set_is_refused(tmp_path, folder, loaded):
+    config = loaded.model.config
+    with pytest.raises(EvaluationInputError, match="has no split 'tset', only train, validation"):
+        open_split(folder / "data", "tset", config)
+    with pytest.raises(LabelMismatchError, match="no label column 'icd10'"):
+        open_split(folder / "data", "test", config, "icd10")
+    with pytest.raises(FileNotFoundError):
+        open_split(tmp_path / "absent", "test", config)
+    damaged = shutil.copytree(folder / "data", tmp_path / "damaged")
+    next(damaged.glob("label_sets/*.json")).write_text("{}")
+    with pytest.raises(EvaluationInputError, match="is not a label set"):
+        open_split(damaged, "test", config)
+
+
+PREDICT = """
+import sys
+from pathlib import Path
+from raddiag_hf.evaluation import predict_cases as module
+from raddiag_hf.evaluation.evaluation_split import open_split
+from raddiag_hf.inference.loading import load_model
+module.CASES_PER_BLOCK = 8
+folder = Path(sys.argv[1])
+loaded = load_model(str(folder / "model"), device="cpu")
+cases = open_split(folder / "data", "test", loaded.model.config)
+seen = []
+module.predict_cases(
+    loaded, cases, Path(sys.argv[2]), module.PredictionSettings(num_workers=0),
+    lambda done, total: seen.append(done),
+)
+print(f"predicted {seen[-1]}")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_predict_what_one_does(tmp_path, folder, expected):
+    (tmp_path / "predict.py").write_text(PREDICT)
+    process = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"),
+            *("--master_port=0", "--nnodes=1", "--standalone"),
+            *(tmp_path / "predict.py", folder, tmp_path / "p.parquet"),
+        ],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    counts = [int(line.split()[1]) for line in process.stdout.splitlines() if "predicted" in line]
+    assert sorted(counts) == [16, 24]
+    found = predicted(tmp_path / "p.parquet")
+    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-6)
+    assert found.case_ids == expected.case_ids
