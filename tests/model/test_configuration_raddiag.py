@@ -79,3 +79,27 @@ def test_thresholds_and_labels_survive_saving(tmp_path):
     assert loaded.calibration_temperature == 1.7
     assert loaded.label_set_fingerprint == "abc"
     assert loaded.problem_type == "multi_label_classification"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classification_loss": "hinge"}, "classification_loss is 'hinge'"),
+        ({"focal_alpha": 1.0}, "focal_alpha is 1.0, expected at least 0 and below 1"),
+        ({"focal_gamma": -1}, "focal_gamma is -1"),
+        ({"class_balanced_beta": 1}, "class_balanced_beta is 1"),
+        ({"classification_loss": "class_balanced"}, "which needs train_label_counts"),
+        (
+            {"classification_loss": "logit_adjusted", "train_label_counts": [1] * 5},
+            "which needs num_train_cases",
+        ),
+        ({"train_label_counts": [1, 2]}, "has 2 values, but there are 5 labels"),
+        (
+            {"train_label_counts": [1, 2, 3, 4, 9], "num_train_cases": 8},
+            "goes from 1 to 9, expected 0 to num_train_cases, which is 8",
+        ),
+    ],
+)
+def test_loss_parameters_that_cannot_be_are_refused(options, message):
+    with pytest.raises(StrictDataclassError, match=message):
+        tiny_config(**options)

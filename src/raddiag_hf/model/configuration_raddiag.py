@@ -9,6 +9,7 @@ from transformers.configuration_utils import PreTrainedConfig
 ENCODER_TYPES = ("resnet_vit", "resnet", "vit")
 FUSION_TYPES = ("transformer", "max", "mean", "random")
 CLASSIFIER_TYPES = ("linear", "probe", "knowledge")
+CLASSIFICATION_LOSSES = ("bce", "focal", "asymmetric", "class_balanced", "logit_adjusted")
 RESNET_BLOCKS = {
     10: ("basic", (1, 1, 1, 1)),
     18: ("basic", (2, 2, 2, 2)),
@@ -61,6 +62,11 @@ class RadDiagConfig(PreTrainedConfig):
             labels is refused.
         key_slice_loss_weight: Weight of the key-slice attention loss beside the classification
             loss; 0 turns it off.
+        classification_loss: ``bce`` is the paper's; ``focal``, ``asymmetric``, ``class_balanced``
+            and ``logit_adjusted`` are for long-tailed labels, see `long_tail_losses` for what
+            the fields that begin with their names mean.
+        train_label_counts, num_train_cases: Training cases of each label and in all, which
+            ``class_balanced`` (the counts) and ``logit_adjusted`` (both) need.
         encoder_chunk_size: Slices that go through the encoder at once (None: all). Bounds memory
             for cases of any size; in training each chunk's activations are recomputed.
         freeze_batch_norm: Keep batch-norm statistics and use them in training too. Required when
@@ -124,6 +130,18 @@ class RadDiagConfig(PreTrainedConfig):
     label_set_fingerprint: str | None = None
 
     key_slice_loss_weight: float | int = 0.001
+
+    classification_loss: str = "bce"
+    focal_gamma: float | int = 2.0
+    focal_alpha: float | int | None = 0.25
+    asymmetric_gamma_positive: float | int = 0.0
+    asymmetric_gamma_negative: float | int = 4.0
+    asymmetric_margin: float | int = 0.05
+    class_balanced_beta: float | int = 0.9999
+    logit_adjustment_strength: float | int = 1.0
+    train_label_counts: list[int] | None = None
+    num_train_cases: int | None = None
+
     encoder_chunk_size: int | None = None
     freeze_batch_norm: bool = False
 
@@ -165,6 +183,7 @@ class RadDiagConfig(PreTrainedConfig):
             ("encoder_type", ENCODER_TYPES),
             ("fusion_type", FUSION_TYPES),
             ("classifier_type", CLASSIFIER_TYPES),
+            ("classification_loss", CLASSIFICATION_LOSSES),
             ("resnet_depth", tuple(RESNET_BLOCKS)),
             ("stem_depth", tuple(RESNET_BLOCKS)),
         ):
@@ -230,6 +249,46 @@ class RadDiagConfig(PreTrainedConfig):
             raise ValueError(
                 f"calibration_temperature is {self.calibration_temperature}, expected a positive "
                 "number"
+            )
+
+    def validate_loss_parameters(self) -> None:
+        """Refuse parameters outside the range in which their loss is one."""
+        for field, below in (
+            ("focal_gamma", math.inf),
+            ("focal_alpha", 1),
+            ("asymmetric_gamma_positive", math.inf),
+            ("asymmetric_gamma_negative", math.inf),
+            ("asymmetric_margin", 1),
+            ("class_balanced_beta", 1),
+            ("logit_adjustment_strength", math.inf),
+        ):
+            value = getattr(self, field)
+            if value is not None and not 0 <= value < below:
+                raise ValueError(f"{field} is {value}, expected at least 0 and below {below}")
+
+    def validate_train_counts(self) -> None:
+        """Refuse counts that do not belong to the labels, or that a loss needs and are missing."""
+        counts, num_cases = self.train_label_counts, self.num_train_cases
+        needed = {
+            "class_balanced": ("train_label_counts",),
+            "logit_adjusted": ("train_label_counts", "num_train_cases"),
+        }
+        for field in needed.get(self.classification_loss, ()):
+            if getattr(self, field) is None:
+                raise ValueError(
+                    f"classification_loss is {self.classification_loss!r}, which needs {field}"
+                )
+        if counts is None:
+            return
+        if self.id2label is not None and len(counts) != len(self.id2label):
+            raise ValueError(
+                f"train_label_counts has {len(counts)} values, but there are "
+                f"{len(self.id2label)} labels"
+            )
+        if min(counts, default=0) < 0 or (num_cases is not None and max(counts) > num_cases):
+            raise ValueError(
+                f"train_label_counts goes from {min(counts)} to {max(counts)}, expected 0 to "
+                f"num_train_cases, which is {num_cases}"
             )
 
     def validate_thresholds(self) -> None:

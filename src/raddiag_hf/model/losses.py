@@ -4,22 +4,59 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .configuration_raddiag import RadDiagConfig
+from .long_tail_losses import (
+    asymmetric_loss,
+    class_balanced_loss,
+    focal_loss,
+    logit_adjusted_loss,
+)
+
 LOGIT_LIMIT = 60.0
 """Logits beyond this are clamped in the loss, where they carry no gradient (the reference)."""
 SMALLEST_SHARE = 1e-5
 """Slice shares below this are raised to it, so that the divergence stays finite (the reference)."""
 
 
-def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy over cases and labels (paper, equation 7).
+def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -> Tensor:
+    """Return the loss that ``config.classification_loss`` names, a mean over cases and labels.
 
     Args:
-        logits: Shape ``(cases, labels)``.
+        logits: Shape ``(cases, labels)``; computed in at least float32, whatever they come in.
         labels: Multi-hot floats of the same shape.
+        config: Names the loss and its parameters.
+
+    Source:
+        Paper, equation 7, for ``bce``; `long_tail_losses` for the others, which the paper names as
+        future work.
     """
-    return F.binary_cross_entropy_with_logits(
-        logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), labels.to(logits.dtype)
-    )
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+    labels = labels.to(logits.dtype)
+    match config.classification_loss:
+        case "focal":
+            return focal_loss(logits, labels, config.focal_gamma, config.focal_alpha)
+        case "asymmetric":
+            return asymmetric_loss(
+                logits,
+                labels,
+                config.asymmetric_gamma_positive,
+                config.asymmetric_gamma_negative,
+                config.asymmetric_margin,
+            )
+        case "class_balanced":
+            return class_balanced_loss(
+                logits, labels, config.train_label_counts or (), config.class_balanced_beta
+            )
+        case "logit_adjusted":
+            return logit_adjusted_loss(
+                logits,
+                labels,
+                config.train_label_counts or (),
+                config.num_train_cases or 0,
+                config.logit_adjustment_strength,
+            )
+    return F.binary_cross_entropy_with_logits(logits, labels)
 
 
 def key_slice_loss(

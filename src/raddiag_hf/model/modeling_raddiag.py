@@ -338,7 +338,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
             )
         loss = loss_classification = loss_key_slice = None
         if labels is not None:
-            loss = loss_classification = classification_loss(logits, labels)
+            loss = loss_classification = classification_loss(logits, labels, self.config)
             weight = self.config.key_slice_loss_weight
             if key_slices is not None and scans.slice_scores is not None and weight:
                 loss_key_slice = weight * key_slice_loss(
