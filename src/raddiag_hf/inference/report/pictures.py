@@ -26,7 +26,12 @@ def slice_picture(scan: Scan, index: int, longest_pixels: int) -> str:
         index: Which slice of it.
         longest_pixels: Length of the picture's longer side.
     """
-    return _data_uri(_draw(scan, index, intensity_window(scan), longest_pixels))
+    return picture_uri(draw_slice(scan, index, longest_pixels))
+
+
+def draw_slice(scan: Scan, index: int, longest_pixels: int) -> Image.Image:
+    """Return one slice as a grey picture; `slice_picture` says what the arguments are."""
+    return _draw(scan, index, intensity_window(scan), longest_pixels)
 
 
 def filmstrip(scan: Scan, encoded_slices: int, tile_pixels: int = 144) -> tuple[str, int]:
@@ -49,7 +54,7 @@ def filmstrip(scan: Scan, encoded_slices: int, tile_pixels: int = 144) -> tuple[
         picture = _draw(scan, index, window, tile_pixels)
         left = tile * tile_pixels + (tile_pixels - picture.width) // 2
         strip.paste(picture, (left, (tile_pixels - picture.height) // 2))
-    return _data_uri(strip), tiles
+    return picture_uri(strip), tiles
 
 
 def intensity_window(scan: Scan) -> tuple[float, float]:
@@ -82,7 +87,8 @@ def _proportions(scan: Scan) -> tuple[float, float]:
     return float(height), float(width)
 
 
-def _data_uri(picture: Image.Image) -> str:
+def picture_uri(picture: Image.Image) -> str:
+    """Return a picture as a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=86)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

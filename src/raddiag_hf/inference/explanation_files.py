@@ -1,0 +1,94 @@
+"""The files of an explanation: pictures for people, maps for viewers, a record for programs."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.imaging.scan import Scan
+from raddiag_hf.inference.explanation import Explanation, ScanExplanation
+from raddiag_hf.inference.explanation_grid import SourceGrid, source_grid
+from raddiag_hf.inference.overlays import overlay_figure
+from raddiag_hf.inference.saliency_grid import saliency_slices
+
+
+def write_explanation_files(
+    output_dir: Path, explanation: Explanation, scans: Sequence[Scan]
+) -> Path:
+    """Write ``overlays/*.png``, ``overlays/*.nii.gz`` and ``explanation.json``; return the latter.
+
+    Maps are whole numbers, percent of the scan's highest value, in shape and affine of the scan's
+    file where that is known. Files are numbered as the scans are, so that no name of a file or a
+    patient gets into theirs.
+
+    Args:
+        output_dir: Made where it does not exist; older files of these names are replaced.
+        explanation: Of these scans.
+        scans: In the order of ``explanation.scans``.
+
+    Raises:
+        OSError: If the folder cannot be made or written.
+    """
+    folder = output_dir / "overlays"
+    folder.mkdir(parents=True, exist_ok=True)
+    record = explanation.to_dict()
+    for number, (scan, explained) in enumerate(zip(scans, explanation.scans, strict=True)):
+        stem = f"scan-{number + 1}-{str(scan.modality).split()[0].lower()}"
+        record["scans"][number] |= _write_scan(folder, stem, scan, explained, explanation.label)
+    path = output_dir / "explanation.json"
+    with atomic_write(path) as temporary:
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def why_shown(explained: ScanExplanation, index: int) -> str:
+    """Say why a slice is among the key slices; nothing for a picture."""
+    if explained.contribution.source_slices == 1:
+        return ""
+    reasons = []
+    if explained.peak is not None and index == explained.peak[0]:
+        reasons.append("map highest")
+    if index == explained.contribution.key_slice:
+        reasons.append("most attention")
+    return ", ".join(reasons)
+
+
+def _write_scan(
+    folder: Path, stem: str, scan: Scan, explained: ScanExplanation, label: str
+) -> dict[str, Any]:
+    """Write one scan's files; return what the record says of them."""
+    names = []
+    for index in explained.key_slices:
+        names.append(f"{stem}-slice-{index + 1:03d}.png" if len(scan.volume) > 1 else f"{stem}.png")
+        note = why_shown(explained, index)
+        with atomic_write(folder / names[-1]) as path:
+            path.write_bytes(overlay_figure(scan, explained.saliency.values, index, label, note))
+    grid = source_grid(scan)
+    with atomic_write(folder / f"{stem}.nii.gz") as path:
+        _write_map(path, scan, explained, grid)
+    return {
+        "overlays": [f"overlays/{name}" for name in names],
+        "map": f"overlays/{stem}.nii.gz",
+        "map_position_known": grid.space_code > 0,
+        "map_alignment": grid.statement,
+    }
+
+
+def _write_map(path: Path, scan: Scan, explained: ScanExplanation, grid: SourceGrid) -> None:
+    """Write the map as NIfTI; its header has nothing of the source but shape and affine."""
+    depth, height, width = scan.volume.shape
+    volume = np.empty((depth, height, width), dtype=np.uint8)
+    for index, plane in enumerate(saliency_slices(explained.saliency.values, volume.shape)):
+        volume[index] = np.rint(100 * plane)
+    image = nibabel.Nifti1Image(grid.turn(volume), grid.affine)
+    image.set_sform(grid.affine, code=grid.space_code)
+    image.set_qform(grid.affine, code=grid.space_code, strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    with gzip.open(path, "wb", compresslevel=4) as stream:
+        image.to_stream(stream)

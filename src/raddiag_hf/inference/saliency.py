@@ -1,0 +1,165 @@
+"""Score-CAM through the whole case: where in a scan the score of a label comes from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import BatchFeature
+
+from raddiag_hf.inference.saliency_activations import activation_maps, default_layer
+from raddiag_hf.inference.saliency_channels import group_channels, normalize_maps
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+
+WEIGHTINGS = ("contrast", "increase")
+
+Progress = Callable[[int, int], None]
+"""Called with the masks that are done and their total."""
+
+
+@dataclass(frozen=True)
+class ScoreCamSettings:
+    """How thoroughly to explain.
+
+    Attributes:
+        max_masks: The most masks, each of which costs an encoding of the whole scan. Channels
+            beyond it are grouped; see `group_channels`. 2,048 makes it Score-CAM to the letter for
+            a ResNet-50.
+        layer: Whose activation maps; see `available_layers`. None: `default_layer`.
+        slices_at_once: Slices that go through the encoder together; bounds memory and changes no
+            value. Encoders that read volumes take one volume at least.
+        weighting: ``increase``: a map's weight is the logit that its masked scan gains over a black
+            scan, as Score-CAM has it. ``contrast``: that minus the mean gain of all maps. Any part
+            of a scan tells the network what it is looking at, so nearly every mask raises nearly
+            every logit over black, and plain increases add up to the mean activation, whatever the
+            label; their differences are what is particular to it.
+    """
+
+    max_masks: int = 32
+    layer: str | None = None
+    slices_at_once: int = 8
+    weighting: str = "contrast"
+
+    def __post_init__(self) -> None:
+        if self.weighting not in WEIGHTINGS:
+            raise ValueError(f"weighting is {self.weighting!r}, expected one of {WEIGHTINGS}")
+        for name in ("max_masks", "slices_at_once"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class SaliencyMap:
+    """Where in one scan the score of a label comes from.
+
+    Attributes:
+        values: In [0, 1], float32, ``(encoded slices, map height, map width)``; the highest of the
+            scan is 1. All 0 where no part of the scan, shown alone, raises the score.
+        layer: The layer whose activation maps were weighted.
+        num_masks: How many masked copies of the scan were scored.
+        gain: Logit of the label with the scan minus that with the scan black.
+    """
+
+    values: NDArray[np.float32]
+    layer: str
+    num_masks: int
+    gain: float
+
+
+def score_cam(
+    model: RadDiagForImageClassification,
+    batch: BatchFeature,
+    scan_embeddings: Tensor,
+    scan_index: int,
+    label_index: int,
+    settings: ScoreCamSettings | None = None,
+    progress: Progress | None = None,
+) -> SaliencyMap:
+    """Explain one scan of a case: which places, kept alone, raise the label's logit.
+
+    Each activation map is stretched to [0, 1] over all slices of the scan together, brought to the
+    size of the input, and multiplied with the scan's pixels. The masked scan goes through slice
+    encoder, slice transformer, fusion and head together with the other scans of the case, whose
+    embeddings are reused. The logit so gained over a black scan gives the map's weight: one weight
+    for the whole scan, so maps of different slices can be compared. The result is the positive part
+    of the weighted sum of the maps.
+
+    Args:
+        model: In evaluation mode.
+        batch: One case, as `pack_case` returns it.
+        scan_embeddings: Of all scans of the case, ``(scans, hidden)``.
+        scan_index: Which scan to explain.
+        label_index: Which logit.
+        settings: How thoroughly; the defaults if None.
+        progress: Told after every few masks.
+
+    Source:
+        Wang et al., Score-CAM, CVPR Workshops 2020: masks, increase of the score over a baseline,
+        positive part of the weighted sum. Weights do not pass through the softmax of its algorithm
+        1, under which maps that lower the score would count as reasons for it.
+    """
+    settings = settings or ScoreCamSettings()
+    counts = batch["slice_counts"].tolist()
+    start = sum(counts[:scan_index])
+    pixels = batch["pixel_values"][start : start + counts[scan_index]]
+    layer = settings.layer or default_layer(model, len(pixels))
+    activations = activation_maps(model, pixels, layer, settings.slices_at_once)
+    maps = group_channels(activations.values, settings.max_masks)
+    score = _CaseScore(model, batch, scan_embeddings, scan_index, label_index, settings)
+    with torch.inference_mode():
+        black, whole = score.of_scans(torch.stack([torch.zeros_like(pixels), pixels])).tolist()
+        weights: list[float] = []
+        masks_at_once = max(1, settings.slices_at_once // len(pixels))
+        for few in torch.split(maps, masks_at_once):
+            masks = _as_masks(few, pixels)
+            weights += (score.of_scans(masks * pixels) - black).tolist()
+            if progress is not None:
+                progress(len(weights), len(maps))
+        gains = maps.new_tensor(weights)
+        if settings.weighting == "contrast" and len(gains) > 1:
+            gains = gains - gains.mean()
+        combined = torch.einsum("m,mdhw->dhw", gains, maps).relu()
+    depth, height, width = combined.shape
+    if depth != len(pixels):
+        combined = _resize(combined[None], (len(pixels), height, width))[0]
+    values = combined / combined.max().clamp_min(torch.finfo(combined.dtype).tiny)
+    return SaliencyMap(values.cpu().numpy(), layer, len(maps), whole - black)
+
+
+@dataclass(frozen=True)
+class _CaseScore:
+    """The logit of one label for a case of which one scan is replaced."""
+
+    model: RadDiagForImageClassification
+    batch: BatchFeature
+    scan_embeddings: Tensor
+    scan_index: int
+    label_index: int
+    settings: ScoreCamSettings
+
+    def of_scans(self, scans: Tensor) -> Tensor:
+        """Return the logit with each of ``(scans, slices, 1, H, W)`` in place: float32, CPU."""
+        counts = torch.full((len(scans),), scans.shape[1], device=scans.device)
+        encoded = self.model.raddiag.encoder(
+            scans.flatten(0, 1), counts, self.settings.slices_at_once, False
+        )
+        cases = self.scan_embeddings.expand(len(scans), -1, -1).clone()
+        cases[:, self.scan_index] = encoded.scan_embeddings
+        slots = self.batch["modality_slots"].repeat(len(scans))
+        sizes = torch.full((len(scans),), cases.shape[1], device=scans.device)
+        logits = self.model.classify_scans(cases.flatten(0, 1), slots, sizes)
+        return logits[:, self.label_index].float().cpu()
+
+
+def _as_masks(maps: Tensor, pixels: Tensor) -> Tensor:
+    """Return masks for the slices of a scan, ``(masks, slices, 1, H, W)`` in [0, 1]."""
+    size = (len(pixels), *pixels.shape[-2:])
+    return _resize(normalize_maps(maps), size)[:, :, None].to(pixels.dtype)
+
+
+def _resize(maps: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """Bring maps to a depth, height and width, linear along each: ``(maps, *size)``."""
+    return F.interpolate(maps[:, None], size=size, mode="trilinear", align_corners=False)[:, 0]
