@@ -1,5 +1,6 @@
 """From a recipe to what the Trainer needs: cases, network, image processor, arguments."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,8 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         if given.get(name, value) != value:
             raise RecipeError(f"training.{name} is {given[name]!r}, but has to be {value!r}")
     values = {**DEFAULT_ARGUMENTS, "dataloader_pin_memory": torch.cuda.is_available(), **given}
+    if values.get("use_cpu") and "WORLD_SIZE" in os.environ:
+        values.setdefault("ddp_backend", "gloo")
     if recipe.data.validation_split is not None:
         values = {
             "eval_strategy": values["save_strategy"],

@@ -4,10 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from huggingface_hub.dataclasses import strict
-from huggingface_hub.errors import StrictDataclassError
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from raddiag_hf.training.recipe_file import (
     RecipeError,
@@ -22,7 +20,6 @@ RECIPES = Path(__file__).parent / "recipes"
 BATCH_NORMS = ("frozen", "local", "synchronised")
 
 
-@strict
 @dataclass(frozen=True)
 class DataSection:
     """Which cases.
@@ -46,7 +43,6 @@ class DataSection:
     validation_split: str | None = "validation"
 
 
-@strict
 @dataclass(frozen=True)
 class ModelSection:
     """Which network.
@@ -161,10 +157,16 @@ def _section(kind: Any, content: Any, name: str) -> Any:
     content = content or {}
     _require_mapping(content, name)
     _refuse_unknown(content, {one.name for one in dataclasses.fields(kind)}, f"{name}.")
-    try:
-        return kind(**content)
-    except StrictDataclassError as error:
-        raise RecipeError(f"{name}: {' '.join(str(error).split())}") from None
+    for key, hint in get_type_hints(kind).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        types = tuple(get_origin(option) or option for option in options)
+        if key in content and not isinstance(content[key], types):
+            expected = " or ".join(
+                "nothing" if one is NoneType else "keys and values" if one is dict else one.__name__
+                for one in types
+            )
+            raise RecipeError(f"{name}.{key} is {content[key]!r}, expected {expected}")
+    return kind(**content)
 
 
 def _require_mapping(content: Any, name: str) -> None:

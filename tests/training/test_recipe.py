@@ -1,0 +1,84 @@
+"""Recipes: what ships, what is read, and what is refused."""
+
+import pytest
+import yaml
+
+from raddiag_hf.training.preparation import training_arguments
+from raddiag_hf.training.recipe import load_recipe, recipe_names
+from raddiag_hf.training.recipe_file import RecipeError
+
+
+def write(folder, text):
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_pretrain_recipe_is_the_papers():
+    recipe = load_recipe("pretrain")
+    training = recipe.training
+    assert (training["learning_rate"], training["num_train_epochs"]) == (1e-5, 100)
+    assert training["warmup_steps"] * training["num_train_epochs"] == 5
+    assert training["lr_scheduler_type"] == "cosine"
+    assert (
+        training_arguments(load_recipe("pretrain", ["training.bf16=false"])).optim == "adamw_torch"
+    )
+    assert recipe.model.preset == "raddiag"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_is_read_and_survives_a_round_trip(name, tmp_path):
+    recipe = load_recipe(name)
+    assert load_recipe(write(tmp_path, yaml.safe_dump(recipe.to_dict()))) == recipe
+
+
+def test_overrides_replace_values_and_keep_the_rest():
+    recipe = load_recipe(
+        "pretrain", ["training.learning_rate=1e-4", "data.dataset=cases", "output=run"]
+    )
+    assert recipe.training["learning_rate"] == 1e-4
+    assert recipe.training["num_train_epochs"] == 100
+    assert (recipe.data.dataset, recipe.output) == ("cases", "run")
+
+
+def test_yaml_reads_as_people_mean_it(tmp_path):
+    text = "training: {learning_rate: 1e-5, save_strategy: no, bf16: true, seed: 7}"
+    training = load_recipe(write(tmp_path, text)).training
+    assert training == {"learning_rate": 1e-5, "save_strategy": "no", "bf16": True, "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainning: {}", r"there is no trainning; did you mean training\?"),
+        ("training: {lerning_rate: 1}", r"did you mean training\.learning_rate\?"),
+        ("data: {data_set: x}", r"there is no data\.data_set; did you mean data\.dataset\?"),
+        ("model: {preset: 3}", r"model\.preset is 3, expected str"),
+        ("model: {config: 3}", r"model\.config is 3, expected keys and values"),
+        ("data: {name: 3}", r"data\.name is 3, expected str or nothing"),
+        ("model: {batch_norm: frosen}", "expected one of frozen, local, synchronised"),
+        ("model: [a]", "model is .*expected keys and values"),
+        ("output: ''", "output is '', expected a folder"),
+        ("- a", "holds list, expected keys and values"),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("override", ["learning_rate", "=3", "training.seed=[", "output.a.b=1"])
+def test_overrides_of_no_form_are_refused(override):
+    with pytest.raises(RecipeError, match=r"expected an override|not YAML|has no keys"):
+        load_recipe("pretrain", [override])
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(RecipeError, match=r"nothing\.yaml: no such file.*phantoms, pretrain"):
+        load_recipe("nothing.yaml")
+
+
+def test_what_the_training_relies_on_cannot_be_turned_off():
+    with pytest.raises(RecipeError, match=r"remove_unused_columns is True, but has to be False"):
+        training_arguments(load_recipe("phantoms", ["training.remove_unused_columns=true"]))
