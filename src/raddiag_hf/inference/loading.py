@@ -129,7 +129,7 @@ def read_model(
     if (folder / ADAPTER_CONFIG).is_file():
         model = _read_adapted_model(folder, model_id, token)
     else:
-        model = _read_model(folder, model_id)
+        model = read_saved_model(folder, model_id)
     if labels is not None:
         _check_labels(model, labels, model_id)
     try:
@@ -181,7 +181,7 @@ def _find_model(
     return source, source.fetch_saved_model(subfolder)
 
 
-def _read_model(
+def read_saved_model(
     folder: Path,
     model_id: str,
     config: RadDiagConfig | None = None,
@@ -189,7 +189,14 @@ def _read_model(
 ) -> RadDiagForImageClassification:
     """Read a saved model, refusing one whose weights are not all there: the rest would be noise.
 
-    Weights in ``replaced`` may be missing or of another shape.
+    Args:
+        folder: Where it is saved.
+        model_id: What to call it in messages.
+        config: Another configuration than its own.
+        replaced: Names of weights that may be missing or of another shape.
+
+    Raises:
+        ModelSourceError: If it cannot be read.
     """
     try:
         model, report = RadDiagForImageClassification.from_pretrained(
@@ -238,7 +245,7 @@ def _read_adapted_model(
         _, base_folder = _find_model(base_id, "", None, revision, token)
         if (base_folder / ADAPTER_CONFIG).is_file():
             raise ModelSourceError("is itself an adapter, which is not supported")
-        base = _read_model(base_folder, base_id, config, learnt)
+        base = read_saved_model(base_folder, base_id, config, learnt)
     except ModelSourceError as error:
         raise ModelSourceError(
             f"{model_id}: the model that its adapters belong to cannot be had: {error}"

@@ -1,0 +1,110 @@
+"""The text embeddings of a label set in one file, with what made them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.model.label_texts import LabelTextEncoder
+
+FORMAT = "raddiag label embeddings 1"
+TENSOR = "label_embeddings"
+
+
+class LabelEmbeddingsError(ValueError):
+    """A file of label embeddings that cannot be read or used: which, and what was found there."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelEmbeddings:
+    """One text embedding per label, and the fingerprint of the encoder that made them.
+
+    It takes the place of that encoder in `RadDiagForImageClassification.set_label_texts`, for its
+    own labels.
+
+    Attributes:
+        label_set: Whose names were embedded.
+        embeddings: Float32 of unit length, ``(labels, width)``.
+        fingerprint: Of the text encoder.
+
+    Raises:
+        ValueError: If there is not one embedding per label.
+
+    Example:
+        >>> embeddings = LabelEmbeddings.load("label_embeddings.safetensors")  # doctest: +SKIP
+        >>> model.set_label_texts(embeddings.label_set.names, embeddings)  # doctest: +SKIP
+    """
+
+    label_set: LabelSet
+    embeddings: Tensor
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.label_set):
+            raise ValueError(
+                f"label embeddings have shape {tuple(self.embeddings.shape)}, expected "
+                f"({len(self.label_set)}, width)"
+            )
+
+    @classmethod
+    def embed(cls, label_set: LabelSet, encoder: LabelTextEncoder) -> Self:
+        """Embed the names of a label set (paper, equation 5)."""
+        return cls(label_set, encoder.encode(label_set.names), encoder.fingerprint)
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings of some of the labels, ``(texts, width)``.
+
+        Raises:
+            ValueError: If a text is not one of the labels.
+        """
+        columns = self.label_set.label2id
+        unknown = [text for text in texts if text not in columns]
+        if unknown:
+            raise ValueError(
+                f"{len(unknown)} of {len(texts)} names are not among the {len(columns)} embedded "
+                f"labels, {unknown[0]!r} for one"
+            )
+        return self.embeddings[[columns[text] for text in texts]]
+
+    def save(self, path: Path | str) -> None:
+        """Write a safetensors file; an existing one is replaced at once or not at all.
+
+        Its metadata hold the label set as JSON, the label set's fingerprint and the encoder's.
+        """
+        metadata = {
+            "format": FORMAT,
+            "label_set": self.label_set.to_json(),
+            "label_set_fingerprint": self.label_set.fingerprint,
+            "text_encoder_fingerprint": self.fingerprint,
+        }
+        with atomic_write(path) as temporary:
+            save_file({TENSOR: self.embeddings.contiguous()}, temporary, metadata)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            LabelEmbeddingsError: If it is not such a file.
+            OSError: If it cannot be opened.
+        """
+        with Path(path).open("rb"):  # an error of the operating system that names the file
+            pass
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise ValueError(f"format is {metadata.get('format')!r}, expected {FORMAT!r}")
+                embeddings = file.get_tensor(TENSOR).to(torch.float32)
+            label_set = LabelSet.from_json(metadata["label_set"])
+            return cls(label_set, embeddings, metadata["text_encoder_fingerprint"])
+        except (SafetensorError, KeyError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise LabelEmbeddingsError(f"{path}: no label embeddings: {reason}") from None

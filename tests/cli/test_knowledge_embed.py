@@ -1,0 +1,149 @@
+"""`raddiag knowledge embed`: what it writes, and what it refuses."""
+
+import json
+
+import pytest
+import torch
+import typer
+from safetensors import safe_open
+
+from raddiag_hf import RadDiagForImageClassification
+from raddiag_hf.checkpoints.model_source import ModelSourceError
+from raddiag_hf.cli.knowledge_embed import embed
+from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings, LabelEmbeddingsError
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.model.label_texts import LabelTextError
+from tests.fixtures.models import packed_batch, tiny_config
+from tests.fixtures.text_encoders import tiny_text_encoder
+
+NAMES = ("Normal", "Cyst of the liver", "Rib fracture")
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    tiny_text_encoder(width=12).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, encoder_folder):
+    """Run the verb in an empty folder, with ``labels.txt`` for labels unless others are given."""
+    app = typer.Typer()
+    app.command()(embed)
+    (tmp_path / "labels.txt").write_text("\n".join(NAMES))
+
+    def run(**options):
+        given = {"encoder": encoder_folder, "labels": "labels.txt", "output": "out.safetensors"}
+        arguments = [
+            part
+            for name, value in (given | options).items()
+            for part in (f"--{name}", str(tmp_path / value if name != "encoder" else value))
+        ]
+        app(arguments, standalone_mode=False)
+        return tmp_path / (given | options)["output"]
+
+    return run
+
+
+def knowledge_model():
+    torch.manual_seed(0)
+    return RadDiagForImageClassification(tiny_config(classifier_type="knowledge")).eval()
+
+
+def logits_of(model):
+    with torch.no_grad():
+        return model(**packed_batch([[2, 1]])).logits
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("labels.txt", "\n".join(NAMES)),
+        ("dict.json", json.dumps({name: column for column, name in enumerate(NAMES)})),
+        ("set.json", LabelSet(NAMES).to_json()),
+    ],
+)
+def test_every_kind_of_label_file_gives_the_embeddings_of_its_names(
+    run, file, text, tmp_path, encoder_folder
+):
+    (tmp_path / file).write_text(text)
+    stored = LabelEmbeddings.load(run(labels=file))
+    encoder = TextEncoder.from_pretrained(encoder_folder)
+    torch.testing.assert_close(stored.embeddings, encoder.encode(NAMES))
+    assert stored.label_set == LabelSet(NAMES)
+    assert stored.fingerprint == encoder.fingerprint
+
+
+def test_the_file_says_what_it_holds(run):
+    with safe_open(run(), "pt") as file:
+        metadata = file.metadata()
+        assert file.get_slice("label_embeddings").get_shape() == [3, 12]
+    assert metadata["label_set_fingerprint"] == LabelSet(NAMES).fingerprint
+    assert LabelSet.from_json(metadata["label_set"]).names == NAMES
+    assert len(metadata["text_encoder_fingerprint"]) == 64
+
+
+def test_stored_embeddings_take_the_place_of_the_encoder(run, encoder_folder):
+    by_file, by_encoder = knowledge_model(), knowledge_model()
+    by_file.set_label_texts(NAMES, LabelEmbeddings.load(run()))
+    by_encoder.set_label_texts(NAMES, TextEncoder.from_pretrained(encoder_folder))
+    torch.testing.assert_close(logits_of(by_file), logits_of(by_encoder))
+
+
+def test_a_model_folder_gets_the_labels_and_keeps_its_other_files(run, tmp_path, encoder_folder):
+    folder = tmp_path / "model"
+    model = knowledge_model()
+    model.save_pretrained(folder)
+    (folder / "README.md").write_text("a card")
+    run(model="model")
+    loaded = RadDiagForImageClassification.from_pretrained(folder)
+    model.set_label_texts(NAMES, TextEncoder.from_pretrained(encoder_folder))
+    assert torch.equal(logits_of(loaded), logits_of(model))
+    assert loaded.config.id2label == dict(enumerate(NAMES))
+    assert loaded.config.text_encoder_fingerprint == model.config.text_encoder_fingerprint
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+def test_a_model_of_another_encoder_refuses_and_nothing_is_written(run, tmp_path):
+    folder = tmp_path / "model"
+    model = knowledge_model()
+    model.set_label_texts(NAMES, tiny_text_encoder(width=12, seed=1))
+    model.save_pretrained(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (tmp_path / "labels.txt").write_text("Osteoma")
+    with pytest.raises(LabelTextError, match="mean nothing here"):
+        run(model="model")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_folders_that_are_not_there_are_named(run, tmp_path):
+    with pytest.raises(ArgumentError, match=r"nowhere/out.safetensors: its folder does not exist"):
+        run(output="nowhere/out.safetensors")
+    with pytest.raises(ArgumentError, match="nomodel: not the folder of a saved model"):
+        run(model="nomodel")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{}")
+    with pytest.raises(ModelSourceError, match="broken"):
+        run(model="broken")
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors at all"])
+def test_another_file_is_not_taken_for_embeddings(content, tmp_path):
+    path = tmp_path / "embeddings.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(LabelEmbeddingsError, match=r"embeddings.safetensors: no label embeddings"):
+        LabelEmbeddings.load(path)
+
+
+def test_embeddings_of_other_names_are_not_made_up(run):
+    stored = LabelEmbeddings.load(run())
+    with pytest.raises(ValueError, match="'Osteoma' for one"):
+        stored.encode(["Normal", "Osteoma"])
