@@ -1,4 +1,4 @@
-"""`raddiag dataset push`, and reading what it pushed.
+"""`raddiag dataset push`, and reading and streaming what it pushed.
 
 In a process of its own, because the Hub's address counts only when it is set before
 huggingface_hub is imported.
@@ -27,6 +27,16 @@ for streaming in (False, True):
     cases = load_dataset("alice/cases", streaming=streaming, **options)
     names = cases.features["labels"].feature.names
     print("ANSWER", json.dumps([[row["case_id"] for row in cases], names]))
+
+from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.streaming_cases import StreamingCases
+from raddiag_hf.data.training_cases import CasePacker
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+
+store = CaseStore.open("hf://datasets/alice/cases")
+packer = CasePacker(store.features, RadDiagImageProcessor(image_size=16))
+batches = StreamingCases(store, "train", packer, 8, num_workers=2)
+print("ANSWER", json.dumps([batch["labels"].shape for batch in batches]))
 """
 
 
@@ -58,7 +68,7 @@ def test_what_was_pushed_is_what_datasets_reads(tmp_path):
         for line in run.stdout.splitlines()
         if line.startswith("ANSWER ")
     ]
-    refusals, (pushed, again), read = answers[:4], answers[4:6], answers[6:]
+    refusals, (pushed, again), read = answers[:4], answers[4:6], answers[6:8]
     for refusal, message in zip(
         refusals,
         (
@@ -77,6 +87,7 @@ def test_what_was_pushed_is_what_datasets_reads(tmp_path):
     assert "left out: build.json\nleft out: rejected.csv\n" in pushed["err"]
     assert json.loads(again["out"])["left_out"] == ["build.json", "rejected.csv"]
     expected = [f"case-{number}" for number in range(40)]
+    assert answers[8] == [[8, 3]] * 5
     assert read == [[expected, ["Normal", "Pneumothorax", "Hip fracture"]]] * 2
     assert "hf_alice" not in run.stdout + run.stderr
     assert "hf_wrong" not in run.stdout + run.stderr

@@ -1,7 +1,7 @@
 """A case data set on disk or on the Hub: its layout, and reading it without its pixels."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,33 @@ class CaseStore:
 
     def num_cases(self, split: Split) -> int:
         """Return the number of cases of a split."""
-        return sum(shard.metadata.num_rows for shard in self._open_shards(split))
+        return sum(self.shard_sizes(split))
+
+    def shard_sizes(self, split: Split) -> tuple[int, ...]:
+        """Return the number of cases of each shard of a split."""
+        return tuple(shard.metadata.num_rows for shard in self._open_shards(self.shards[split]))
+
+    def iter_rows(
+        self, split: Split, shards: Sequence[int], start: int = 0
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows of some shards, in the order given, with pixels.
+
+        Args:
+            split: Whose shards.
+            shards: Positions among the split's shards.
+            start: Rows to leave out; the row groups before it are not read.
+        """
+        paths = self.shards[split]
+        for shard in self._open_shards([paths[shard] for shard in shards]):
+            for group in range(shard.num_row_groups):
+                num_rows = shard.metadata.row_group(group).num_rows
+                if start < num_rows:
+                    yield from shard.read_row_group(group).slice(start).to_pylist()
+                start = max(0, start - num_rows)
 
     def iter_batches(self, split: Split, with_pixels: bool) -> Iterator[pa.RecordBatch]:
         """Yield a split's rows in order; without pixels, ``volume.data`` is left out and unread."""
-        for shard in self._open_shards(split):
+        for shard in self._open_shards(self.shards[split]):
             leaves = [shard.schema.column(index).path for index in range(len(shard.schema))]
             if with_pixels:
                 yield from shard.iter_batches(batch_size=16)
@@ -95,9 +117,9 @@ class CaseStore:
                     columns=[leaf for leaf in leaves if leaf != PIXEL_COLUMN]
                 )
 
-    def _open_shards(self, split: Split) -> Iterator[Any]:
+    def _open_shards(self, paths: Iterable[str]) -> Iterator[Any]:
         files, _ = url_to_fs(self.location)
-        for path in self.shards[split]:
+        for path in paths:
             with files.open(path, "rb") as shard:
                 yield pq.ParquetFile(shard)
 
