@@ -1,7 +1,7 @@
 """Load a model to diagnose with, wherever it lies and whoever wrote it."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,7 +201,6 @@ def read_saved_model(
     try:
         model, report = RadDiagForImageClassification.from_pretrained(
             folder,
-            config=config,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
@@ -209,11 +208,11 @@ def read_saved_model(
         )
     except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: {_one_line(error)}") from None
-    absent = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    if absent := absent.difference(replaced):
+    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if absent:
         raise ModelSourceError(
             f"{model_id}: {len(absent)} tensors are missing or of another shape than config.json "
-            f"says, the first is {min(absent)}"
+            f"says, the first is {absent[0]}"
         )
     return model.eval()
 
@@ -250,8 +249,21 @@ def _read_adapted_model(
         raise ModelSourceError(
             f"{model_id}: the model that its adapters belong to cannot be had: {error}"
         ) from None
+    model = RadDiagForImageClassification(config)
+    wanted = model.state_dict()
+    weights = {
+        name: weight
+        for name, weight in base.state_dict().items()
+        if name in wanted and weight.shape == wanted[name].shape
+    }
+    if absent := wanted.keys() - weights.keys() - learnt:
+        raise ModelSourceError(
+            f"{model_id}: its adapters belong to another model than {base_id}, which has no "
+            f"{min(absent)} of that shape"
+        )
+    model.load_state_dict(weights, strict=False)
     try:
-        adapted = PeftModel.from_pretrained(base, str(folder))
+        adapted = PeftModel.from_pretrained(model, str(folder))
     except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: its adapters: {_one_line(error)}") from None
     merged: RadDiagForImageClassification = adapted.merge_and_unload()

@@ -1,8 +1,6 @@
 """Case embeddings of a whole data set, computed once and kept."""
 
 import copy
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from torch.utils.data import DataLoader, Subset
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.data.collate import collate_cases
-from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Split
 
@@ -24,19 +21,6 @@ BATCH_CASES = 4
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is in all."""
-
-
-def features_fingerprint(
-    model: RadDiagForImageClassification, processor: RadDiagImageProcessor, data_fingerprint: str
-) -> str:
-    """Stand for all that decides the embeddings: weights, fusion, image processor and cases."""
-    encoder = model.base_model
-    identity = [encoder.config.fusion_type, processor.to_dict(), data_fingerprint]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def extract_features(
@@ -57,7 +41,7 @@ def extract_features(
     Args:
         model: Its weights are not changed.
         cases: Packed cases of each split; in order.
-        folder: For this model, processor and data alone; see `features_fingerprint`.
+        folder: For this model, processor and data alone.
         device: Where to compute.
         num_workers: Processes that decode cases.
         chunk_size: Slices that are encoded at once; a small number that suits inference if None.

@@ -142,10 +142,10 @@ def _minimise(
         logits = x @ weight.T + scaled_bias * bias_steps
         loss = F.binary_cross_entropy_with_logits(logits, y, reduction="sum")
         loss = loss + penalty / 2 * weight.square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(objective)
+    optimizer.step(objective)  # type: ignore[no-untyped-call]
     if (iterations := optimizer.state[scaled]["n_iter"]) >= MAX_ITERATIONS:
         logger.warning(
             "penalty %g: not converged after %d iterations; a higher penalty would", penalty,

@@ -103,8 +103,11 @@ def adapt_model(
         "classifier_type": adaptation.classifier_type,
         "decision_thresholds": None,
         "decision_threshold_source": None,
+        "calibration_temperature": 1.0,
         "freeze_batch_norm": not settings.train_batch_norm,
     }
+    if adaptation.classifier_type != "knowledge":
+        changes |= {"text_encoder_fingerprint": None, "trained_labels": None}
     if adaptation.skips_fusion:
         changes["fusion_type"] = "mean"
     torch.manual_seed(settings.seed)

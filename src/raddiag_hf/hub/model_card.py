@@ -1,0 +1,120 @@
+"""The model card of a fine-tuned model, rendered from the record of its run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.training.finetune_record import FinetuneRecord
+from raddiag_hf.training.finetune_settings import Method
+
+METRICS = ("auc", "ap", "f1", "mcc", "acc")
+MOST_LABELS = 50
+"""Labels that are listed, in the table the most frequent first."""
+
+METHOD_NAMES = {
+    Method.LINEAR_PROBE: "a linear probe",
+    Method.LORA: "low-rank adapters",
+    Method.FULL: "full fine-tuning",
+}
+
+
+def write_model_card(folder: Path | str, record: FinetuneRecord) -> Path:
+    """Write the card as ``README.md`` of a model folder, and return its path."""
+    path = Path(folder) / "README.md"
+    with atomic_write(path) as temporary:
+        temporary.write_text(render_model_card(record), "utf-8")
+    return path
+
+
+def render_model_card(record: FinetuneRecord) -> str:
+    """Return the model card of a fine-tuning run in Markdown.
+
+    It has counts of cases and patients, and names none. A field that the record does not fill is an
+    error, never a blank.
+    """
+    environment = Environment(
+        loader=PackageLoader("raddiag_hf", "model_cards"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, not HTML
+    )
+    environment.filters["counts"] = _counts
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    is_on_hub = "/" in record.base_model
+    metrics = record.metrics or {}
+    shown = [name for name in METRICS if name in metrics.get("groups", {})]
+    classes = _class_rows(record, shown)
+    return environment.get_template("finetuned.md.jinja").render(
+        metadata=_metadata(record, is_on_hub),
+        record=record,
+        method=METHOD_NAMES[Method(record.method)],
+        base=f"[{record.base_model}](https://huggingface.co/{record.base_model})"
+        if is_on_hub
+        else f"`{record.base_model}`",
+        is_adapter=record.method == Method.LORA,
+        metrics=shown,
+        groups=_group_rows(metrics, shown),
+        classes=classes[:MOST_LABELS],
+        most_labels=MOST_LABELS,
+        num_hidden=max(0, len(classes) - MOST_LABELS),
+    )
+
+
+def _metadata(record: FinetuneRecord, is_on_hub: bool) -> str:
+    """Return the front matter that the Hub reads."""
+    is_adapter = record.method == Method.LORA
+    data = ModelCardData(
+        library_name="peft" if is_adapter else "transformers",
+        pipeline_tag="image-classification",
+        tags=["raddiag", "radiology", "medical-imaging"],
+        base_model=record.base_model if is_on_hub else None,
+    )
+    return str(data.to_yaml()).strip()
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in found.items())
+
+
+def _group_rows(metrics: Mapping[str, Any], shown: list[str]) -> list[dict[str, Any]]:
+    table = metrics.get("groups", {"group": []})
+    return [
+        {
+            "name": name,
+            "evaluated": table["evaluated"][row],
+            "values": [_with_interval(table, metric, row) for metric in shown],
+        }
+        for row, name in enumerate(table["group"])
+        if table["evaluated"][row] or name == "all"
+    ]
+
+
+def _class_rows(record: FinetuneRecord, shown: list[str]) -> list[dict[str, Any]]:
+    if record.metrics is None:
+        return []
+    table = record.metrics["classes"]
+    trained = record.data["splits"]["train"]["positives"]
+    rows = [
+        {
+            "name": name.replace("|", "\\|"),
+            "train_positives": trained[name],
+            "test_positives": table["positives"][row],
+            "values": [_with_interval(table, metric, row) for metric in shown],
+        }
+        for row, name in enumerate(table["class"])
+    ]
+    return sorted(rows, key=lambda row: -row["train_positives"])
+
+
+def _with_interval(table: Mapping[str, Any], metric: str, row: int) -> str:
+    value = table[metric][row]
+    if value is None:
+        return "undefined"
+    low, high = table[f"{metric}_low"][row], table[f"{metric}_high"][row]
+    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"

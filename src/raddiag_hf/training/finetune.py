@@ -1,0 +1,261 @@
+"""Adapt a trained model to another data set: a hospital's few hundred cases, for one."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.evaluation import (
+    BootstrapSettings,
+    EvaluationResult,
+    choose_f1_thresholds,
+    evaluate_predictions,
+    fit_temperature,
+    frequency_groups,
+)
+from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
+from raddiag_hf.inference.loading import LoadedModel, choose_device, read_model
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.features import Progress
+from raddiag_hf.training.finetune_data import FinetuneData, open_finetune_data
+from raddiag_hf.training.finetune_methods import (
+    CHECKPOINT_FOLDER,
+    AdaptedModel,
+    fit_probe,
+    train_weights,
+)
+from raddiag_hf.training.finetune_record import (
+    FinetuneRecord,
+    describe_hardware,
+    package_versions,
+)
+from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings, Method
+from raddiag_hf.training.model_adaptation import Adaptation, adapt_model, plan_adaptation
+from raddiag_hf.vocabulary import Split
+
+RECORD_FILE, METRICS_FILE, LABEL_SET_FILE = "finetuning.json", "metrics.json", "label_set.json"
+WORK_FOLDER, PLAN_FILE = ".work", "plan.json"
+"""What an unfinished run needs to go on: features, checkpoints, and which run it is."""
+USEFUL_GAIN = 0.01
+"""Share of the validation cross-entropy that a temperature has to save to be kept."""
+
+
+def finetune(
+    model_id: str,
+    dataset: Path | str,
+    output: Path | str,
+    settings: FinetuneSettings,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    text_encoder: str | None = None,
+    report_progress: Progress = lambda what, done, total: None,
+) -> FinetuneRecord:
+    """Adapt a model to a stored data set, choose thresholds, evaluate, and save the result.
+
+    ``output`` then holds a model that `load_model` and ``from_pretrained`` read (adapters alone for
+    LoRA, beside the configuration of the adapted model), its image processor, ``label_set.json``,
+    ``metrics.json`` of the test cases where there are any, and the record, ``finetuning.json``.
+    Everything is chosen on validation cases; test cases are looked at once, at the end.
+
+    An interrupted run goes on when this is called again with equal arguments; a finished one is
+    left as it is.
+
+    Args:
+        model_id: A folder or Hub id of a RadDiag model; see `load_model`.
+        dataset: What ``raddiag dataset build`` or ``import`` wrote.
+        output: Folder to make.
+        settings: How to adapt.
+        revision: Branch, tag or commit of the model on the Hub.
+        token: Access token; the one that is signed in by default.
+        text_encoder: Folder or Hub id of the text encoder that a knowledge head was trained with;
+            needed for label names that the model does not know.
+        report_progress: Called with what is done, how much of it, and how much there is.
+
+    Raises:
+        FinetuneError: If model, data set and settings do not fit, or ``output`` holds another run.
+        ModelSourceError: If the model cannot be had.
+        DeviceError: If there is no such device.
+        TextEncoderError, LabelTextError: If the label names cannot be read with ``text_encoder``.
+        TrainingDivergedError: If the loss is no longer a number.
+    """
+    device = choose_device(settings.device)
+    data = open_finetune_data(dataset, settings)
+    loaded = read_model(model_id, revision=revision, token=token)
+    _check_modalities(data, loaded)
+    _read_label_names(loaded.model, data, settings, text_encoder, token)
+    adaptation = plan_adaptation(loaded.model.config, data.label_set, data.is_single_scan, settings)
+    output = Path(output)
+    work = output / WORK_FOLDER
+    finished = _claim(output, _plan(loaded, data, settings))
+    if finished is not None:
+        return finished
+
+    model = adapt_model(loaded.model, adaptation, data.label_set, settings)
+    adapt = fit_probe if settings.method is Method.LINEAR_PROBE else train_weights
+    adapted = adapt(model, data, loaded, settings, work, device, report_progress)
+    notes = _choose_decisions(adapted, data)
+    adapted.model.config.encoder_chunk_size = loaded.model.config.encoder_chunk_size
+    result = _evaluate(adapted, data)
+    record = _record(loaded, data, settings, adaptation, adapted, result, device, notes)
+    _save(output, adapted, loaded, data, record)
+    return record
+
+
+def _check_modalities(data: FinetuneData, loaded: LoadedModel) -> None:
+    known = {str(modality) for modality in loaded.processor.modality_slots}
+    if unknown := sorted(set(data.describe()["scans_by_modality"]) - known):
+        raise FinetuneError(
+            f"{data.store.location}: has scans of {unknown[0]}, but the model has a slot only for "
+            f"{', '.join(sorted(known))}"
+        )
+
+
+def _read_label_names(
+    base: RadDiagForImageClassification,
+    data: FinetuneData,
+    settings: FinetuneSettings,
+    text_encoder: str | None,
+    token: str | None,
+) -> None:
+    """Let the knowledge head of ``base`` read the new label names, where that was asked for."""
+    if settings.head != "knowledge" or base.config.classifier_type != "knowledge":
+        return
+    encoder: Any = None
+    if text_encoder is not None:
+        from raddiag_hf.knowledge.text_encoder import TextEncoder
+
+        encoder = TextEncoder.from_pretrained(text_encoder, token=token)
+    base.set_label_texts(list(data.label_set.names), encoder, for_training=True)
+
+
+def _plan(loaded: LoadedModel, data: FinetuneData, settings: FinetuneSettings) -> dict[str, Any]:
+    """Return what must be equal for a run to continue another."""
+    return {
+        "model": model_fingerprint(loaded),
+        "data": data.fingerprint(),
+        "method": str(settings.method),
+        **settings.hyperparameters(),
+    }
+
+
+def _claim(output: Path, plan: dict[str, Any]) -> FinetuneRecord | None:
+    """Make the output folder this run's; return the record if the run is finished.
+
+    Raises:
+        FinetuneError: If the folder holds something else.
+    """
+    path = output / WORK_FOLDER / PLAN_FILE
+    if path.is_file():
+        earlier = json.loads(path.read_text("utf-8"))
+        names = {**earlier, **plan}
+        if differing := sorted(name for name in names if earlier.get(name) != plan.get(name)):
+            raise FinetuneError(
+                f"{output}: holds a run that differs in {', '.join(differing)}; name another "
+                "output, or remove it"
+            )
+        record = output / RECORD_FILE
+        return FinetuneRecord.from_json(record.read_text("utf-8")) if record.is_file() else None
+    if output.is_dir() and any(output.iterdir()):
+        raise FinetuneError(f"{output}: is not empty and holds no run to go on with")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
+    return None
+
+
+def _choose_decisions(adapted: AdaptedModel, data: FinetuneData) -> list[str]:
+    """Choose temperature and thresholds on validation; return what there is to say of it."""
+    labels, logits = data.labels(Split.VALIDATION), adapted.logits[Split.VALIDATION]
+    config = adapted.model.config
+    scaling = fit_temperature(labels, logits)
+    gain = 1 - scaling.loss_after / scaling.loss_before
+    if not scaling.at_limit and gain >= USEFUL_GAIN:
+        config.calibration_temperature = scaling.temperature
+    try:
+        thresholds = choose_f1_thresholds(labels, logits / config.calibration_temperature)
+    except ValueError as error:  # too few cases for a temperature, too
+        config.calibration_temperature = 1.0
+        return [f"no decision thresholds: {error}"]
+    for field, value in thresholds.config_fields().items():
+        setattr(config, field, value)
+    return []
+
+
+def _evaluate(adapted: AdaptedModel, data: FinetuneData) -> EvaluationResult | None:
+    if Split.TEST not in adapted.logits:
+        return None
+    config = adapted.model.config
+    return evaluate_predictions(
+        data.labels(Split.TEST),
+        adapted.logits[Split.TEST] / config.calibration_temperature,
+        thresholds=config.decision_thresholds,
+        groups=frequency_groups(data.label_set.train_counts),
+        class_names=data.label_set.names,
+        bootstrap=BootstrapSettings(patient_ids=data.patient_ids(Split.TEST)),
+    )
+
+
+def _record(
+    loaded: LoadedModel,
+    data: FinetuneData,
+    settings: FinetuneSettings,
+    adaptation: Adaptation,
+    adapted: AdaptedModel,
+    result: EvaluationResult | None,
+    device: torch.device,
+    notes: list[str],
+) -> FinetuneRecord:
+    if result is None:
+        notes.append("not evaluated: the data set has no test split")
+    if unseen := data.label_set.train_counts.count(0):
+        notes.append(f"{unseen} labels have no training case; their predictions mean nothing")
+    path = Path(loaded.model_id).expanduser()
+    return FinetuneRecord(
+        base_model=path.resolve().name if path.is_dir() else loaded.model_id,
+        base_revision=loaded.revision,
+        method=str(settings.method),
+        head=adaptation.head,
+        fusion=adaptation.fusion,
+        label_names=data.label_set.names,
+        data=data.describe(),
+        hyperparameters=settings.hyperparameters(),
+        selection=adapted.selection,
+        threshold_source=adapted.model.config.decision_threshold_source,
+        calibration_temperature=adapted.model.config.calibration_temperature,
+        metrics=None if result is None else result.to_dict(),
+        notes=tuple(notes),
+        created_at=datetime.now(UTC).date().isoformat(),
+        hardware=describe_hardware(device),
+        versions=package_versions(),
+    )
+
+
+def _save(
+    output: Path,
+    adapted: AdaptedModel,
+    loaded: LoadedModel,
+    data: FinetuneData,
+    record: FinetuneRecord,
+) -> None:
+    """Write everything aside, move it into place, the record last, and drop the checkpoints."""
+    work = output / WORK_FOLDER
+    staging = work / "result"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    adapted.save(staging)
+    loaded.processor.save_pretrained(staging)
+    data.label_set.save(staging / LABEL_SET_FILE)
+    if record.metrics is not None:
+        text = json.dumps(record.metrics, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        (staging / METRICS_FILE).write_text(text, "utf-8")
+    for path in sorted(staging.iterdir()):
+        path.replace(output / path.name)
+    with atomic_write(output / RECORD_FILE) as temporary:
+        temporary.write_text(record.to_json(), "utf-8")
+    staging.rmdir()
+    shutil.rmtree(work / CHECKPOINT_FOLDER, ignore_errors=True)

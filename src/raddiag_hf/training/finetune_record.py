@@ -1,0 +1,84 @@
+"""What a fine-tuning run did and found: what its model card says, and nothing that names anyone."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+VERSIONED_PACKAGES = ("raddiag-hf", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class FinetuneRecord:
+    """A finished fine-tuning run.
+
+    Attributes:
+        base_model: Hub id of the model that was adapted, or the name of its folder.
+        base_revision: Its commit on the Hub.
+        method: A value of `Method`.
+        head: Where the classifier comes from, in words.
+        fusion: Whether scans are fused, in words.
+        label_names: In the order of the logits.
+        data: Counts; see `FinetuneData.describe`.
+        hyperparameters: See `FinetuneSettings.hyperparameters`.
+        selection: What was chosen on validation, and how, in words.
+        threshold_source: Where the decision thresholds come from, in words; None without any.
+        calibration_temperature: What logits are divided by; 1 where that gained nothing.
+        metrics: Of the test cases, see `EvaluationResult.to_dict`; None without a test split.
+        notes: What a user of the model has to know.
+        created_at: Date, ISO 8601.
+        hardware: What trained it.
+        versions: Of the packages that matter.
+    """
+
+    base_model: str
+    base_revision: str | None
+    method: str
+    head: str
+    fusion: str
+    label_names: tuple[str, ...]
+    data: Mapping[str, Any]
+    hyperparameters: Mapping[str, Any]
+    selection: str
+    threshold_source: str | None
+    calibration_temperature: float
+    metrics: Mapping[str, Any] | None
+    notes: tuple[str, ...]
+    created_at: str
+    hardware: str
+    versions: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "FinetuneRecord":
+        """Return the record that `to_json` wrote.
+
+        Raises:
+            ValueError: If the text is not such JSON.
+        """
+        try:
+            content = json.loads(text)
+            content |= {name: tuple(content[name]) for name in ("label_names", "notes")}
+            return cls(**content)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"is no record of a fine-tuning: {error!r}") from error
+
+
+def describe_hardware(device: torch.device) -> str:
+    """Return the name of the GPU, or how many CPU cores there are."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {os.cpu_count()} cores, {platform.machine()}"
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide a result."""
+    return {package: version(package) for package in VERSIONED_PACKAGES}
