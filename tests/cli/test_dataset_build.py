@@ -3,6 +3,7 @@
 import pytest
 from datasets import load_dataset
 
+from tests.fixtures.killing import kill_while_writing
 from tests.fixtures.publisher_files import save_picture
 
 
@@ -30,6 +31,35 @@ def test_files_are_verified_without_a_build(run, publisher):
     code, _, err = run("dataset", "build", "brain_tumor", "--data-dir", publisher, "--verify")
     assert code == 0
     assert "cases" in err
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_build_killed_in_the_middle_goes_on_to_the_same_bytes(run, publisher, tmp_path):
+    for label in ("glioma", "notumor"):
+        for number in range(100, 160):
+            path = publisher / "Training" / label / f"Tr-{label[:2]}_{number:04d}.jpg"
+            save_picture(path, brightness=number, size=(900, 900))
+    command = ("dataset", "build", "brain_tumor", "--data-dir", publisher, "--num-proc", "2")
+    assert run(*command, "--output", tmp_path / "whole")[0] == 0
+    output = tmp_path / "killed"
+    kill_while_writing([*command, "--output", output], output)
+    assert run(*command, "--output", output)[0] == 0
+    assert contents(output) == contents(tmp_path / "whole")
+    assert not (tmp_path / ".killed.incomplete").exists()
+
+
+def test_pictures_of_which_none_can_be_read_are_the_inputs_fault(run, publisher, tmp_path):
+    for path in publisher.rglob("*.jpg"):
+        path.write_bytes(b"no picture")
+    command = ("dataset", "build", "brain_tumor", "--data-dir", publisher, "--no-strict")
+    code, out, err = run(*command, "--output", tmp_path / "cases")
+    assert (code, out) == (2, "")
+    assert "raddiag: brain_tumor: no case could be built; 16 inputs were rejected" in err
+    assert not (tmp_path / "cases").exists()
 
 
 @pytest.mark.parametrize(

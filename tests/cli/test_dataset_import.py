@@ -1,17 +1,13 @@
 """`raddiag dataset import` as a user meets it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from raddiag_hf.data.rejection import read_rejections
+from tests.fixtures.killing import kill_while_writing
 
 
 def write_manifest(folder: Path, count: int, size: int = 8, depth: int = 2) -> Path:
@@ -129,20 +125,7 @@ def test_an_import_killed_in_the_middle_goes_on_to_the_same_bytes(run, tmp_path)
     key = tmp_path / "my.key"
     assert run("dataset", "import", manifest, "-o", tmp_path / "whole", "--key", key)[0] == 0
     output = tmp_path / "killed"
-    command = ["dataset", "import", str(manifest), "-o", str(output), "--key", str(key)]
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("raddiag"), *command],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    shards = tmp_path / ".killed.incomplete" / "content" / "data"
-    deadline = time.monotonic() + 120
-    while not list(shards.glob("train-*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not output.exists()
-    assert list(shards.glob("train-*.parquet"))
+    command = ["dataset", "import", manifest, "-o", output, "--key", key]
+    kill_while_writing(command, output)
     assert run(*command)[0] == 0
     assert contents(output) == contents(tmp_path / "whole")
