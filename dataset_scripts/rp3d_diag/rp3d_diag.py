@@ -5,7 +5,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -31,8 +31,12 @@ CASE_FILES: Mapping[str, Split | None] = {
 }
 """Files of cases -> the split that they fix; training files are open to validation."""
 
+ICD10_TEXTS_FILE = "icd10_desription.json"
+"""What each ICD-10-CM category means; the authors spell it so."""
+
 VERSION = datasets.Version("1.0.0")
 _AGE = re.compile(r"Age:\s*(\d+(?:\.\d+)?\s*[a-z]*)", re.IGNORECASE)
+_CATEGORY = re.compile(r"[A-Z]\d[0-9A-Z]")
 _SEX = re.compile(r"Gender:\s*(\w+)", re.IGNORECASE)
 
 
@@ -42,7 +46,8 @@ class Rp3dDiagConfig(CaseBuilderConfig):
 
     Attributes:
         label_column: Name of the label column.
-        label_key: Key of a sample's labels in the JSON.
+        label_key: Key of a sample's labels in the JSON: ``articles`` or ``icd10s``, the two that
+            the authors' training reads (``icd10news`` repeats ``icd10s`` in another order).
         label_file: File name -> column of the logits.
         most_frequent: Keep the so many labels with the most training cases, and the cases that have
             one; None keeps all. The paper's ablations use 200.
@@ -83,10 +88,12 @@ class Rp3dDiag(CaseBuilder):
     LICENSE = "other"
     ACCESS = (
         "Ask for access at https://huggingface.co/datasets/QiaoyuZheng/RP3D-DiagDS and accept the "
-        "terms of Radiopaedia, whose images these are. data_dir holds train.json and test.json "
-        "(aug.json repeats training cases and is not needed), disorder_label_dict.json or "
-        "icd10_label_dict.json, and the arrays under the folder names in which image_data_path and "
-        "image_key_path of the JSON end, such as DemoData/data and DemoData/key."
+        "terms of Radiopaedia, whose images these are. data_dir holds train.json and test.json, "
+        "disorder_label_dict.json or icd10_label_dict.json, optionally icd10_desription.json (what "
+        "each category means), and the arrays under the folder names in which image_data_path and "
+        "image_key_path of the JSON end, such as DemoData/data and DemoData/key. aug.json, the "
+        "training cases once more by anatomy, is not read: augmentation finds cases to mix by the "
+        "column anatomy, and among the training split only, so that no validation case gets in."
     )
 
     def label_sets(self) -> Mapping[str, LabelSet]:
@@ -128,6 +135,8 @@ class Rp3dDiag(CaseBuilder):
             ) from None
         except LabelFileError as error:
             raise DataSourceError(path, "", "a JSON object name -> column", str(error)) from None
+        if self.config.label_column == "icd10":
+            return self._with_meanings(label_set)
         if self.config.most_frequent is None:
             return label_set
         counts = Counter(
@@ -139,19 +148,23 @@ class Rp3dDiag(CaseBuilder):
         ranked = sorted(label_set.names, key=lambda name: -counts[name])
         return LabelSet(tuple(ranked[: self.config.most_frequent]))
 
+    def _with_meanings(self, categories: LabelSet) -> LabelSet:
+        """Return the categories with their own codes, and their meanings where there is a file."""
+        codes = tuple(name if _CATEGORY.fullmatch(name) else "" for name in categories.names)
+        path = self.data_path / ICD10_TEXTS_FILE
+        if not path.is_file():
+            return replace(categories, codes=codes)
+        texts = _read_object(path, "an object category -> meaning")
+        definitions = tuple(str(texts.get(name, "")) for name in categories.names)
+        return replace(categories, codes=codes, definitions=definitions)
+
     def _read_cases(self) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
         files = [self.data_path / name for name in CASE_FILES]
         found = [file for file in files if file.is_file()]
         if not found:
             raise DataSourceError(self.data_path, "", "train.json or test.json", "neither of them")
         for file in found:
-            try:
-                content = json.loads(file.read_text("utf-8"))
-            except ValueError as error:
-                raise DataSourceError(file, "", "JSON", str(error)) from None
-            if not isinstance(content, dict) or not content:
-                raise DataSourceError(file, "", "an object link -> case", type(content).__name__)
-            for link, case in content.items():
+            for link, case in _read_object(file, "an object link -> case").items():
                 samples = case.get("Samples") if isinstance(case, dict) else None
                 if not samples or not all(isinstance(sample, dict) for sample in samples):
                     raise DataSourceError(file, f"{link}: Samples", "a list of objects", "none")
@@ -232,6 +245,16 @@ class Rp3dDiag(CaseBuilder):
             found = [folder for folder in ends if folder.is_dir()]
             folders[path.parent] = found[0] if found else ends[-1]
         return folders[path.parent] / path.name
+
+
+def _read_object(file: Path, expected: str) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise DataSourceError(file, "", "JSON", str(error)) from None
+    if not isinstance(content, dict) or not content:
+        raise DataSourceError(file, "", expected, type(content).__name__)
+    return content
 
 
 def _get(file: Path, case_id: str, content: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -118,6 +118,22 @@ def test_icd10_categories_are_a_label_space_of_their_own(rp3d, tmp_path):
     icd10 = builder(rp3d, tmp_path, "icd10")
     assert icd10.list_cases()[0].labels == {"icd10": ("S82",)}
     assert icd10.label_sets()["icd10"].names == ("Normal", "S73", "S82")
+    assert icd10.label_sets()["icd10"].codes == ("", "S73", "S82")
+    assert icd10.label_sets()["icd10"].definitions == ()
+
+
+def test_icd10_categories_have_the_authors_texts_where_these_are(rp3d, tmp_path):
+    write_json(rp3d / "icd10_desription.json", {"Normal": "normal", "S82": "Fracture of lower leg"})
+    label_set = builder(rp3d, tmp_path, "icd10").label_sets()["icd10"]
+    assert label_set.definitions == ("normal", "", "Fracture of lower leg")
+    (rp3d / "icd10_desription.json").write_text("[")
+    with pytest.raises(DataSourceError, match=r"icd10_desription\.json: expected JSON"):
+        builder(rp3d, tmp_path, "icd10").label_sets()
+
+
+def test_cases_that_are_repeated_for_augmentation_are_not_read(rp3d, tmp_path):
+    write_json(rp3d / "aug.json", {"Lower Limb": {link("leaked-from-test"): HIP}})
+    assert len(builder(rp3d, tmp_path).list_cases()) == 11
 
 
 def test_the_subset_keeps_the_labels_with_most_training_cases(rp3d, tmp_path):
