@@ -152,7 +152,7 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
         else:
             _draw_ranked_labels(axes, distribution)
         in_column = "" if column == DEFAULT_LABEL_COLUMN else f" ({column})"
-        axes.set_title(f"{len(distribution.counts):,} labels{in_column}")
+        axes.set_title(f"{_count(len(distribution.counts), 'label')}{in_column}")
         axes.legend(
             handles=[
                 Patch(
@@ -177,6 +177,10 @@ def _kinds(statistics: CaseStatistics) -> list[tuple[str, str, CaseGroup]]:
     return [kind for kind in kinds if kind[2].cases]
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _draw_groups(groups: Sequence[tuple[str, str, int, Mapping[str, int]]]) -> Figure:
     """Draw a panel for each (name, colour, cases, counts), all with the same rows."""
     rows = sorted(
@@ -189,7 +193,7 @@ def _draw_groups(groups: Sequence[tuple[str, str, int, Mapping[str, int]]]) -> F
         values = [counts.get(row, 0) for row in rows]
         labels = [f"{value:,} ({value / cases:.1%})" if value else "0" for value in values]
         _draw_bars(axes, rows, values, labels, [color] * len(rows))
-        axes.set_title(f"{name}: {cases:,} cases")
+        axes.set_title(f"{name}: {_count(cases, 'case')}")
     return figure
 
 
