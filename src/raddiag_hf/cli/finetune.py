@@ -34,7 +34,13 @@ training split are set aside. An interrupted run goes on when the same command i
 def finetune(
     model: Annotated[
         str,
-        typer.Option("--model", "-m", metavar="ID", help="Folder or Hub id of a RadDiag model."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="ID",
+            help="Folder or Hub id of a RadDiag model; `raddiag convert-checkpoint` makes one of the "
+            "authors' checkpoint.",
+        ),
     ],
     dataset: Annotated[
         Path,

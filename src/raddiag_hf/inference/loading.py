@@ -181,19 +181,12 @@ def _find_model(
     return source, source.fetch_saved_model(subfolder)
 
 
-def read_saved_model(
-    folder: Path,
-    model_id: str,
-    config: RadDiagConfig | None = None,
-    replaced: Collection[str] = (),
-) -> RadDiagForImageClassification:
+def read_saved_model(folder: Path, model_id: str) -> RadDiagForImageClassification:
     """Read a saved model, refusing one whose weights are not all there: the rest would be noise.
 
     Args:
         folder: Where it is saved.
         model_id: What to call it in messages.
-        config: Another configuration than its own.
-        replaced: Names of weights that may be missing or of another shape.
 
     Raises:
         ModelSourceError: If it cannot be read.
@@ -244,7 +237,7 @@ def _read_adapted_model(
         _, base_folder = _find_model(base_id, "", None, revision, token)
         if (base_folder / ADAPTER_CONFIG).is_file():
             raise ModelSourceError("is itself an adapter, which is not supported")
-        base = read_saved_model(base_folder, base_id, config, learnt)
+        base = read_saved_model(base_folder, base_id)
     except ModelSourceError as error:
         raise ModelSourceError(
             f"{model_id}: the model that its adapters belong to cannot be had: {error}"
