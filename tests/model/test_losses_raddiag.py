@@ -54,6 +54,8 @@ def test_half_precision_logits_lose_nothing_more_than_their_own_rounding(loss):
     value = classification_loss(rounded, labels, config(loss))
     assert value.dtype == torch.float32
     assert value == classification_loss(rounded.float(), labels, config(loss))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert classification_loss(rounded, labels.bfloat16(), config(loss)) == value
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -65,7 +65,7 @@ class ScanAugmentation:
     scaling: float = 0.1
     shear: float = 0.2
     elastic_spacing: float = 0.125
-    elastic_displacement: tuple[float, float] = (0.01, 0.03)
+    elastic_displacement: tuple[float, float] = (0.005, 0.015)
 
     def __post_init__(self) -> None:
         for name in (one.name for one in fields(self) if one.name.endswith("_probability")):

@@ -84,7 +84,8 @@ def class_balanced_loss(
     weights = 1 / -torch.expm1(counts * log_beta)
     weights = (weights / weights.mean()).to(logits.device, logits.dtype)
     num_labels = labels.sum(1)
-    case_weights = (labels @ weights / num_labels.clamp_min(1)).where(num_labels > 0, 1)
+    # A matrix product would round the weights under autocast.
+    case_weights = ((labels * weights).sum(1) / num_labels.clamp_min(1)).where(num_labels > 0, 1)
     by_case = F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
     return (case_weights * by_case).mean()
 
