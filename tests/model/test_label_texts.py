@@ -29,7 +29,9 @@ class WordEncoder:
 
     def embed(self, text):
         seeds = [zlib.crc32((self.salt + word).encode()) for word in text.lower().split()]
-        vectors = [torch.randn(self.width, generator=torch.manual_seed(seed)) for seed in seeds]
+        vectors = [
+            torch.randn(self.width, generator=torch.Generator().manual_seed(seed)) for seed in seeds
+        ]
         return torch.stack(vectors).mean(0)
 
 

