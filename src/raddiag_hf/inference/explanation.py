@@ -51,6 +51,17 @@ class ScanExplanation:
     peak: tuple[int, int, int] | None
     key_slices: tuple[int, ...]
 
+    def why_shown(self, index: int) -> str:
+        """Say why a slice is among the key slices; nothing for a picture."""
+        if self.contribution.source_slices == 1:
+            return ""
+        reasons = []
+        if self.peak is not None and index == self.peak[0]:
+            reasons.append("map highest")
+        if index == self.contribution.key_slice:
+            reasons.append("most attention")
+        return ", ".join(reasons)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what fits into JSON: all but the map itself."""
         return {
@@ -138,7 +149,7 @@ def explain_case(
     counts = batch["slice_counts"].tolist()
     with torch.inference_mode():
         encoded = model.raddiag.encoder(
-            batch["pixel_values"], batch["slice_counts"], settings.slices_at_once, False
+            batch["pixel_values"], batch["slice_counts"], settings.chunk_size(model), False
         )
         logits = leave_one_out(model, encoded.scan_embeddings, batch["modality_slots"])
     if not bool(torch.isfinite(logits).all()):

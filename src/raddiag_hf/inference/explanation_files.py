@@ -47,18 +47,6 @@ def write_explanation_files(
     return path
 
 
-def why_shown(explained: ScanExplanation, index: int) -> str:
-    """Say why a slice is among the key slices; nothing for a picture."""
-    if explained.contribution.source_slices == 1:
-        return ""
-    reasons = []
-    if explained.peak is not None and index == explained.peak[0]:
-        reasons.append("map highest")
-    if index == explained.contribution.key_slice:
-        reasons.append("most attention")
-    return ", ".join(reasons)
-
-
 def _write_scan(
     folder: Path, stem: str, scan: Scan, explained: ScanExplanation, label: str
 ) -> dict[str, Any]:
@@ -66,7 +54,7 @@ def _write_scan(
     names = []
     for index in explained.key_slices:
         names.append(f"{stem}-slice-{index + 1:03d}.png" if len(scan.volume) > 1 else f"{stem}.png")
-        note = why_shown(explained, index)
+        note = explained.why_shown(index)
         with atomic_write(folder / names[-1]) as path:
             path.write_bytes(overlay_figure(scan, explained.saliency.values, index, label, note))
     grid = source_grid(scan)

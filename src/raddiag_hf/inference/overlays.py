@@ -64,7 +64,7 @@ def overlay_figure(
     legend = np.repeat(np.linspace(1, 0, 256, dtype=np.float32)[:, None], 8, axis=1)
     colours, opacity = _tint(legend)
     places = ((edge, panel), (panel + 2 * edge, panel), (2 * panel + 3 * edge, 0.14))
-    drawn = (*pictures, np.concatenate([colours, opacity], axis=2))
+    drawn = [*map(np.asarray, pictures), np.concatenate([colours, opacity], axis=2)]
     for (left, wide), picture in zip(places, drawn, strict=True):
         box = (left / width, edge / height, wide / width, tall / height)
         axes = figure.add_axes(box)

@@ -12,7 +12,10 @@ from transformers import BatchFeature
 
 from raddiag_hf.inference.saliency_activations import activation_maps, default_layer
 from raddiag_hf.inference.saliency_channels import group_channels, normalize_maps
-from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.model.modeling_raddiag import (
+    INFERENCE_CHUNK_SIZE,
+    RadDiagForImageClassification,
+)
 
 WEIGHTINGS = ("contrast", "increase")
 
@@ -30,7 +33,8 @@ class ScoreCamSettings:
             a ResNet-50.
         layer: Whose activation maps; see `available_layers`. None: `default_layer`.
         slices_at_once: Slices that go through the encoder together; bounds memory and changes no
-            value. Encoders that read volumes take one volume at least.
+            value. Encoders that read volumes take one volume at least. None: the model's
+            ``encoder_chunk_size``, or 8.
         weighting: ``increase``: a map's weight is the logit that its masked scan gains over a black
             scan, as Score-CAM has it. ``contrast``: that minus the mean gain of all maps. Any part
             of a scan tells the network what it is looking at, so nearly every mask raises nearly
@@ -40,15 +44,22 @@ class ScoreCamSettings:
 
     max_masks: int = 32
     layer: str | None = None
-    slices_at_once: int = 8
+    slices_at_once: int | None = None
     weighting: str = "contrast"
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
             raise ValueError(f"weighting is {self.weighting!r}, expected one of {WEIGHTINGS}")
-        for name in ("max_masks", "slices_at_once"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name, number in (
+            ("max_masks", self.max_masks),
+            ("slices_at_once", self.slices_at_once),
+        ):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} is {number}, expected at least 1")
+
+    def chunk_size(self, model: RadDiagForImageClassification) -> int:
+        """Return how many slices to encode together."""
+        return self.slices_at_once or model.config.encoder_chunk_size or INFERENCE_CHUNK_SIZE
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +117,14 @@ def score_cam(
     start = sum(counts[:scan_index])
     pixels = batch["pixel_values"][start : start + counts[scan_index]]
     layer = settings.layer or default_layer(model, len(pixels))
-    activations = activation_maps(model, pixels, layer, settings.slices_at_once)
+    chunk_size = settings.chunk_size(model)
+    activations = activation_maps(model, pixels, layer, chunk_size)
     maps = group_channels(activations.values, settings.max_masks)
-    score = _CaseScore(model, batch, scan_embeddings, scan_index, label_index, settings)
+    score = _CaseScore(model, batch, scan_embeddings, scan_index, label_index, chunk_size)
     with torch.inference_mode():
         black, whole = score.of_scans(torch.stack([torch.zeros_like(pixels), pixels])).tolist()
         weights: list[float] = []
-        masks_at_once = max(1, settings.slices_at_once // len(pixels))
+        masks_at_once = max(1, chunk_size // len(pixels))
         for few in torch.split(maps, masks_at_once):
             masks = _as_masks(few, pixels)
             weights += (score.of_scans(masks * pixels) - black).tolist()
@@ -138,14 +150,12 @@ class _CaseScore:
     scan_embeddings: Tensor
     scan_index: int
     label_index: int
-    settings: ScoreCamSettings
+    chunk_size: int
 
     def of_scans(self, scans: Tensor) -> Tensor:
         """Return the logit with each of ``(scans, slices, 1, H, W)`` in place: float32, CPU."""
         counts = torch.full((len(scans),), scans.shape[1], device=scans.device)
-        encoded = self.model.raddiag.encoder(
-            scans.flatten(0, 1), counts, self.settings.slices_at_once, False
-        )
+        encoded = self.model.raddiag.encoder(scans.flatten(0, 1), counts, self.chunk_size, False)
         cases = self.scan_embeddings.expand(len(scans), -1, -1).clone()
         cases[:, self.scan_index] = encoded.scan_embeddings
         slots = self.batch["modality_slots"].repeat(len(scans))

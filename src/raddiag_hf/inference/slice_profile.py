@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 MOST_KEY_SLICES = 3
 
+LOWEST_PEAK = 0.5
+"""Peaks of the map lower than this part of its highest are not worth a picture."""
+
 
 def saliency_profile(values: NDArray[np.float32]) -> tuple[float, ...]:
     """Return how high the map rises in each encoded slice, the highest of the scan being 1."""
@@ -30,7 +33,7 @@ def choose_key_slices(
     if attention is not None:
         order.append(int(np.argmax(attention)))
     padded = np.pad(heights, 1, constant_values=-1.0)
-    is_peak = (heights > 0) & (heights >= padded[:-2]) & (heights >= padded[2:])
+    is_peak = (heights >= LOWEST_PEAK) & (heights >= padded[:-2]) & (heights >= padded[2:])
     order += [int(index) for index in np.argsort(-heights, kind="stable") if is_peak[index]]
     chosen: list[int] = []
     for index in order:

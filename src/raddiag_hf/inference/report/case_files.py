@@ -7,22 +7,29 @@ from pathlib import Path
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.diagnosis import Diagnosis
+from raddiag_hf.inference.explanation import Explanation
 from raddiag_hf.inference.report.report import render_report
 from raddiag_hf.inference.report.sections import CaseSection
 
 
-def write_case_files(output_dir: Path, diagnosis: Diagnosis, scans: Sequence[Scan]) -> Path:
+def write_case_files(
+    output_dir: Path,
+    diagnosis: Diagnosis,
+    scans: Sequence[Scan],
+    explanation: Explanation | None = None,
+) -> Path:
     """Write ``diagnosis.json`` and ``report.html``, each whole or not at all; return the latter.
 
     Args:
         output_dir: Made where it does not exist; older files of these names are replaced.
         diagnosis: The answer.
         scans: The scans that were diagnosed, in the order of ``diagnosis.scans``.
+        explanation: Shown in the report, where there is one.
 
     Raises:
         OSError: If the folder cannot be made or written.
     """
-    page = render_report("Case diagnosis", [CaseSection("", diagnosis, scans)])
+    page = render_report("Case diagnosis", [CaseSection("", diagnosis, scans, (), explanation)])
     record = json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     output_dir.mkdir(parents=True, exist_ok=True)
     with atomic_write(output_dir / "diagnosis.json") as path:

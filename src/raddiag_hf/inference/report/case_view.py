@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import source_slice
 from raddiag_hf.inference.diagnosis import Finding, ScanContribution
+from raddiag_hf.inference.report.explanation_view import ExplanationView, view_explanation
 from raddiag_hf.inference.report.pictures import STRIP_TILES, filmstrip, slice_picture
 from raddiag_hf.inference.report.sections import CaseSection
 from raddiag_hf.inference.wording import effect_statement, slice_statement, threshold_statement
@@ -55,6 +56,7 @@ class CaseView:
         thresholds: What the probabilities are to be compared with, in words.
         scans: Cards, the largest share first.
         modalities: Modalities of the case, each once.
+        explanation: Where the answer comes from; None where nobody looked.
     """
 
     section: CaseSection
@@ -62,6 +64,7 @@ class CaseView:
     thresholds: str
     scans: tuple[ScanView, ...]
     modalities: tuple[str, ...]
+    explanation: ExplanationView | None
 
 
 def view_case(section: CaseSection) -> CaseView:
@@ -80,6 +83,9 @@ def view_case(section: CaseSection) -> CaseView:
         thresholds=threshold_statement(diagnosis),
         scans=tuple(sorted(views, key=lambda view: -view.contribution.share)),
         modalities=tuple(dict.fromkeys(scan.modality for scan in diagnosis.scans)),
+        explanation=None
+        if section.explanation is None
+        else view_explanation(section.explanation, section.scans),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.diagnosis import Diagnosis
+from raddiag_hf.inference.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,14 @@ class CaseSection:
         diagnosis: The answer.
         scans: The scans that were diagnosed, in the order of ``diagnosis.scans``.
         known_labels: What the case is known to show, where that is known.
+        explanation: Where the answer comes from, of the same scans; None where nobody looked.
     """
 
     title: str
     diagnosis: Diagnosis
     scans: Sequence[Scan]
     known_labels: Sequence[str] = ()
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,87 @@
+"""The options that every verb about one case has: its scans, and the model that reads them."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raddiag_hf.cli.scan_arguments import ArgumentError
+
+
+class Precision(StrEnum):
+    """What the encoder computes in."""
+
+    FLOAT32 = "float32"
+    BF16 = "bf16"
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="ID",
+        help="Folder or Hub id of a RadDiag model, or of the authors' repository, which is "
+        "converted once. ID:FOLDER names a folder in it.",
+    ),
+]
+ScansArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="SCAN",
+        help="Files and folders of one case: DICOM (a study folder gives all its series), "
+        "NIfTI, PNG, JPEG, NPY.",
+        show_default=False,
+    ),
+]
+ScanOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scan",
+        metavar="MODALITY=PATH",
+        help="A scan whose file does not say what made it: ct=chest.nii.gz. Repeatable.",
+    ),
+]
+AnatomyOption = Annotated[
+    str | None, typer.Option(metavar="REGION", help="The region that the scans show.")
+]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Label names of the authors' checkpoint, where its repository has none: JSON name "
+        "-> column, a JSON list, or one name per line.",
+    ),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="cuda, cuda:N, mps or cpu; by default the fastest."),
+]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="bf16 is faster where the hardware has it.")
+]
+ChunkSizeOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Slices encoded at once; fewer need less memory."),
+]
+RevisionOption = Annotated[
+    str | None, typer.Option(metavar="REV", help="Branch, tag or commit on the Hub.")
+]
+SubfolderOption = Annotated[str, typer.Option(metavar="FOLDER", help="The same as ID:FOLDER.")]
+
+
+def check_output(output: Path) -> None:
+    """Refuse a folder that cannot be made before the work is done rather than after.
+
+    Raises:
+        ArgumentError: If it cannot be made or written.
+    """
+    existing = output
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ArgumentError(f"--output {output}: {existing} is a file, expected a folder")
+    if not os.access(existing, os.W_OK):
+        raise ArgumentError(f"--output {output}: {existing} cannot be written")

@@ -1,0 +1,103 @@
+"""`raddiag explain`: where in a case the answer for a label comes from."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raddiag_hf.cli.case_options import (
+    AnatomyOption,
+    ChunkSizeOption,
+    DeviceOption,
+    LabelsOption,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    RevisionOption,
+    ScanOption,
+    ScansArgument,
+    SubfolderOption,
+    check_output,
+)
+from raddiag_hf.cli.explanation_run import run_explanation
+from raddiag_hf.cli.opened_case import ModelChoice, open_case
+from raddiag_hf.cli.scan_arguments import parse_anatomy, parse_scan_arguments
+
+EXAMPLES = """
+**Examples**
+
+`raddiag explain study/ --model ./model --label top --output why`
+
+`raddiag explain --scan mri=knee.nii.gz -m ./model --label "Meniscal tear" -o why --masks 128`
+"""
+
+TOP = "top"
+"""The label that means the most probable one."""
+
+
+def explain(
+    model: ModelOption,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Write explanation.json and, in overlays/, pictures and NIfTI maps there.",
+        ),
+    ],
+    scans: ScansArgument = None,
+    scan: ScanOption = None,
+    anatomy: AnatomyOption = None,
+    label: Annotated[
+        str, typer.Option(metavar="NAME|top", help="Which label; top is the most probable one.")
+    ] = TOP,
+    masks: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Groups of activation channels, each of which costs an encoding of its scan; "
+            "32 by default.",
+        ),
+    ] = None,
+    labels: LabelsOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print explanation.json, and nothing else.")
+    ] = False,
+    device: DeviceOption = None,
+    dtype: PrecisionOption = Precision.FLOAT32,
+    chunk_size: ChunkSizeOption = None,
+    revision: RevisionOption = None,
+    subfolder: SubfolderOption = "",
+) -> None:
+    """Show which scans, slices and places a diagnosis comes from, by Score-CAM.
+
+    Every scan gets pictures of its key slices with a heat map, and the whole map as NIfTI with the
+    shape and the affine of its file.
+    """
+    arguments = parse_scan_arguments(scans or (), scan or ())
+    region = parse_anatomy(anatomy)
+    check_output(output)
+
+    from raddiag_hf.cli.explanation_table import render_explanation
+    from raddiag_hf.inference.explanation import label_index
+    from raddiag_hf.inference.explanation_files import write_explanation_files
+    from raddiag_hf.inference.saliency import ScoreCamSettings
+
+    progress = Console(stderr=True)
+    choice = ModelChoice(model, labels, subfolder, device, dtype, revision, chunk_size)
+    case = open_case(arguments, region, choice, progress)
+    wanted = None if label == TOP else label
+    if wanted is not None:
+        label_index(case.loaded.model, wanted)  # refused before a bar is drawn
+    settings = ScoreCamSettings() if masks is None else ScoreCamSettings(max_masks=masks)
+    explanation = run_explanation(case, wanted, settings, progress)
+    path = write_explanation_files(output, explanation, case.scans)
+    progress.print(f"Explanation: {path}", markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False))
+    else:
+        Console().print(render_explanation(explanation))
