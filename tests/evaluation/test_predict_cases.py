@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from raddiag_hf.data.case_writer import BuiltCase
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.evaluation import predict_cases as module
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
@@ -184,6 +185,17 @@ def test_a_model_of_other_labels_is_refused(tmp_path, folder):
         open_split(folder / "data", "test", other.model.config)
 
 
+def test_two_folders_of_one_name_are_not_mistaken_for_each_other(tmp_path, cases, loaded):
+    def build(number):
+        return BuiltCase(make_case(number, patient_id=f"somebody-{number}"))
+
+    write_evaluation_data(tmp_path / "data", build_case=build)
+    other = open_split(tmp_path / "data", "test", loaded.model.config)
+    assert other.metadata.case_ids == cases.metadata.case_ids
+    assert other.metadata.patient_ids[0] == "somebody-200"
+    assert other.fingerprint != cases.fingerprint
+
+
 def test_what_is_no_split_of_a_data_set_is_refused(tmp_path, folder, loaded):
     config = loaded.model.config
     with pytest.raises(EvaluationInputError, match="has no split 'tset', only train, validation"):
@@ -193,6 +205,11 @@ def test_what_is_no_split_of_a_data_set_is_refused(tmp_path, folder, loaded):
     with pytest.raises(FileNotFoundError):
         open_split(tmp_path / "absent", "test", config)
     damaged = shutil.copytree(folder / "data", tmp_path / "damaged")
+    shard = next(damaged.glob("data/test-*.parquet"))
+    for content in (shard.read_bytes()[:-9], b"PAR1" + shard.read_bytes()[500:]):
+        shard.write_bytes(content)
+        with pytest.raises(EvaluationInputError, match="damaged: "):
+            open_split(damaged, "test", config)
     next(damaged.glob("label_sets/*.json")).write_text("{}")
     with pytest.raises(EvaluationInputError, match="is not a label set"):
         open_split(damaged, "test", config)

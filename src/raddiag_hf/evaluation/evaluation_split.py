@@ -9,6 +9,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+from datasets.exceptions import DatasetGenerationError
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
@@ -16,8 +17,7 @@ from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.hub_access import explained_access
-from raddiag_hf.data.label_agreement import check_model_fits
-from raddiag_hf.data.loading import load_dataset
+from raddiag_hf.data.label_agreement import LabelMismatchError, check_model_fits
 from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
@@ -115,13 +115,18 @@ def open_split(
                 )
             shards = store.shards[Split(split)]
             contents = [(Path(shard).name, files.ukey(shard)) for shard in shards]
-        column = label_column or _find_label_column(store, config)
-        check_model_fits(config, store.features, column)
-        rows = load_dataset(name, split=split)
+            column = label_column or _find_label_column(store, config)
+            check_model_fits(config, store.features, column)
+            # By its files: `datasets` knows folders by name, and would answer from its cache with
+            # the cases of another folder of that name.
+            places = [files.unstrip_protocol(shard) if is_on_hub else shard for shard in shards]
+            rows = datasets.Dataset.from_parquet(places, split=datasets.NamedSplit(split))
         metadata = read_metadata({split: rows})
-    except ValueError as error:
-        if isinstance(error, EvaluationInputError) or type(error) is not ValueError:
-            raise
+    except (EvaluationInputError, LabelMismatchError):
+        raise
+    except DatasetGenerationError as error:
+        raise EvaluationInputError(f"{location}: {error.__cause__ or error}") from error
+    except ValueError as error:  # Arrow's errors are among them
         text = str(error)
         raise EvaluationInputError(text if name in text else f"{location}: {text}") from error
     identity = json.dumps([split, column, contents, metadata.case_ids])

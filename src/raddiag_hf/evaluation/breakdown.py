@@ -1,0 +1,170 @@
+"""Who is diagnosed how well: metrics by modality and by anatomy, and normal against abnormal."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from raddiag_hf.data.statistics import NORMAL_LABELS
+from raddiag_hf.vocabulary import Anatomy, Modality
+
+from .bootstrap import BootstrapSettings
+from .evaluation_result import EvaluationResult
+from .groups import ALL
+from .metrics import evaluate_predictions
+from .prediction_table import PredictionTable
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Some of the cases, evaluated by themselves.
+
+    A class without positives or negatives among them is in no mean, so the means of two subgroups
+    are over different classes; ``result`` has their numbers.
+
+    Attributes:
+        name: A modality, an anatomy, or ``"all"``.
+        num_patients: Their patients.
+        result: The metrics of these cases alone, with their intervals.
+    """
+
+    name: str
+    num_patients: int
+    result: EvaluationResult
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the means of each group as JSON values."""
+        return {
+            "name": self.name,
+            "cases": self.result.num_cases,
+            "patients": self.num_patients,
+            "groups": self.result.group_table(),
+        }
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """An evaluation, taken apart.
+
+    Attributes:
+        by_modality: Cases with a scan of each modality, the most frequent first; a case with
+            several counts in each.
+        by_anatomy: Cases of each region, the most frequent first; those of unknown region under
+            ``"Unknown"``.
+        normal_label: The label that says that nothing was found; None where there is none.
+        normal_abnormal: That label alone as the only class: first of all cases, under ``"all"``,
+            then of each region (the paper's Figure 5a). Cases without any label are left out,
+            because nobody said that they are abnormal.
+    """
+
+    by_modality: tuple[Subgroup, ...]
+    by_anatomy: tuple[Subgroup, ...]
+    normal_label: str | None
+    normal_abnormal: tuple[Subgroup, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON values; a value that is undefined is None."""
+        return {
+            "modality": [subgroup.to_dict() for subgroup in self.by_modality],
+            "anatomy": [subgroup.to_dict() for subgroup in self.by_anatomy],
+            "normal_label": self.normal_label,
+            "normal_abnormal": [
+                {
+                    "name": subgroup.name,
+                    "patients": subgroup.num_patients,
+                    "normal": int(subgroup.result.positives[0]),
+                    "abnormal": subgroup.result.num_cases - int(subgroup.result.positives[0]),
+                }
+                | {
+                    column: values[0]
+                    for column, values in subgroup.result.class_table().items()
+                    if column not in ("class", "positives")
+                }
+                for subgroup in self.normal_abnormal
+            ],
+        }
+
+
+def break_down(
+    table: PredictionTable,
+    *,
+    thresholds: ArrayLike | None = None,
+    groups: Mapping[str, NDArray[np.intp]] | None = None,
+    bootstrap: BootstrapSettings | None = None,
+    report_progress: Callable[[int, int], None] | None = None,
+) -> Breakdown:
+    """Evaluate the cases of each modality and anatomy by themselves.
+
+    Args:
+        table: Predictions of all cases.
+        thresholds: As in `evaluate_predictions`, numbers or None.
+        groups: Columns of each group of classes.
+        bootstrap: How to find intervals; where it names patients, they are those of ``table``.
+        report_progress: Called with subgroups done and subgroups in all.
+    """
+    modalities = {
+        modality.value: np.array([modality.value in found for found in table.modalities])
+        for modality in Modality
+    }
+    anatomies = {
+        anatomy.value: np.array(
+            [(found or Anatomy.UNKNOWN) == anatomy for found in table.anatomies]
+        )
+        for anatomy in Anatomy
+    }
+    by_modality, by_anatomy = _most_frequent_first(modalities), _most_frequent_first(anatomies)
+    normal = _normal_column(table.label_names)
+    regions: dict[str, NDArray[np.bool_]] = {}
+    if normal is not None:
+        is_labelled = np.asarray(table.labels.any(axis=1))
+        everywhere = {ALL: is_labelled} | {
+            name: rows & is_labelled for name, rows in by_anatomy.items()
+        }
+        regions = {name: rows for name, rows in everywhere.items() if rows.any()}
+    values = None if thresholds is None else np.asarray(thresholds, dtype=np.float64)
+    done, total = 0, len(by_modality) + len(by_anatomy) + len(regions)
+
+    def evaluate(name: str, rows: NDArray[np.bool_], column: int | None) -> Subgroup:
+        nonlocal done
+        columns = slice(None) if column is None else slice(column, column + 1)
+        patients = [table.patient_ids[row] for row in np.flatnonzero(rows)]
+        settings = bootstrap
+        if bootstrap is not None and bootstrap.patient_ids is not None:
+            settings = replace(bootstrap, patient_ids=patients)
+        result = evaluate_predictions(
+            table.labels[rows, columns],
+            table.logits[rows, columns],
+            thresholds=None if values is None else values[columns],
+            groups=groups if column is None else None,
+            class_names=table.label_names[columns],
+            bootstrap=settings,
+        )
+        done += 1
+        if report_progress is not None:
+            report_progress(done, total)
+        return Subgroup(name, len(set(patients)), result)
+
+    return Breakdown(
+        by_modality=tuple(evaluate(name, rows, None) for name, rows in by_modality.items()),
+        by_anatomy=tuple(evaluate(name, rows, None) for name, rows in by_anatomy.items()),
+        normal_label=None if normal is None else table.label_names[normal],
+        normal_abnormal=tuple(evaluate(name, rows, normal) for name, rows in regions.items()),
+    )
+
+
+def _most_frequent_first(
+    subgroups: Mapping[str, NDArray[np.bool_]],
+) -> dict[str, NDArray[np.bool_]]:
+    """Leave out empty subgroups and sort the others by size."""
+    filled = [(name, rows) for name, rows in subgroups.items() if rows.any()]
+    return dict(sorted(filled, key=lambda item: -int(item[1].sum())))
+
+
+def _normal_column(label_names: Sequence[str]) -> int | None:
+    """Return the column of the first label that says that nothing was found."""
+    for column, name in enumerate(label_names):
+        if name.casefold() in NORMAL_LABELS:
+            return column
+    return None

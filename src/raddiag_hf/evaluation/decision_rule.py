@@ -1,0 +1,125 @@
+"""From logits to decisions: a temperature and thresholds, chosen on validation cases."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.inference.loading import LoadedModel
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+
+from .calibration import TemperatureScaling, fit_temperature
+from .evaluation_error import EvaluationInputError
+from .prediction_table import PredictionTable
+from .thresholds import choose_f1_thresholds, choose_fpr_thresholds
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How probabilities and decisions follow from logits.
+
+    Attributes:
+        temperature: Divides the logits before the sigmoid.
+        thresholds: Calibrated probability from which each class counts as predicted, shape
+            ``(classes,)``; None where nobody chose.
+        source: Where both come from, in words; None where nobody chose.
+        scaling: How the temperature was found; None where it was not found here.
+    """
+
+    temperature: float
+    thresholds: NDArray[np.float64] | None
+    source: str | None
+    scaling: TemperatureScaling | None = None
+
+    @classmethod
+    def of_model(cls, config: RadDiagConfig) -> "DecisionRule":
+        """Return what is stored with a model."""
+        thresholds = config.decision_thresholds
+        return cls(
+            temperature=float(config.calibration_temperature),
+            thresholds=None if thresholds is None else np.asarray(thresholds, dtype=np.float64),
+            source=config.decision_threshold_source,
+        )
+
+    def config_fields(self) -> dict[str, Any]:
+        """Return the fields of `RadDiagConfig` that store the rule with a checkpoint."""
+        return {
+            "calibration_temperature": self.temperature,
+            "decision_thresholds": None if self.thresholds is None else self.thresholds.tolist(),
+            "decision_threshold_source": self.source,
+        }
+
+
+def choose_decision_rule(
+    table: PredictionTable, *, target_fpr: float | None = None, min_positives: int = 10
+) -> DecisionRule:
+    """Choose a temperature, and then thresholds on the calibrated probabilities.
+
+    Args:
+        table: Predictions for validation cases.
+        target_fpr: The highest false-positive rate of each class; by default thresholds have the
+            highest F1.
+        min_positives: Positives that a class needs for an F1 threshold of its own.
+
+    Raises:
+        EvaluationInputError: If the cases are too few to choose anything.
+    """
+    scaling = fit_temperature(table.labels, table.logits)
+    temperature = 1.0 if scaling.at_limit else scaling.temperature
+    logits = table.logits / np.float32(temperature)
+    try:
+        if target_fpr is None:
+            chosen = choose_f1_thresholds(table.labels, logits, min_positives=min_positives)
+        else:
+            chosen = choose_fpr_thresholds(table.labels, logits, target_fpr=target_fpr)
+    except ValueError as error:
+        raise EvaluationInputError(f"no thresholds can be chosen: {error}") from error
+    calibrated = (
+        "probabilities are not calibrated, because no temperature is best"
+        if scaling.at_limit
+        else f"probabilities are calibrated there with the temperature {temperature:.4g}"
+    )
+    return DecisionRule(
+        temperature=temperature,
+        thresholds=chosen.probabilities,
+        source=f"{chosen.describe()}; {calibrated}",
+        scaling=scaling,
+    )
+
+
+def writable_config(loaded: LoadedModel) -> Path:
+    """Return the ``config.json`` of a model that lies in a folder of the user's.
+
+    Raises:
+        EvaluationInputError: If the model was downloaded or converted into a cache.
+    """
+    asked, found = Path(loaded.model_id).expanduser(), Path(loaded.model.name_or_path)
+    path = found / "config.json"
+    is_users = asked.is_dir() and found.resolve().is_relative_to(asked.resolve())
+    if loaded.revision is not None or not is_users or not path.is_file():
+        raise EvaluationInputError(
+            f"{loaded.model_id}: thresholds can only be stored with a saved model in a folder; "
+            "download or convert it first"
+        )
+    return path
+
+
+def store_decision_rule(rule: DecisionRule, path: Path) -> None:
+    """Write the rule into a model's ``config.json``; all else in it stays as it is.
+
+    Raises:
+        EvaluationInputError: If the file is not the configuration of a model with these labels.
+        OSError: If it cannot be written.
+    """
+    try:
+        config = json.loads(path.read_text("utf-8")) | rule.config_fields()
+        RadDiagConfig.from_dict(config)
+    except (ValueError, TypeError) as error:
+        raise EvaluationInputError(f"{path}: {error}") from error
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+        temporary.chmod(path.stat().st_mode)

@@ -1,0 +1,214 @@
+"""Evaluations side by side, laid out as the paper's Table 2, in Markdown and in LaTeX."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from raddiag_hf.atomic_files import atomic_write
+
+from .evaluation_result import Table
+
+METRICS = {
+    "auc": "AUC",
+    "ap": "AP",
+    "f1": "F1",
+    "mcc": "MCC",
+    "recall_at_fpr_0.01": "R@0.01",
+    "recall_at_fpr_0.05": "R@0.05",
+    "recall_at_fpr_0.1": "R@0.1",
+}
+"""The columns of the paper's Table 2."""
+
+CATEGORIES = {"head": "Head", "body": "Medium", "tail": "Tail", "all": "All"}
+"""Groups as the paper names them."""
+
+UNDEFINED = "–"
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """One model's rows of the table.
+
+    Attributes:
+        name: What to call it.
+        granularity: What was predicted: label column, split and data set. Models are compared
+            within it.
+        groups: What `EvaluationResult.group_table` returns.
+    """
+
+    name: str
+    granularity: str
+    groups: Table
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """A value in percent, its interval, and whether it is the best of those compared."""
+
+    value: str
+    interval: str
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One model in one category; ``cells`` are in the order of `metric_columns`."""
+
+    granularity: str
+    category: str
+    model: str
+    classes: str
+    cells: tuple[TableCell, ...]
+
+
+def markdown_table(models: Sequence[EvaluatedModel], notes: Sequence[str] = ()) -> str:
+    """Return the table as Markdown.
+
+    Args:
+        models: At least one; rows are sorted by granularity, category and model, in this order.
+        notes: Sentences below it.
+    """
+    metrics = metric_columns(models)
+    header = ("Granularity", "Category", "Model", "Classes", *(METRICS[name] for name in metrics))
+    lines = [header, ["---"] * 3 + ["---:"] * (len(header) - 3)]
+    above: tuple[str, str] | None = None
+    for row in table_rows(models):
+        place = (row.granularity, row.category)
+        shown = [
+            "" if above is not None and above[0] == place[0] else place[0],
+            "" if above == place else place[1],
+        ]
+        above = place
+        cells = [
+            " ".join(
+                filter(None, (f"**{cell.value}**" if cell.is_best else cell.value, cell.interval))
+            )
+            for cell in row.cells
+        ]
+        lines.append([_in_markdown(text) for text in (*shown, row.model, row.classes)] + cells)
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n\n".join([text, *notes]) + "\n"
+
+
+def latex_table(models: Sequence[EvaluatedModel], notes: Sequence[str] = ()) -> str:
+    """Return the table as LaTeX; it needs the packages ``booktabs`` and ``multirow``.
+
+    Args:
+        models: As in `markdown_table`.
+        notes: Sentences of the caption.
+    """
+    metrics = metric_columns(models)
+    header = ["Granularity", "Category", "Model", "Classes", *(METRICS[name] for name in metrics)]
+    lines = [
+        r"% \usepackage{booktabs,multirow}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{' '.join(map(_in_latex, notes))}}}",
+        rf"\begin{{tabular}}{{lll{'r' * (len(header) - 3)}}}",
+        r"\toprule",
+        _latex_line(header),
+    ]
+    for granularity, same in groupby(table_rows(models), lambda row: row.granularity):
+        rows = list(same)
+        first = _spanning(granularity, len(rows))
+        separator = r"\midrule"
+        for category, in_category in groupby(rows, lambda row: row.category):
+            members = list(in_category)
+            second = _spanning(category, len(members))
+            lines.append(separator)
+            separator = rf"\cmidrule{{2-{len(header)}}}"
+            for row in members:
+                cells = [_latex_cell(cell) for cell in row.cells]
+                names = [_in_latex(row.model), _in_latex(row.classes)]
+                lines.append(_latex_line([first, second, *names, *cells]))
+                first = second = ""
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def write_tables(
+    folder: Path, models: Sequence[EvaluatedModel], notes: Sequence[str] = ()
+) -> tuple[Path, Path]:
+    """Write ``table.md`` and ``table.tex``, and return their paths."""
+    paths = folder / "table.md", folder / "table.tex"
+    for path, text in zip(
+        paths, (markdown_table(models, notes), latex_table(models, notes)), strict=True
+    ):
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, "utf-8")
+    return paths
+
+
+def metric_columns(models: Sequence[EvaluatedModel]) -> list[str]:
+    """Return the metrics of the table, as `METRICS` names them."""
+    return [name for name in METRICS if any(name in model.groups for model in models)]
+
+
+def table_rows(models: Sequence[EvaluatedModel]) -> list[TableRow]:
+    """Return the rows in order; groups without a class that could be evaluated have none."""
+    metrics = metric_columns(models)
+    rows = []
+    for granularity in dict.fromkeys(model.granularity for model in models):
+        compared = [model for model in models if model.granularity == granularity]
+        for group, category in CATEGORIES.items():
+            members = [
+                (model, model.groups["group"].index(group))
+                for model in compared
+                if group in model.groups["group"]
+            ]
+            members = [(model, at) for model, at in members if model.groups["evaluated"][at]]
+            best = {name: _best(members, name) for name in metrics}
+            rows += [
+                TableRow(
+                    granularity,
+                    category,
+                    model.name,
+                    f"{model.groups['evaluated'][at]} of {model.groups['classes'][at]}",
+                    tuple(_cell(model.groups, name, at, best[name]) for name in metrics),
+                )
+                for model, at in members
+            ]
+    return rows
+
+
+def _best(members: Sequence[tuple[EvaluatedModel, int]], metric: str) -> float | None:
+    """Return the best value of a column; None where there is nothing to compare."""
+    values = [model.groups[metric][at] for model, at in members if metric in model.groups]
+    values = [value for value in values if value is not None]
+    return max(values) if len(values) > 1 else None
+
+
+def _cell(
+    groups: Mapping[str, list[float | None]], metric: str, at: int, best: float | None
+) -> TableCell:
+    value = groups[metric][at] if metric in groups else None
+    if value is None:
+        return TableCell(UNDEFINED, "", False)
+    low, high = (groups.get(f"{metric}_{end}", [None] * (at + 1))[at] for end in ("low", "high"))
+    interval = "" if low is None or high is None else f"({100 * low:.2f}, {100 * high:.2f})"
+    return TableCell(f"{100 * value:.2f}", interval, value == best)
+
+
+def _spanning(text: str, rows: int) -> str:
+    return rf"\multirow{{{rows}}}{{*}}{{{_in_latex(text)}}}"
+
+
+def _latex_cell(cell: TableCell) -> str:
+    value = "--" if cell.value == UNDEFINED else cell.value
+    value = rf"\textbf{{{value}}}" if cell.is_best else value
+    return rf"{value} {{\scriptsize {cell.interval}}}" if cell.interval else value
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _in_markdown(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _in_latex(text: str) -> str:
+    special: dict[str, str | int | None] = {character: rf"\{character}" for character in "&%$#_{}"}
+    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return text.translate(str.maketrans(special))

@@ -1,0 +1,270 @@
+"""From a model and a data set to metrics: thresholds from validation, and what is written."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import f1_score, roc_auc_score
+
+from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.evaluation import BootstrapSettings, choose_f1_thresholds, fit_temperature
+from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
+from raddiag_hf.evaluation.decision_rule import choose_decision_rule
+from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
+from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
+from raddiag_hf.evaluation.predict_cases import PredictionSettings
+from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.inference.diagnose import diagnose_case
+from raddiag_hf.inference.loading import load_model
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import make_case
+from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
+from tests.fixtures.prediction_tables import make_predictions
+
+QUICK = EvaluationSettings(
+    bootstrap=BootstrapSettings(resamples=30),
+    head_cases=4,
+    tail_cases=2,
+    min_positives=5,
+    prediction=PredictionSettings(num_workers=0),
+)
+CALIBRATED = replace(QUICK, calibrate_on=Split.VALIDATION)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    write_evaluation_data(folder / "data")
+    save_evaluation_model(folder / "model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder):
+    return load_model(str(folder / "model"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def evaluation(folder, loaded):
+    return evaluate_model(loaded, folder / "data", "test", folder / "out", CALIBRATED)
+
+
+def test_thresholds_come_from_validation_cases_alone(folder, evaluation):
+    validation = PredictionTable.read(folder / "out" / "calibration_predictions.parquet")
+    assert set(validation.case_ids) == {f"case-{number}" for number in range(100, 136)}
+    rule = choose_decision_rule(validation, min_positives=5)
+    np.testing.assert_array_equal(evaluation.result.thresholds, rule.thresholds)
+    assert evaluation.rule.temperature == rule.temperature
+    assert "36 validation cases" in evaluation.rule.source
+
+
+def test_metrics_are_those_of_the_test_cases_under_these_thresholds(folder, evaluation):
+    table = PredictionTable.read(folder / "out" / "predictions.parquet")
+    assert set(table.case_ids) == {f"case-{number}" for number in range(200, 240)}
+    auc = [roc_auc_score(table.labels[:, i], table.logits[:, i]) for i in range(3)]
+    np.testing.assert_allclose(evaluation.result.per_class["auc"], auc)
+    predicted = table.probabilities(evaluation.rule.temperature) >= evaluation.result.thresholds
+    f1 = [f1_score(table.labels[:, i], predicted[:, i]) for i in range(3)]
+    np.testing.assert_allclose(evaluation.result.per_class["f1"], f1)
+
+
+def test_what_is_written_can_be_read_by_a_program(folder, evaluation):
+    content = json.loads((folder / "out" / "metrics.json").read_text())
+    assert content["model"] == str(folder / "model")
+    assert (content["split"], content["num_cases"]) == ("test", 40)
+    assert content["groups"]["group"] == ["head", "body", "tail", "all"]
+    assert content["classes"]["group"] == ["head"] * 3
+    assert content["classes"]["threshold"] == evaluation.result.thresholds.tolist()
+    assert content["bootstrap"]["resampled_unit"] == "patient"
+    assert {one["name"] for one in content["breakdown"]["modality"]} == {"CT", "X-ray", "MRI"}
+    assert content["reliability"]["equal_width"]["error_low"] is not None
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "calibration_predictions.parquet",
+        "metrics.json",
+        "predictions.parquet",
+        "table.md",
+        "table.tex",
+    ]
+    assert "| Head |" in (folder / "out" / "table.md").read_text()
+
+
+@pytest.mark.parametrize("split", [Split.TEST, Split.TRAIN])
+def test_thresholds_are_never_chosen_on_other_than_validation_cases(split):
+    with pytest.raises(EvaluationInputError, match=f"never on {split} cases"):
+        EvaluationSettings(calibrate_on=split)
+
+
+def test_thresholds_are_never_chosen_on_the_cases_that_are_evaluated(tmp_path, folder, loaded):
+    with pytest.raises(EvaluationInputError, match="validation cases that they are evaluated on"):
+        evaluate_model(loaded, folder / "data", "validation", tmp_path, CALIBRATED)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_choices_without_a_split_to_choose_on_are_refused():
+    for options in ({"store": True}, {"target_fpr": 0.1}):
+        with pytest.raises(EvaluationInputError, match="needs the split to choose them on"):
+            EvaluationSettings(**options)
+
+
+def test_stored_thresholds_and_temperature_are_what_diagnose_uses(tmp_path, folder, monkeypatch):
+    model = shutil.copytree(folder / "model", tmp_path / "model")
+    config_before = json.loads((model / "config.json").read_text())
+    scaled = replace(make_predictions(400), logits=3 * make_predictions(400).logits)
+    assert fit_temperature(scaled.labels, scaled.logits).temperature > 1.5
+
+    rule = replace(choose_decision_rule(scaled), thresholds=np.array([0.45, 0.5, 0.55]))
+    monkeypatch.setattr(
+        "raddiag_hf.evaluation.evaluate_model.choose_decision_rule", lambda *_, **__: rule
+    )
+    found = evaluate_model(
+        load_model(str(model), device="cpu"),
+        folder / "data",
+        "test",
+        tmp_path / "out",
+        replace(CALIBRATED, store=True),
+    )
+    stored = load_model(str(model), device="cpu")
+    config = json.loads((model / "config.json").read_text())
+    assert {name for name in config if config[name] != config_before.get(name)} == {
+        "calibration_temperature",
+        "decision_thresholds",
+        "decision_threshold_source",
+    }
+    for row in (0, 7):
+        case = make_case(200 + row)
+        scans = [one.scan for one in case.scans]
+        diagnosis = diagnose_case(stored.model, stored.processor, scans)
+        for finding in diagnosis.findings:
+            column = found.table.label2id[finding.label]
+            probability = found.table.probabilities()[row, column]
+            assert finding.probability == pytest.approx(probability, abs=1e-5)
+            assert finding.probability == pytest.approx(expit(finding.logit / rule.temperature))
+            assert finding.threshold == rule.thresholds[column]
+            assert finding.predicted == (probability >= rule.thresholds[column])
+    again = evaluate_model(stored, folder / "data", "test", tmp_path / "again", QUICK)
+    np.testing.assert_allclose(again.result.per_class["f1"], found.result.per_class["f1"])
+    assert again.rule.source == rule.source
+
+
+def test_thresholds_cannot_be_stored_with_a_model_that_is_not_the_users(folder, loaded, tmp_path):
+    elsewhere = replace(loaded, model_id="owner/name", revision="abc")
+    with pytest.raises(EvaluationInputError, match="owner/name: thresholds can only be stored"):
+        evaluate_model(
+            elsewhere, folder / "data", "test", tmp_path, replace(CALIBRATED, store=True)
+        )
+
+
+def test_a_model_without_thresholds_has_no_f1_and_says_so(tmp_path, folder, loaded):
+    found = evaluate_model(loaded, folder / "data", "test", tmp_path / "out", QUICK)
+    assert "f1" not in found.result.per_class
+    assert found.warnings == (
+        "The model carries no thresholds, so F1, MCC and accuracy are left out; choose them on "
+        "the validation cases.",
+    )
+
+
+def test_patients_of_both_splits_are_counted(tmp_path, loaded):
+    def build(number):
+        from raddiag_hf.data.case_writer import BuiltCase
+
+        return BuiltCase(make_case(number, patient_id=f"patient-{number % 100 // 2}"))
+
+    write_evaluation_data(tmp_path / "data", build_case=build)
+    found = evaluate_model(loaded, tmp_path / "data", "test", tmp_path / "out", CALIBRATED)
+    assert found.warnings[0].startswith("18 patients have cases in the test and in the validation")
+
+
+def test_too_few_positives_for_any_threshold_are_the_inputs_fault(tmp_path, folder, loaded):
+    settings = replace(CALIBRATED, min_positives=1000)
+    with pytest.raises(EvaluationInputError, match="no thresholds can be chosen: 36 validation"):
+        evaluate_model(loaded, folder / "data", "test", tmp_path / "out", settings)
+
+
+def test_a_rule_chosen_for_a_false_positive_rate_keeps_it():
+    table = make_predictions(400)
+    rule = choose_decision_rule(table, target_fpr=0.1)
+    predicted = table.probabilities(rule.temperature) >= rule.thresholds
+    rates = [predicted[~table.labels[:, i], i].mean() for i in range(6)]
+    assert max(rates) <= 0.1
+    assert "false-positive rate at most 0.1" in rule.source
+
+
+def test_thresholds_belong_to_calibrated_probabilities():
+    table = make_predictions(400)
+    sharp = replace(table, logits=5 * table.logits)
+    rule = choose_decision_rule(sharp)
+    assert rule.temperature == pytest.approx(
+        fit_temperature(table.labels, sharp.logits).temperature
+    )
+    assert rule.temperature > 3
+    expected = choose_f1_thresholds(table.labels, sharp.logits / np.float32(rule.temperature))
+    np.testing.assert_array_equal(rule.thresholds, expected.probabilities)
+
+
+def test_logits_that_separate_all_cases_leave_probabilities_as_they_are():
+    table = make_predictions(200)
+    separated = replace(table, logits=np.where(table.labels, 2, -2).astype(np.float32))
+    rule = choose_decision_rule(separated)
+    assert rule.temperature == 1.0
+    assert "not calibrated" in rule.source
+
+
+def test_a_model_of_other_labels_is_refused_before_anything_is_written(tmp_path, folder):
+    labels = LabelSet(("Normal", "Hip fracture", "Pneumothorax"))
+    other = load_model(str(save_evaluation_model(tmp_path / "other", labels)), device="cpu")
+    with pytest.raises(LabelMismatchError, match="first difference is column 1"):
+        evaluate_model(other, folder / "data", "test", tmp_path / "out", QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_models_on_the_same_cases_are_compared_pair_by_pair(tmp_path, folder, evaluation):
+    other = load_model(str(save_evaluation_model(tmp_path / "second", seed=3)), device="cpu")
+    second = evaluate_model(other, folder / "data", "test", tmp_path / "out", CALIBRATED)
+    comparison = compare_evaluations(
+        [folder / "out" / "metrics.json", tmp_path / "out"],
+        output=tmp_path / "both",
+        bootstrap=BootstrapSettings(resamples=50),
+    )
+    assert (comparison.baseline, list(comparison.paired)) == ("model", ["second"])
+    for name in ("auc", "f1"):
+        found = comparison.paired["second"].groups["all"][name]
+        expected = second.result.groups["all"].values[name]
+        expected -= evaluation.result.groups["all"].values[name]
+        assert found.difference == pytest.approx(expected)
+        assert found.low <= found.difference <= found.high
+    content = json.loads((tmp_path / "both" / "comparison.json").read_text())
+    assert content["not_paired"] == {}
+    assert "second" in (tmp_path / "both" / "table.md").read_text()
+
+
+def test_evaluations_of_other_cases_stand_side_by_side_unpaired(tmp_path, folder, evaluation):
+    first = shutil.copytree(folder / "out", tmp_path / "first")
+    second = shutil.copytree(folder / "out", tmp_path / "second")
+    table = PredictionTable.read(second / "predictions.parquet")
+    table.select(np.arange(30)).write(second / "predictions.parquet")
+    third = shutil.copytree(folder / "out", tmp_path / "third")
+    (third / "predictions.parquet").unlink()
+    comparison = compare_evaluations(
+        [first, second, third], bootstrap=BootstrapSettings(resamples=20)
+    )
+    assert [model.name for model in comparison.models] == ["first", "second", "third"]
+    assert comparison.not_paired["second"] == "its cases or labels are others"
+    assert comparison.not_paired["third"].endswith("predictions.parquet is not there")
+
+
+def test_what_is_no_evaluation_is_refused(tmp_path, folder, evaluation):
+    good = folder / "out" / "metrics.json"
+    with pytest.raises(EvaluationInputError, match="at least two evaluations, 1 were named"):
+        compare_evaluations([good])
+    with pytest.raises(EvaluationInputError, match="named twice"):
+        compare_evaluations([good, good])
+    (tmp_path / "metrics.json").write_text('{"format": 1}')
+    with pytest.raises(EvaluationInputError, match=r"metrics.json: is not an evaluation"):
+        compare_evaluations([good, tmp_path / "metrics.json"])
+    with pytest.raises(FileNotFoundError):
+        compare_evaluations([good, tmp_path / "absent" / "metrics.json"])
