@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from raddiag_hf import __version__
-from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose
+from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose, explain
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("diagnose", epilog=diagnose.EXAMPLES)(diagnose.diagnose)
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
     convert_checkpoint.convert_checkpoint
 )
@@ -84,6 +85,7 @@ def _is_input_error(error: Exception) -> bool:
     from raddiag_hf.data.hospital_case import HospitalDataError
     from raddiag_hf.imaging.scan import ScanReadError
     from raddiag_hf.inference.case_packing import CaseError
+    from raddiag_hf.inference.explanation import LabelError
     from raddiag_hf.inference.loading import DeviceError
 
     kinds = (
@@ -92,6 +94,7 @@ def _is_input_error(error: Exception) -> bool:
         DataSourceError,
         DeviceError,
         HospitalDataError,
+        LabelError,
         LabelFileError,
         ModelSourceError,
         ScanReadError,
