@@ -1,0 +1,104 @@
+"""The corpus as a Parquet file."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair, PairKind
+from raddiag_hf.vocabulary import Split
+
+SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("anchor", pa.string()),
+        ("positive", pa.string()),
+        ("anchor_concept", pa.string()),
+        ("positive_concept", pa.string()),
+        (
+            "hard_negatives",
+            pa.list_(pa.struct([("text", pa.string()), ("concept", pa.string())])),
+        ),
+        ("family", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+    ]
+)
+"""Columns: the fields of `KnowledgePair`."""
+
+_ROWS_AT_ONCE = 65_536
+
+
+class CorpusError(ValueError):
+    """A corpus that cannot be used: which file, what was expected, what was found."""
+
+
+def write_corpus(pairs: Sequence[KnowledgePair], path: Path) -> None:
+    """Write pairs; an existing file is replaced at once or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with (
+        atomic_write(path) as temporary,
+        pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+    ):
+        for first in range(0, len(pairs), _ROWS_AT_ONCE):
+            rows = [_row(pair) for pair in pairs[first : first + _ROWS_AT_ONCE]]
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def read_corpus(path: Path) -> list[KnowledgePair]:
+    """Read what `write_corpus` wrote.
+
+    Raises:
+        CorpusError: If the file is not such a corpus.
+        OSError: If it cannot be opened.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise CorpusError(f"{path}: is not a Parquet file: {error}") from None
+    with file:
+        if missing := sorted(set(SCHEMA.names) - set(file.schema_arrow.names)):
+            raise CorpusError(f"{path}: lacks the columns {missing} of a corpus")
+        try:
+            return [
+                _pair(row)
+                for batch in file.iter_batches(_ROWS_AT_ONCE, columns=SCHEMA.names)
+                for row in batch.cast(SCHEMA).to_pylist()
+            ]
+        except (ValueError, TypeError, pa.ArrowException) as error:
+            raise CorpusError(f"{path}: is not a corpus: {error}") from None
+
+
+def corpus_digest(path: Path) -> str:
+    """Return the SHA-256 of a corpus file, in hexadecimal."""
+    with path.open("rb") as stored:
+        return hashlib.file_digest(stored, "sha256").hexdigest()
+
+
+def _row(pair: KnowledgePair) -> dict[str, Any]:
+    row = {name: getattr(pair, name) for name in SCHEMA.names}
+    row["hard_negatives"] = [
+        {"text": negative.text, "concept": negative.concept} for negative in pair.hard_negatives
+    ]
+    return row
+
+
+def _pair(row: dict[str, Any]) -> KnowledgePair:
+    if empty := [name for name in SCHEMA.names if row[name] is None]:
+        raise ValueError(f"a row has no {empty[0]}")
+    negatives = row.pop("hard_negatives")
+    return KnowledgePair(
+        **row
+        | {
+            "kind": PairKind(row["kind"]),
+            "split": Split(row["split"]),
+            "hard_negatives": tuple(HardNegative(**negative) for negative in negatives),
+        }
+    )

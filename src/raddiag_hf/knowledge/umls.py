@@ -1,0 +1,113 @@
+"""UMLS, from the files of a licensed release, read line by line."""
+
+import gzip
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from raddiag_hf.knowledge.concept import Concept, KnowledgeSourceError, ReportProgress
+
+SOURCE = "UMLS"
+
+DISORDER_TYPES = frozenset(
+    f"T{number:03d}" for number in (19, 20, 33, 37, 46, 47, 48, 49, 50, 184, 190, 191)
+)
+"""Semantic types of the UMLS semantic group Disorders."""
+
+_FIELDS = {"MRCONSO.RRF": 18, "MRDEF.RRF": 8, "MRREL.RRF": 16, "MRSTY.RRF": 6}
+_REPORT_EVERY = 100_000
+
+
+def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> Iterator[Concept]:
+    """Read the English concepts of a release in Rich Release Format.
+
+    Files may be gzipped (``.RRF.gz``). They are streamed; memory holds what is kept: English names
+    that are not suppressed or obsolete, definitions by sources that name concepts in English, and
+    parents (``PAR``) that are kept themselves. Where ``MRSTY.RRF`` lies beside them, only the
+    semantic group Disorders is kept.
+
+    Args:
+        folder: ``META`` of a release, with ``MRCONSO.RRF``, ``MRDEF.RRF`` and ``MRREL.RRF``.
+        report_progress: Told the bytes read of each file.
+
+    Yields:
+        Concepts by identifier. The term is the preferred one of its concept (``TS=P, STT=PF,
+        ISPREF=Y``), or the first.
+
+    Raises:
+        KnowledgeSourceError: If a file is missing, is not UTF-8, or a line has another number of
+            fields; the message names file and line.
+
+    Source:
+        UMLS Reference Manual, chapter 3 (columns of the Rich Release Format).
+    """
+    disorders = None
+    if any((folder / f"MRSTY.RRF{suffix}").is_file() for suffix in ("", ".gz")):
+        rows = _rows(folder, "MRSTY.RRF", report_progress)
+        disorders = {row[0] for row in rows if row[1] in DISORDER_TYPES}
+    names: dict[str, dict[str, None]] = {}
+    preferred: dict[str, str] = {}
+    english_sources: set[str] = set()
+    for row in _rows(folder, "MRCONSO.RRF", report_progress):
+        concept, language, status, form, is_preferred = row[0], row[1], row[2], row[4], row[6]
+        if language != "ENG" or row[16] not in ("N", ""):
+            continue
+        english_sources.add(row[11])
+        if disorders is not None and concept not in disorders:
+            continue
+        names.setdefault(concept, {})[row[14]] = None
+        if (status, form, is_preferred) == ("P", "PF", "Y"):
+            preferred.setdefault(concept, row[14])
+    definitions: dict[str, dict[str, None]] = {}
+    for row in _rows(folder, "MRDEF.RRF", report_progress):
+        if row[0] in names and row[4] in english_sources and row[6] in ("N", ""):
+            definitions.setdefault(row[0], {})[row[5]] = None
+    parents: dict[str, dict[str, None]] = {}
+    for row in _rows(folder, "MRREL.RRF", report_progress):
+        child, relation, parent = row[0], row[3], row[4]
+        is_kept = child in names and parent in names and child != parent
+        if relation == "PAR" and is_kept and row[14] in ("N", ""):
+            parents.setdefault(child, {})[parent] = None
+    for concept in sorted(names):
+        term = preferred.get(concept, next(iter(names[concept])))
+        yield Concept(
+            term=term,
+            synonyms=tuple(name for name in names[concept] if name != term),
+            parents=tuple(sorted(parents.get(concept, ()))),
+            descriptions=tuple(definitions.get(concept, ())),
+            source=SOURCE,
+            id=concept,
+        )
+
+
+def _rows(
+    folder: Path, name: str, report_progress: ReportProgress | None
+) -> Iterator[Sequence[str]]:
+    """Yield the fields of each line."""
+    path = folder / name
+    if not path.is_file():
+        path = folder / f"{name}.gz"
+    if not path.is_file():
+        raise KnowledgeSourceError(f"{folder}: has no {name} or {name}.gz")
+    total, num_fields = path.stat().st_size, _FIELDS[name]
+    with (
+        path.open("rb") as stored,
+        gzip.open(stored) if path.suffix == ".gz" else nullcontext(stored) as lines,
+    ):
+        try:
+            for number, line in enumerate(lines, start=1):
+                fields = line.decode("utf-8").rstrip("\r\n").split("|")
+                if len(fields) != num_fields + 1 or fields[-1]:
+                    raise KnowledgeSourceError(
+                        f"{path}, line {number}: has {len(fields) - 1} fields, each ended by '|'; "
+                        f"expected {num_fields}"
+                    )
+                yield fields
+                if report_progress is not None and number % _REPORT_EVERY == 0:
+                    report_progress(name, stored.tell(), total)
+        except UnicodeDecodeError as error:
+            raise KnowledgeSourceError(f"{path}, line {number}: is not UTF-8: {error}") from None
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise KnowledgeSourceError(f"{path}: is not a whole gzip file: {error}") from None
+    if report_progress is not None:
+        report_progress(name, total, total)
