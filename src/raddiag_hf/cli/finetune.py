@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -38,8 +39,8 @@ def finetune(
             "--model",
             "-m",
             metavar="ID",
-            help="Folder or Hub id of a RadDiag model; `raddiag convert-checkpoint` makes one of the "
-            "authors' checkpoint.",
+            help="Folder or Hub id of a RadDiag model; `raddiag convert-checkpoint` makes one of "
+            "the authors' checkpoint.",
         ),
     ],
     dataset: Annotated[
@@ -139,6 +140,8 @@ def finetune(
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     datasets.disable_progress_bars()
+    # PEFT asks transformers by an old name
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -17,11 +17,16 @@ ALPHA_PER_RANK = 2
 def adapted_layers(model: RadDiagForImageClassification) -> list[str]:
     """Return the linear layers and convolutions of encoder and fusion, by name.
 
-    Of a classifier whose last layer is new, the layer before is among them.
+    Of a classifier of two layers, the first is among them. 3D convolutions of one voxel are not:
+    PEFT (0.21) cannot merge them.
     """
     kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
-    names = [name for name, module in model.raddiag.named_modules() if isinstance(module, kinds)]
-    layers = [f"raddiag.{name}" for name in names]
+    layers = [
+        f"raddiag.{name}"
+        for name, module in model.raddiag.named_modules()
+        if isinstance(module, kinds)
+        and not (isinstance(module, nn.Conv3d) and module.kernel_size == (1, 1, 1))
+    ]
     return [*layers, "classifier.fc1"] if model.config.classifier_type == "linear" else layers
 
 

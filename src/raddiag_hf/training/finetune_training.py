@@ -2,7 +2,6 @@
 
 import logging
 import math
-import warnings
 from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +101,7 @@ def train_until_best(
         logger.info("going on from %s", checkpoint)
         if (epochs := _epochs_of_ended(checkpoint, settings.patience)) is not None:
             args.num_train_epochs = epochs  # nothing is left but to return to the best epoch
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     state = trainer.state
     losses = {
         entry["eval_loss"]: entry["epoch"]

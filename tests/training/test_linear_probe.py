@@ -1,0 +1,81 @@
+"""The linear probe against scikit-learn, and what it does at the edges."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from raddiag_hf.training.linear_probe import choose_probe, fit_linear_probes
+
+
+def features_and_labels(cases, width, labels, seed=0):
+    """Features of very different scales, and labels that depend on them with noise."""
+    generator = torch.Generator().manual_seed(seed)
+    scale = torch.logspace(-2, 1, width)
+    standard = torch.randn(cases, width, generator=generator)
+    direction = torch.randn(labels, width, generator=generator) / width**0.5
+    noise = torch.randn(cases, labels, generator=generator)
+    return standard * scale + 3, (standard @ direction.T * 2 + noise > 0.5).float()
+
+
+@pytest.mark.parametrize(("cases", "width"), [(200, 40), (60, 150)])
+@pytest.mark.parametrize("penalty", [1.0, 30.0, 1e4])
+def test_the_solution_is_that_of_scikit_learn(cases, width, penalty):
+    x, y = features_and_labels(cases, width, labels=3)
+    (_, probe) = fit_linear_probes(x, y, [1e5, penalty])
+    scaler = StandardScaler().fit(x.double())
+    standard = scaler.transform(x.double())
+    for column in range(3):
+        model = LogisticRegression(C=1 / penalty, solver="newton-cholesky", tol=1e-12)
+        model.fit(standard, y[:, column])
+        np.testing.assert_allclose(
+            probe.weight[column] * torch.from_numpy(scaler.scale_), model.coef_[0], atol=1e-4
+        )
+        np.testing.assert_allclose(
+            probe.logits(x)[:, column], model.decision_function(standard), atol=1e-4
+        )
+
+
+def test_penalties_come_back_in_their_order():
+    x, y = features_and_labels(50, 5, 2)
+    probes = fit_linear_probes(x, y, [10.0, 1000.0, 1.0])
+    assert [probe.penalty for probe in probes] == [10.0, 1000.0, 1.0]
+    sizes = [probe.weight.norm().item() for probe in probes]
+    assert sizes[1] < sizes[0] < sizes[2]
+
+
+def test_a_label_without_positives_gets_its_frequency_and_no_weights():
+    x, y = features_and_labels(99, 5, 3)
+    y[:, 0], y[:, 1] = 0, 1
+    (probe,) = fit_linear_probes(x, y, [1.0])
+    assert probe.weight[:2].abs().max() == 0
+    torch.testing.assert_close(probe.bias[:2].sigmoid().float(), torch.tensor([0.005, 0.995]))
+    assert probe.weight[2].abs().max() > 0
+
+
+def test_a_constant_feature_has_no_weight():
+    x, y = features_and_labels(50, 5, 2)
+    x[:, 2] = 7
+    (probe,) = fit_linear_probes(x, y, [1.0])
+    assert probe.weight[:, 2].abs().max() < 1e-12
+    assert torch.isfinite(probe.bias).all()
+
+
+def test_validation_chooses_the_penalty():
+    x, y = features_and_labels(400, 60, 3)
+    probes = fit_linear_probes(x[:80], y[:80], [1e-2, 10.0, 1e6])
+    best, losses = choose_probe(probes, x[80:], y[80:])
+    assert best.penalty == 10.0
+    assert losses[10.0] == min(losses.values())
+    again, _ = choose_probe(probes, x[:80], y[:80])
+    assert again.penalty == 1e-2, "on its own training cases the weakest penalty is best"
+
+
+def test_bad_features_are_refused():
+    x, y = features_and_labels(20, 4, 2)
+    with pytest.raises(ValueError, match=r"\(20, 4\).*\(19, 2\)"):
+        fit_linear_probes(x, y[:19], [1.0])
+    x[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="not finite"):
+        fit_linear_probes(x, y, [1.0])
