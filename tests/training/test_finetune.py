@@ -1,0 +1,260 @@
+"""Fine-tuning end to end, on cases whose labels can be seen."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForImageClassification
+
+from raddiag_hf.inference.diagnose import diagnose_case
+from raddiag_hf.inference.loading import load_model, read_model
+from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.training.finetune import METRICS_FILE, RECORD_FILE, WORK_FOLDER, finetune
+from raddiag_hf.training.finetune_record import FinetuneRecord
+from raddiag_hf.training.finetune_settings import (
+    FinetuneError,
+    FinetuneSettings,
+    Fusion,
+    Head,
+    Method,
+)
+from raddiag_hf.training.model_adaptation import adapt_model, plan_adaptation
+from tests.fixtures.cases import LABELS
+from tests.fixtures.finetuning import visible_case, write_visible_store
+from tests.fixtures.models import tiny_model
+from tests.fixtures.saved_models import label_names, save_tiny_model
+
+FAST = {"num_workers": 0, "device": "cpu", "num_epochs": 4, "batch_size": 12}
+SETTINGS = {
+    Method.LINEAR_PROBE: FinetuneSettings(Method.LINEAR_PROBE, **FAST),
+    Method.LORA: FinetuneSettings(Method.LORA, learning_rate=1e-2, lora_rank=4, **FAST),
+    Method.FULL: FinetuneSettings(
+        Method.FULL, learning_rate=1e-2, layer_decay=1.0, **(FAST | {"num_epochs": 6})
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return save_tiny_model(tmp_path_factory.mktemp("base") / "base")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "cases"
+    write_visible_store(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(base, data, tmp_path_factory):
+    """The output of every method, by method, made when it is asked for."""
+    outputs = {}
+
+    def run(method):
+        if method not in outputs:
+            output = tmp_path_factory.mktemp(method) / "out"
+            outputs[method] = (finetune(str(base), data, output, SETTINGS[method]), output)
+        return outputs[method]
+
+    return run
+
+
+@pytest.mark.parametrize("method", Method)
+def test_each_method_learns_what_can_be_seen(finished, method):
+    record, output = finished(method)
+    table = record.metrics["groups"]
+    assert table["auc"][table["group"].index("all")] > 0.8
+    assert record.metrics["num_cases"] == 30
+    assert record.metrics["bootstrap"]["resampled_unit"] == "patient"
+    assert json.loads((output / METRICS_FILE).read_text()) == record.metrics
+    assert FinetuneRecord.from_json((output / RECORD_FILE).read_text()) == record
+
+
+@pytest.mark.parametrize("method", Method)
+def test_the_saved_folder_diagnoses(finished, method):
+    record, output = finished(method)
+    loaded = load_model(str(output), device="cpu")
+    scan = visible_case(92).case.scans[0].scan
+    diagnosis = diagnose_case(loaded.model, loaded.processor, [scan])
+    assert {finding.label for finding in diagnosis.findings} == set(LABELS.names)
+    assert all(finding.threshold is not None for finding in diagnosis.findings)
+    assert diagnosis.provenance.threshold_source == record.threshold_source
+
+
+@pytest.mark.parametrize("method", [Method.LINEAR_PROBE, Method.FULL])
+def test_the_saved_folder_loads_with_auto_classes(finished, method):
+    _, output = finished(method)
+    model = AutoModelForImageClassification.from_pretrained(output)
+    assert tuple(model.config.id2label.values()) == LABELS.names
+    assert model.config.label_set_fingerprint == LABELS.fingerprint
+
+
+def test_the_probe_predicts_the_logits_that_were_evaluated(finished, data):
+    record, output = finished(Method.LINEAR_PROBE)
+    loaded = read_model(str(output))
+    assert loaded.model.config.classifier_type == "probe"
+    from datasets import load_dataset
+
+    from raddiag_hf.data.training_cases import CasePacker
+    from raddiag_hf.evaluation import evaluate_predictions
+
+    rows = load_dataset(str(data), split="test")
+    packer = CasePacker(rows.features, loaded.processor)
+    logits, labels = [], []
+    for row in rows:
+        batch = packer(row)
+        labels.append(batch.pop("labels")[0].numpy())
+        with torch.no_grad():
+            logits.append(loaded.model(**batch).logits[0].numpy())
+    found = evaluate_predictions(np.array(labels), np.array(logits))
+    expected = record.metrics["groups"]["auc"][-1]
+    assert found.groups["all"].values["auc"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_single_scan_data_skip_the_fusion(finished):
+    record, output = finished(Method.LINEAR_PROBE)
+    assert record.fusion == "skipped: every case has one scan"
+    assert read_model(str(output)).model.config.fusion_type == "mean"
+
+
+def test_thresholds_come_from_validation_alone(base, finished, tmp_path):
+    """Other test cases: the same thresholds, the same temperature, other metrics."""
+    write_visible_store(tmp_path / "other", tests_from=200, test=12)
+    record = finetune(
+        str(base), tmp_path / "other", tmp_path / "out", SETTINGS[Method.LINEAR_PROBE]
+    )
+    configs = [
+        read_model(str(folder)).model.config
+        for folder in (tmp_path / "out", finished(Method.LINEAR_PROBE)[1])
+    ]
+    assert configs[0].decision_thresholds == configs[1].decision_thresholds
+    assert configs[0].calibration_temperature == configs[1].calibration_temperature
+    assert record.metrics["num_cases"] == 12
+    assert "30 validation cases" in record.threshold_source
+
+
+def test_without_a_test_split_nothing_is_evaluated(base, tmp_path):
+    write_visible_store(tmp_path / "d", test=0)
+    settings = SETTINGS[Method.LINEAR_PROBE]
+    record = finetune(str(base), tmp_path / "d", tmp_path / "out", settings)
+    assert record.metrics is None
+    assert not (tmp_path / "out" / METRICS_FILE).exists()
+    assert any("no test split" in note for note in record.notes)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing handles it."""
+
+
+@pytest.mark.parametrize(("method", "step"), [(Method.FULL, 17), (Method.LORA, 11)])
+def test_a_killed_run_ends_with_the_same_weights(finished, base, data, tmp_path, method, step):
+    def kill(what, done, total):
+        if done == step:
+            raise Killed
+
+    output = tmp_path / "out"
+    with pytest.raises(Killed):
+        finetune(str(base), data, output, SETTINGS[method], report_progress=kill)
+    assert not (output / RECORD_FILE).exists()
+    record = finetune(str(base), data, output, SETTINGS[method])
+    expected_record, undisturbed = finished(method)
+    expected = read_model(str(undisturbed)).model.state_dict()
+    for name, weight in read_model(str(output)).model.state_dict().items():
+        assert torch.equal(weight, expected[name]), name
+    assert record == expected_record
+
+
+def test_features_are_extracted_once(base, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("raddiag_hf.training.features.SHARD_CASES", 16)
+    settings, output = SETTINGS[Method.LINEAR_PROBE], tmp_path / "out"
+
+    def kill(what, done, total):
+        if done >= 32:
+            raise Killed
+
+    with pytest.raises(Killed):
+        finetune(str(base), data, output, settings, report_progress=kill)
+    shards = sorted((output / WORK_FOLDER).rglob("*.safetensors"))
+    assert len(shards) == 2
+    written = [shard.stat().st_mtime_ns for shard in shards]
+    finetune(str(base), data, output, settings)
+    assert [shard.stat().st_mtime_ns for shard in shards] == written
+
+
+def test_a_finished_run_is_left_and_another_one_refused(finished, base, data):
+    record, output = finished(Method.LINEAR_PROBE)
+    weights = (output / "model.safetensors").stat().st_mtime_ns
+    assert finetune(str(base), data, output, SETTINGS[Method.LINEAR_PROBE]) == record
+    assert (output / "model.safetensors").stat().st_mtime_ns == weights
+    other = FinetuneSettings(Method.LINEAR_PROBE, penalties=(3.0,), **FAST)
+    with pytest.raises(FinetuneError, match="holds a run that differs in penalties"):
+        finetune(str(base), data, output, other)
+
+
+def test_a_foreign_folder_is_not_written_to(base, data, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(FinetuneError, match="is not empty and holds no run"):
+        finetune(str(base), data, tmp_path, SETTINGS[Method.LINEAR_PROBE])
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def plan(model, method=Method.FULL, labels=LABELS, is_single_scan=False, **options):
+    settings = FinetuneSettings(method, **options)
+    return plan_adaptation(model.config, labels, is_single_scan, settings), settings
+
+
+def test_an_equal_label_set_keeps_the_classifier():
+    names = label_names()
+    model = tiny_model(**names)
+    labels = LabelSet(tuple(names["id2label"].values()))
+    adaptation, settings = plan(model, labels=labels, is_single_scan=True)
+    assert adaptation.head == "the model's own"
+    assert not adaptation.skips_fusion, "the classifier knows fused embeddings"
+    adapted = adapt_model(model, adaptation, labels, settings)
+    assert torch.equal(adapted.classifier.fc2.weight, model.classifier.fc2.weight)
+
+
+def test_a_new_label_set_keeps_all_but_the_last_layer():
+    model = tiny_model(decision_thresholds=[0.5] * 5, calibration_temperature=2.0)
+    adaptation, settings = plan(model)
+    adapted = adapt_model(model, adaptation, LABELS, settings)
+    kept, new = adapted.state_dict(), model.state_dict()
+    differing = {name for name in kept if not torch.equal(kept[name], new[name])}
+    assert differing == {"classifier.fc2.weight", "classifier.fc2.bias"}
+    assert adapted.config.decision_thresholds is None
+    assert adapted.config.calibration_temperature == 1.0
+    assert adapted.config.freeze_batch_norm
+
+
+@pytest.mark.parametrize(
+    ("fusion", "is_single_scan", "skips"),
+    [
+        (Fusion.AUTO, True, True),
+        (Fusion.AUTO, False, False),
+        (Fusion.KEEP, True, False),
+        (Fusion.SKIP, False, True),
+    ],
+)
+def test_whether_scans_are_fused(fusion, is_single_scan, skips):
+    adaptation, _ = plan(tiny_model(), is_single_scan=is_single_scan, fusion=fusion)
+    assert adaptation.skips_fusion is skips
+
+
+def test_a_knowledge_head_has_to_be_there():
+    with pytest.raises(FinetuneError, match="classifier is linear"):
+        plan(tiny_model(), head=Head.KNOWLEDGE)
+
+
+def test_a_modality_that_the_model_does_not_know_is_refused(base, data, tmp_path):
+    from raddiag_hf import RadDiagImageProcessor
+
+    folder = save_tiny_model(tmp_path / "narrow")
+    slots = RadDiagImageProcessor(image_size=32, max_slices=8).modality_slots
+    only_mri = {name: value for name, value in slots.items() if "MRI" in str(name)}
+    RadDiagImageProcessor(image_size=32, max_slices=8, modality_slots=only_mri).save_pretrained(
+        folder
+    )
+    with pytest.raises(FinetuneError, match="has scans of CT, but the model has a slot only for"):
+        finetune(str(folder), data, tmp_path / "out", SETTINGS[Method.LINEAR_PROBE])
