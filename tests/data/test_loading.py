@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -8,7 +9,8 @@ import pytest
 
 import raddiag_hf
 from raddiag_hf.data.loading import builder_names, load_builder, load_dataset
-from tests.fixtures.cases import write_store
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.hub_standin import HubStandIn
 from tests.fixtures.publisher_files import save_picture
 
@@ -220,3 +222,13 @@ def test_plain_datasets_reads_what_was_published(tmp_path):
             check=True,
         )
     assert run.stdout == "40 ['Normal', 'Pneumothorax', 'Hip fracture']\n"
+
+
+def test_folders_of_one_name_and_new_content_of_a_folder_are_told_apart(tmp_path):
+    counts = []
+    for number, place in enumerate(("one", "two", "two")):
+        folder = tmp_path / place / "cases"
+        shutil.rmtree(folder, ignore_errors=True)
+        write_store(folder, {Split.TRAIN: numbered(range(2 + number))})
+        counts.append(len(load_dataset(folder, split="train", cache_dir=tmp_path / "cache")))
+    assert counts == [2, 3, 4]

@@ -125,6 +125,8 @@ def load_dataset(
     if is_folder or _find_script(path) is None:
         if options:
             raise ValueError(f"{path}: is no builder, so it has no option {sorted(options)[0]!r}")
+        if is_folder:
+            cache_dir = _folder_cache(Path(path), cache_dir)
         with explained_access(str(path)):
             return datasets.load_dataset(
                 str(path),
@@ -145,6 +147,21 @@ def load_dataset(
     except DatasetGenerationError as error:
         raise _cause(error) from None
     return builder.as_dataset(split=split)
+
+
+def _folder_cache(folder: Path, cache_dir: str | Path | None) -> Path:
+    """Return where a folder's cases are prepared: elsewhere for every content.
+
+    Of data sets whose README lists their files, `datasets` tells only the folders' names apart, and
+    would give the cases of another folder of that name, or of what was in it before.
+    """
+    digest = hashlib.sha256(str(folder.resolve()).encode())
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = file.stat()
+        name = file.relative_to(folder).as_posix()
+        digest.update(f"\0{name} {status.st_size} {status.st_mtime_ns}".encode())
+    base = datasets.config.HF_DATASETS_CACHE if cache_dir is None else cache_dir
+    return Path(base) / "case_folders" / digest.hexdigest()[:16]
 
 
 def _cause(error: DatasetGenerationError) -> BaseException:
