@@ -1,30 +1,38 @@
 """From a recipe to what the Trainer needs: cases, network, image processor, arguments."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset, Features
 from huggingface_hub.errors import StrictDataclassError
+from numpy.typing import NDArray
 from transformers import TrainingArguments
 
-from raddiag_hf.checkpoints.model_source import ModelSourceError
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.case import label_columns
-from raddiag_hf.data.case_metadata import read_metadata
+from raddiag_hf.data.case_augmentation import CaseAugmentation
+from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.label_agreement import check_model_fits
 from raddiag_hf.data.loading import load_dataset
+from raddiag_hf.data.repeat_factors import repeat_factors
 from raddiag_hf.data.training_cases import CasePacker, TrainingCases, count_slices
-from raddiag_hf.inference.loading import BROKEN_FILE_ERRORS
+from raddiag_hf.imaging.augmentation import ScanAugmentation
+from raddiag_hf.inference.loading import read_model
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.recipe import DataSection, ModelSection, Recipe
+from raddiag_hf.training.recipe import LOSS_FIELDS, DataSection, ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError, nearest_name
 
+CHANGEABLE_FIELDS = frozenset(
+    {"encoder_chunk_size", "freeze_batch_norm", "train_label_counts", "num_train_cases"}
+)
+"""Fields of a checkpoint's configuration that a recipe may change, beside those of the loss."""
 DEFAULT_ARGUMENTS: Mapping[str, Any] = {
     "optim": "adamw_torch",
     "lr_scheduler_type": "cosine",
@@ -53,6 +61,8 @@ class TrainingData:
         features: Columns of both.
         label_column: The label space.
         label_set: Its labels, in column order.
+        metadata: What is known of the training cases without their pixels.
+        repeat_factors: How often each training case comes in an epoch; None for once.
     """
 
     train: Dataset
@@ -60,6 +70,31 @@ class TrainingData:
     features: Features
     label_column: str
     label_set: LabelSet
+    metadata: CaseMetadata
+    repeat_factors: NDArray[np.float64] | None
+
+    @property
+    def label_counts(self) -> list[int]:
+        """Training cases of each label, in column order."""
+        return [int(count) for count in self.metadata.labels[self.label_column].sum(0)]
+
+    def slice_counts(self, max_slices: int) -> list[int]:
+        """Return how many slices of each training case are encoded."""
+        counts = count_slices(
+            self.metadata.scan_cases, self.metadata.scan_depths, len(self.metadata), max_slices
+        )
+        return [int(count) for count in counts]
+
+    def pack(
+        self,
+        cases: Dataset,
+        processor: RadDiagImageProcessor,
+        augmentation: CaseAugmentation | None = None,
+        seed: int = 0,
+    ) -> TrainingCases:
+        """Return cases as the Trainer reads them, packed where its workers run."""
+        packer = CasePacker(self.features, processor, self.label_column)
+        return TrainingCases(cases, packer, augmentation, seed)
 
 
 def training_arguments(recipe: Recipe) -> TrainingArguments:
@@ -90,7 +125,7 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
             accelerator_config={**accelerator, **(given.get("accelerator_config") or {})},
         )
     except (ValueError, TypeError, ImportError) as error:
-        raise RecipeError(f"training: {' '.join(str(error).split())}") from None
+        raise RecipeError(f"training: {_one_line(error)}") from None
 
 
 def load_training_data(section: DataSection) -> TrainingData:
@@ -115,7 +150,7 @@ def load_training_data(section: DataSection) -> TrainingData:
         except DataSourceError:
             raise
         except ValueError as error:
-            raise RecipeError(f"data: {' '.join(str(error).split())}") from None
+            raise RecipeError(f"data: {_one_line(error)}") from None
     train = splits[section.train_split]
     columns = label_columns(train.features)
     column = section.label_column
@@ -125,117 +160,129 @@ def load_training_data(section: DataSection) -> TrainingData:
         raise RecipeError(
             f"data.label_column is {column!r}, expected one of {', '.join(sorted(columns))}"
         )
+    metadata = read_metadata({"train": train})
+    factors = None
+    if section.repeat_threshold is not None:
+        try:
+            factors = repeat_factors(metadata.labels[column], section.repeat_threshold)
+        except ValueError as error:
+            raise RecipeError(f"data.repeat_threshold: {_one_line(error)}") from None
     return TrainingData(
         train=train,
         validation=splits.get(section.validation_split or ""),
         features=train.features,
         label_column=column,
         label_set=LabelSet(tuple(columns[column].names)),
+        metadata=metadata,
+        repeat_factors=factors,
     )
 
 
-def build_config(section: ModelSection, label_set: LabelSet) -> RadDiagConfig:
-    """Return the configuration of a network from random weights.
+def build_model(
+    recipe: Recipe, data: TrainingData
+) -> tuple[RadDiagForImageClassification, RadDiagImageProcessor]:
+    """Return the network, with random weights of torch's global generator or those of a checkpoint.
 
     Raises:
-        RecipeError: If a field is unknown or refused.
-    """
-    _check_config_fields(section.config)
-    labels = {
-        "id2label": label_set.id2label,
-        "label2id": label_set.label2id,
-        "label_set_fingerprint": label_set.fingerprint,
-        "freeze_batch_norm": section.batch_norm == "frozen",
-    }
-    try:
-        return RadDiagConfig.from_preset(section.preset, **{**labels, **section.config})
-    except (ValueError, StrictDataclassError) as error:
-        raise RecipeError(f"model: {' '.join(str(error).split())}") from None
-
-
-def build_model(section: ModelSection, data: TrainingData) -> RadDiagForImageClassification:
-    """Return the network, random weights drawn from torch's global generator or those saved.
-
-    Raises:
-        RecipeError: If the section contradicts itself.
+        RecipeError: If the recipe names a field that there is not, or a value that is refused.
         ModelSourceError: If a checkpoint cannot be read.
         LabelMismatchError: If a checkpoint's labels are not those of the data.
     """
+    section = recipe.model
+    fields = network_fields(recipe) | {
+        "train_label_counts": data.label_counts,
+        "num_train_cases": len(data.train),
+    }
     if section.checkpoint is None:
-        model = RadDiagForImageClassification(build_config(section, data.label_set))
+        model = RadDiagForImageClassification(build_config(section, data.label_set, fields))
+        sizes = {"image_size": model.config.image_size, "max_slices": model.config.max_slices}
+        try:
+            processor = RadDiagImageProcessor(**{**sizes, **section.processor})
+        except (ValueError, TypeError) as error:
+            raise RecipeError(f"model.processor: {_one_line(error)}") from None
     else:
-        _check_config_fields(section.config)
-        overrides = {**section.config, "freeze_batch_norm": section.batch_norm == "frozen"}
-        model = _read_checkpoint(section.checkpoint, overrides)
+        if section.processor:
+            raise RecipeError("model.processor: a checkpoint brings its own image processor")
+        loaded = read_model(section.checkpoint)
+        model, processor = loaded.model, loaded.processor
+        _change_config(model.config, fields)
     check_model_fits(model.config, data.features, data.label_column)
     if section.batch_norm == "synchronised":
         if not torch.cuda.is_available():
             raise RecipeError("model.batch_norm is 'synchronised', which needs GPUs")
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    return model
+    return model, processor
 
 
-def build_processor(section: ModelSection, config: RadDiagConfig) -> RadDiagImageProcessor:
-    """Return the image processor: the checkpoint's, or one of the network's sizes.
+def network_fields(recipe: Recipe) -> dict[str, Any]:
+    """Return the fields of `RadDiagConfig` that a recipe sets, in whichever section.
 
     Raises:
-        RecipeError: If an option is unknown or refused.
-        ModelSourceError: If the checkpoint has none that can be read.
+        RecipeError: If there is no such field.
     """
-    if section.checkpoint is not None:
-        try:
-            return RadDiagImageProcessor.from_pretrained(section.checkpoint, **section.processor)
-        except BROKEN_FILE_ERRORS as error:
-            raise ModelSourceError(
-                f"{section.checkpoint}: its image processor: {' '.join(str(error).split())}"
-            ) from None
-    sizes = {"image_size": config.image_size, "max_slices": config.max_slices}
-    try:
-        return RadDiagImageProcessor(**{**sizes, **section.processor})
-    except (ValueError, TypeError) as error:
-        raise RecipeError(f"model.processor: {' '.join(str(error).split())}") from None
-
-
-def slices_of(cases: Dataset, max_slices: int) -> Sequence[int]:
-    """Return how many slices of each case are encoded; no pixel is decoded."""
-    metadata = read_metadata({"train": cases})
-    counts = count_slices(metadata.scan_cases, metadata.scan_depths, len(metadata), max_slices)
-    return [int(count) for count in counts]
-
-
-def pack_cases(
-    cases: Dataset, data: TrainingData, processor: RadDiagImageProcessor
-) -> TrainingCases:
-    """Return cases as the Trainer reads them, packed where its workers run."""
-    return TrainingCases(cases, CasePacker(data.features, processor, data.label_column))
-
-
-def _read_checkpoint(
-    checkpoint: str, overrides: Mapping[str, Any]
-) -> RadDiagForImageClassification:
-    """Read a saved model, refusing one whose weights are not all there: the rest would be noise."""
-    try:
-        model, report = RadDiagForImageClassification.from_pretrained(
-            checkpoint,
-            dtype=torch.float32,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-            **overrides,
-        )
-    except (*BROKEN_FILE_ERRORS, StrictDataclassError) as error:
-        raise ModelSourceError(f"{checkpoint}: {' '.join(str(error).split())}") from None
-    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if absent:
-        raise ModelSourceError(
-            f"{checkpoint}: {len(absent)} tensors are missing or of another shape than the "
-            f"configuration says, the first is {absent[0]}"
-        )
-    return model
-
-
-def _check_config_fields(fields: Mapping[str, Any]) -> None:
     known = set(RadDiagConfig().to_dict()) - {"model_type", "transformers_version"}
-    for name in fields:
+    for name in recipe.model.config:
         if name not in known:
             hint = nearest_name(name, known, "model.config.")
             raise RecipeError(f"there is no model.config.{name}{hint}")
+    frozen = {"freeze_batch_norm": recipe.model.batch_norm == "frozen"}
+    return {**frozen, **recipe.model.config, **recipe.loss}
+
+
+def build_config(
+    section: ModelSection, label_set: LabelSet, fields: Mapping[str, Any]
+) -> RadDiagConfig:
+    """Return the configuration of a network that starts from random weights.
+
+    Raises:
+        RecipeError: If there is no such preset, or a field is refused.
+    """
+    labels = {
+        "id2label": label_set.id2label,
+        "label2id": label_set.label2id,
+        "label_set_fingerprint": label_set.fingerprint,
+    }
+    try:
+        return RadDiagConfig.from_preset(section.preset, **{**labels, **fields})
+    except (ValueError, StrictDataclassError) as error:
+        raise RecipeError(f"model: {_one_line(error)}") from None
+
+
+def build_augmentation(recipe: Recipe) -> CaseAugmentation | None:
+    """Return how training cases are changed at random.
+
+    Raises:
+        RecipeError: If a value is refused.
+    """
+    if recipe.augmentation is None:
+        return None
+    values = dict(recipe.augmentation)
+    try:
+        if (of_scans := values.get("scan_augmentation")) is not None:
+            pairs: dict[str, Any] = {
+                key: tuple(one) if isinstance(one, list) else one for key, one in of_scans.items()
+            }
+            values["scan_augmentation"] = ScanAugmentation(**pairs)
+        return CaseAugmentation(**values)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"augmentation: {_one_line(error)}") from None
+
+
+def _change_config(config: RadDiagConfig, fields: Mapping[str, Any]) -> None:
+    """Change what a trained network lets itself be told."""
+    for name, value in fields.items():
+        if getattr(config, name) == value:
+            continue
+        if name not in LOSS_FIELDS | CHANGEABLE_FIELDS:
+            raise RecipeError(
+                f"model.config.{name} is {value!r}, but the checkpoint was trained with "
+                f"{getattr(config, name)!r}"
+            )
+        try:
+            setattr(config, name, value)
+        except StrictDataclassError as error:
+            raise RecipeError(f"model.config: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -19,6 +19,20 @@ RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship with the package, ``<name>.yaml``."""
 BATCH_NORMS = ("frozen", "local", "synchronised")
 
+LOSS_FIELDS = frozenset(
+    {
+        "key_slice_loss_weight",
+        "classification_loss",
+        "focal_gamma",
+        "focal_alpha",
+        "asymmetric_gamma_positive",
+        "asymmetric_gamma_negative",
+        "asymmetric_margin",
+        "class_balanced_beta",
+        "logit_adjustment_strength",
+    }
+)
+
 
 @dataclass(frozen=True)
 class DataSection:
@@ -32,6 +46,8 @@ class DataSection:
         label_column: The label space; None where the data set has only one.
         train_split: Cases to learn from; ``train[:10%]`` is a tenth of them.
         validation_split: Cases to choose checkpoint and thresholds on; None for neither.
+        repeat_threshold: Cases with labels rarer than this share are repeated; see
+            `repeat_factors`. None: every case comes once.
     """
 
     dataset: str | None = None
@@ -41,6 +57,7 @@ class DataSection:
     label_column: str | None = None
     train_split: str = "train"
     validation_split: str | None = "validation"
+    repeat_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +97,17 @@ class Recipe:
     Attributes:
         data: Which cases.
         model: Which network.
+        augmentation: Fields of `CaseAugmentation`, in ``scan_augmentation`` those of
+            `ScanAugmentation`; None for no augmentation.
+        loss: The fields of `RadDiagConfig` in `LOSS_FIELDS`.
         training: Fields of `transformers.TrainingArguments`, under their own names.
         output: Folder of checkpoints, logs and the trained model.
     """
 
     data: DataSection = field(default_factory=DataSection)
     model: ModelSection = field(default_factory=ModelSection)
+    augmentation: Mapping[str, Any] | None = None
+    loss: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     output: str = "raddiag-training"
 
@@ -133,21 +155,29 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
     Raises:
         RecipeError: As `load_recipe`.
     """
-    from transformers import TrainingArguments  # seconds to import, and not to list recipes
+    from transformers import TrainingArguments  # these take seconds to import, and only here
 
-    fields = {one.name for one in dataclasses.fields(Recipe)}
-    _refuse_unknown(content, fields, "")
+    from raddiag_hf.data.case_augmentation import CaseAugmentation
+    from raddiag_hf.imaging.augmentation import ScanAugmentation
+
+    _refuse_unknown(content, _field_names(Recipe), "")
     training = content.get("training") or {}
-    _require_mapping(training, "training")
-    _refuse_unknown(
-        training, {one.name for one in dataclasses.fields(TrainingArguments)}, "training."
-    )
+    _check_keys(training, _field_names(TrainingArguments), "training")
+    loss = content.get("loss") or {}
+    _check_keys(loss, LOSS_FIELDS, "loss")
+    augmentation = content.get("augmentation")
+    if augmentation is not None:
+        _check_keys(augmentation, _field_names(CaseAugmentation), "augmentation")
+        of_scans = augmentation.get("scan_augmentation") or {}
+        _check_keys(of_scans, _field_names(ScanAugmentation), "augmentation.scan_augmentation")
     output = content.get("output", Recipe.output)
     if not isinstance(output, str) or not output:
         raise RecipeError(f"output is {output!r}, expected a folder")
     return Recipe(
         data=_section(DataSection, content.get("data"), "data"),
         model=_section(ModelSection, content.get("model"), "model"),
+        augmentation=augmentation,
+        loss=loss,
         training=training,
         output=output,
     )
@@ -155,11 +185,11 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
 
 def _section(kind: Any, content: Any, name: str) -> Any:
     content = content or {}
-    _require_mapping(content, name)
-    _refuse_unknown(content, {one.name for one in dataclasses.fields(kind)}, f"{name}.")
+    _check_keys(content, _field_names(kind), name)
     for key, hint in get_type_hints(kind).items():
         options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
         types = tuple(get_origin(option) or option for option in options)
+        types += (int,) if float in types else ()
         if key in content and not isinstance(content[key], types):
             expected = " or ".join(
                 "nothing" if one is NoneType else "keys and values" if one is dict else one.__name__
@@ -169,12 +199,17 @@ def _section(kind: Any, content: Any, name: str) -> Any:
     return kind(**content)
 
 
-def _require_mapping(content: Any, name: str) -> None:
+def _field_names(kind: Any) -> frozenset[str]:
+    return frozenset(one.name for one in dataclasses.fields(kind))
+
+
+def _check_keys(content: Any, known: frozenset[str], name: str) -> None:
     if not isinstance(content, Mapping):
         raise RecipeError(f"{name} is {content!r}, expected keys and values")
+    _refuse_unknown(content, known, f"{name}.")
 
 
-def _refuse_unknown(content: Mapping[str, Any], known: set[str], prefix: str) -> None:
+def _refuse_unknown(content: Mapping[str, Any], known: frozenset[str], prefix: str) -> None:
     for key in content:
         if key not in known:
             raise RecipeError(f"there is no {prefix}{key}{nearest_name(str(key), known, prefix)}")

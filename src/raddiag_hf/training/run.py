@@ -24,11 +24,9 @@ from raddiag_hf.training.checkpointing import (
 )
 from raddiag_hf.training.preparation import (
     TrainingData,
+    build_augmentation,
     build_model,
-    build_processor,
     load_training_data,
-    pack_cases,
-    slices_of,
     training_arguments,
 )
 from raddiag_hf.training.recipe import Recipe
@@ -91,19 +89,20 @@ def train_recipe(recipe: Recipe) -> Path:
         return output / MODEL_FOLDER
 
     set_seed(args.seed)  # draws the weights of a new network
-    model = build_model(recipe.model, data)
-    processor = build_processor(recipe.model, model.config)
+    model, processor = build_model(recipe, data)
+    if args.ddp_find_unused_parameters is None:
+        # Only separate stems for 2D and 3D scans can both be in a network and one not in a batch.
+        args.ddp_find_unused_parameters = model.config.encoder_type != "resnet_vit"
     keep, args.save_total_limit = args.save_total_limit, None
     trainer = RadDiagTrainer(
         model=model,
         args=args,
-        train_dataset=pack_cases(data.train, data, processor),
-        eval_dataset=None
-        if data.validation is None
-        else pack_cases(data.validation, data, processor),
+        train_dataset=data.pack(data.train, processor, build_augmentation(recipe), args.seed),
+        eval_dataset=None if data.validation is None else data.pack(data.validation, processor),
         processing_class=processor,
         compute_metrics=macro_metrics,
-        train_slice_counts=slices_of(data.train, processor.max_slices),
+        train_slice_counts=data.slice_counts(processor.max_slices),
+        train_repeat_factors=data.repeat_factors,
         callbacks=[CheckpointKeeper(keep)],
     )
     _train(trainer, checkpoint)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from raddiag_hf.data.sampling import BalancedBatchSampler
@@ -22,6 +23,7 @@ class StepBatchSampler(Sampler[list[int]]):
         rank: This process.
         num_ranks: Processes in all.
         seed: Of the shuffles.
+        repeat_factors: How often each case comes in an epoch; see `BalancedBatchSampler`.
 
     Raises:
         ValueError: If there are too few cases for one step, or an argument is out of its range.
@@ -36,6 +38,7 @@ class StepBatchSampler(Sampler[list[int]]):
         rank: int = 0,
         num_ranks: int = 1,
         seed: int = 0,
+        repeat_factors: NDArray[np.float64] | None = None,
     ) -> None:
         if num_accumulated < 1 or not 0 <= rank < num_ranks:
             raise ValueError(
@@ -46,7 +49,10 @@ class StepBatchSampler(Sampler[list[int]]):
         self.batch_size = batch_size
         self.num_accumulated, self.rank, self.num_ranks = num_accumulated, rank, num_ranks
         self.steps = BalancedBatchSampler(
-            slice_counts, batch_size * num_accumulated * num_ranks, seed=seed
+            slice_counts,
+            batch_size * num_accumulated * num_ranks,
+            seed=seed,
+            repeat_factors=repeat_factors,
         )
 
     def set_epoch(self, epoch: int) -> None:
@@ -61,13 +67,14 @@ class StepBatchSampler(Sampler[list[int]]):
         for step in self.steps:
             yield from self._deal(np.asarray(step))[self.rank :: self.num_ranks]
 
-    def _deal(self, cases: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> list[list[int]]:
+    def _deal(self, cases: NDArray[np.intp]) -> list[list[int]]:
         """Return the micro-batches of a step, those that run at the same time side by side."""
         hands: list[list[int]] = [[] for _ in range(self.num_accumulated * self.num_ranks)]
         work = np.zeros(len(hands))
-        for case in cases[(-self.slice_counts[cases]).argsort(kind="stable")]:
+        slices = self.slice_counts[cases % len(self.slice_counts)]  # beyond: a repetition
+        for card in (-slices).argsort(kind="stable"):
             open_hands = [n for n, hand in enumerate(hands) if len(hand) < self.batch_size]
             least = min(open_hands, key=work.__getitem__)
-            hands[least].append(int(case))
-            work[least] += self.slice_counts[case]
+            hands[least].append(int(cases[card]))
+            work[least] += slices[card]
         return [hands[n] for n in work.argsort(kind="stable")]

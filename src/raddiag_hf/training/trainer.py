@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import (
@@ -43,14 +45,20 @@ class RadDiagTrainer(Trainer):
         train_slice_counts: Slices of each training case; see `count_slices`. With them, batches are
             those of `StepBatchSampler`: balanced by slices, the same steps for any number of
             processes. Without, those of the Trainer.
+        train_repeat_factors: How often each training case comes in an epoch; see `repeat_factors`.
     """
 
     def __init__(
-        self, *args: Any, train_slice_counts: Sequence[int] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        train_slice_counts: Sequence[int] | None = None,
+        train_repeat_factors: NDArray[np.float64] | None = None,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("data_collator", collate_cases)
         super().__init__(*args, **kwargs)
         self.train_slice_counts = train_slice_counts
+        self.train_repeat_factors = train_repeat_factors
         self._partial_sums: dict[str, Tensor] = {}
         self._num_partial = 0
         self._loss_shares: Iterator[Tensor] = iter(())
@@ -67,6 +75,7 @@ class RadDiagTrainer(Trainer):
             rank=args.process_index,
             num_ranks=args.world_size,
             seed=args.seed if args.data_seed is None else args.data_seed,
+            repeat_factors=self.train_repeat_factors,
         )
         self.add_callback(_EpochSetter(sampler, self.train_dataset))
         # Not prepared by Accelerate: it would share out again what is this process's own already.

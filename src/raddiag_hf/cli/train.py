@@ -1,0 +1,128 @@
+"""`raddiag train`: build the command that trains after a recipe, and run it."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raddiag_hf.cli.scan_arguments import ArgumentError
+
+EXAMPLES = """
+Killed at any moment, the same command goes on where it was and ends with the same weights.
+
+**Examples**
+
+`raddiag train phantoms`
+
+`raddiag train pretrain data.dataset=rp3d output=run-1 training.learning_rate=1e-4`
+
+`raddiag train pretrain data.dataset=rp3d --num-processes 8`
+
+`raddiag train my-recipe.yaml --accelerate-config fsdp2`
+
+`raddiag train pretrain --plan --memory 12GB`
+"""
+ACCELERATE_CONFIGS = Path(__file__).parents[1] / "training" / "accelerate_configs"
+
+
+def train(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A YAML file, or one of pretrain, finetune, phantoms.",
+            show_default=False,
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SECTION.KEY=VALUE]...", help="Changes to the recipe.", show_default=False
+        ),
+    ] = None,
+    num_processes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes, one per GPU.", show_default="1"),
+    ] = None,
+    accelerate_config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONFIG",
+            help="ddp, fsdp2, deepspeed, or a file that `accelerate config` wrote.",
+        ),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Predict the peak memory, and do not train.")
+    ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="With --plan: the memory to fit in, such as 12GB.",
+            show_default="the device's",
+        ),
+    ] = None,
+    show_command: Annotated[
+        bool, typer.Option("--show-command", help="Print the command, and do not run it.")
+    ] = False,
+) -> int:
+    """Train a network after a recipe: data, network and schedule as a file, changes as arguments.
+
+    Writes checkpoints, TensorBoard logs, and at the end OUTPUT/model with its image processor.
+    """
+    from raddiag_hf.training.recipe import load_recipe
+
+    changes = overrides or []
+    loaded = load_recipe(recipe, changes)
+    if plan:
+        from raddiag_hf.cli.memory_table import print_plan
+
+        print_plan(loaded, memory)
+        return 0
+    if memory is not None:
+        raise ArgumentError("--memory belongs to --plan")
+    command = training_command(recipe, changes, num_processes, accelerate_config)
+    Console(stderr=True).print(shlex.join(command), style="dim", soft_wrap=True, highlight=False)
+    if show_command:
+        return 0
+    # Accelerate starts several processes without GPUs only if it is told so beforehand.
+    without_gpus = {"ACCELERATE_USE_CPU": "true"} if loaded.training.get("use_cpu") else {}
+    return subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
+
+
+def training_command(
+    recipe: str, overrides: list[str], num_processes: int | None, accelerate_config: str | None
+) -> list[str]:
+    """Return the command line of a training.
+
+    One process needs no launcher, and its exit code comes through. More are started by
+    ``accelerate launch``.
+
+    Raises:
+        ArgumentError: If there is no such configuration of Accelerate.
+    """
+    launch = [sys.executable]
+    if accelerate_config is not None or (num_processes or 1) > 1:
+        launch += ["-m", "accelerate.commands.launch"]
+        launch += ["--config_file", str(_config_file(accelerate_config or "ddp"))]
+        if num_processes is not None:
+            launch += ["--num_processes", str(num_processes)]
+    return [
+        *launch, "-m", "raddiag_hf.training.train", recipe,
+        *(["--overrides", *overrides] if overrides else []),
+    ]  # fmt: skip
+
+
+def _config_file(name: str) -> Path:
+    shipped = sorted(path.stem for path in ACCELERATE_CONFIGS.glob("*.yaml"))
+    path = ACCELERATE_CONFIGS / f"{name}.yaml" if name in shipped else Path(name)
+    if not path.is_file():
+        raise ArgumentError(
+            f"--accelerate-config {name}: no such file, and not one of {', '.join(shipped)}"
+        )
+    return path

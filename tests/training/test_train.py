@@ -1,0 +1,168 @@
+"""A recipe becomes a model: trained, validated, saved, and stopped where it must be."""
+
+import json
+import resource
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.inference.loading import load_model
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.checkpointing import CheckpointKeeper, find_damage, list_checkpoints
+from raddiag_hf.training.recipe import ModelSection
+from raddiag_hf.training.recipe_file import RecipeError
+from raddiag_hf.training.run import CheckpointWriteError, train_recipe
+from raddiag_hf.training.train import main
+from raddiag_hf.training.trainer import RadDiagTrainer, TrainingDivergedError
+from tests.fixtures.recipes import quick_recipe, write_training_cases
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    return write_training_cases(tmp_path_factory.mktemp("cases") / "cases")
+
+
+@pytest.fixture(scope="module")
+def trained(cases, tmp_path_factory):
+    """The output of a run of one epoch that was validated after every second step."""
+    output = tmp_path_factory.mktemp("run") / "output"
+    train_recipe(quick_recipe(cases, output, validate=True, num_train_epochs=1, eval_steps=2))
+    return output
+
+
+def history(output):
+    state = json.loads((list_checkpoints(output)[-1] / "trainer_state.json").read_text())
+    return state["log_history"]
+
+
+def test_the_trained_model_is_loaded_for_diagnosis(trained):
+    loaded = load_model(str(trained / "model"), device="cpu")
+    assert list(loaded.model.config.id2label.values()) == ["Normal", "Pneumothorax", "Hip fracture"]
+    assert loaded.processor.image_size == loaded.model.config.image_size == 32
+    assert len(loaded.model.config.decision_thresholds) == 3
+    assert not (trained / "model" / "training_args.bin").exists()
+
+
+def test_the_best_checkpoint_by_validation_auc_becomes_the_model(trained):
+    scores = {one["step"]: one["eval_auc"] for one in history(trained) if "eval_auc" in one}
+    assert sorted(scores) == [2, 4, 6]
+    best = max(scores, key=scores.__getitem__)
+    saved = load_file(trained / "model" / "model.safetensors")
+    expected = load_file(trained / f"checkpoint-{best}" / "model.safetensors")
+    assert all(torch.equal(saved[name], weight) for name, weight in expected.items())
+
+
+def test_a_finished_run_is_left_as_it_is(trained, cases):
+    before = (trained / "model" / "model.safetensors").stat().st_mtime_ns
+    train_recipe(quick_recipe(cases, trained, validate=True, num_train_epochs=1, eval_steps=2))
+    assert (trained / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_an_output_of_another_recipe_is_refused_and_the_difference_named(trained, cases):
+    with pytest.raises(RecipeError, match=r"differs in recipe\.training\.learning_rate; name"):
+        train_recipe(
+            quick_recipe(
+                cases, trained, validate=True, num_train_epochs=1, eval_steps=2, learning_rate=1
+            )
+        )
+    with pytest.raises(RecipeError, match="is not empty and holds no run to go on with"):
+        train_recipe(quick_recipe(cases, cases))
+
+
+def test_training_goes_on_from_a_checkpoint_and_refuses_other_labels(trained, cases, tmp_path):
+    recipe = quick_recipe(cases, tmp_path / "run", max_steps=1)
+    start = ModelSection(checkpoint=str(trained / "model"), batch_norm="frozen")
+    folder = train_recipe(replace(recipe, model=start))
+    before, after = (load_file(one / "model.safetensors") for one in (trained / "model", folder))
+    moved = max((after[name] - before[name]).abs().max() for name in before)
+    assert 0 < moved < 0.01
+
+    model = RadDiagForImageClassification.from_pretrained(trained / "model")
+    model.config.id2label[0], model.config.label_set_fingerprint = "Tumour", None
+    model.save_pretrained(tmp_path / "other")
+    processor = (trained / "model" / "preprocessor_config.json").read_bytes()
+    (tmp_path / "other" / "preprocessor_config.json").write_bytes(processor)
+    other = ModelSection(checkpoint=str(tmp_path / "other"), batch_norm="frozen")
+    with pytest.raises(LabelMismatchError, match="Tumour"):
+        train_recipe(replace(recipe, model=other, output=str(tmp_path / "run-2")))
+
+
+def test_a_nan_loss_stops_and_keeps_the_last_good_checkpoint(cases, tmp_path, monkeypatch):
+    real = RadDiagTrainer.compute_loss
+
+    def broken(trainer, *args, **kwargs):
+        loss = real(trainer, *args, **kwargs)
+        return loss * float("nan") if trainer.state.global_step == 4 else loss
+
+    monkeypatch.setattr(RadDiagTrainer, "compute_loss", broken)
+    with pytest.raises(TrainingDivergedError, match=r"the loss of step 5 is nan: lower"):
+        train_recipe(quick_recipe(cases, tmp_path / "run"))
+    last = list_checkpoints(tmp_path / "run")[-1]
+    assert (last.name, find_damage(last)) == ("checkpoint-4", None)
+    assert all(torch.isfinite(one).all() for one in load_file(last / "model.safetensors").values())
+
+
+def test_weights_that_are_not_numbers_reach_no_checkpoint(cases, tmp_path, monkeypatch):
+    real = RadDiagTrainer.training_step
+
+    def broken(trainer, model, *args, **kwargs):
+        loss = real(trainer, model, *args, **kwargs)
+        if trainer.state.global_step == 3:
+            next(model.parameters()).data[0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(RadDiagTrainer, "training_step", broken)
+    with pytest.raises(TrainingDivergedError, match="is not finite at step 4"):
+        train_recipe(quick_recipe(cases, tmp_path / "run"))
+    assert [one.name for one in list_checkpoints(tmp_path / "run")] == ["checkpoint-2"]
+
+
+def test_a_disk_that_takes_no_more_stops_and_keeps_the_last_good_checkpoint(
+    cases, tmp_path, monkeypatch
+):
+    real = CheckpointKeeper.on_save
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def then_limit(*args, **kwargs):
+        real(*args, **kwargs)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+
+    monkeypatch.setattr(CheckpointKeeper, "on_save", then_limit)
+    try:
+        with pytest.raises(
+            CheckpointWriteError, match="checkpoint-4: could not be written"
+        ) as stop:
+            train_recipe(quick_recipe(cases, tmp_path / "run"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    kept = tmp_path / "run" / "checkpoint-2"
+    assert str(stop.value).endswith(f"the last good one is {kept}")
+    assert list_checkpoints(tmp_path / "run") == [kept]
+    assert find_damage(kept) is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "data.dataset is missing"),
+        (["data.dataset=phantoms", "data.label_column=icd10"], "expected one of disorders"),
+        (["data.dataset={cases}", "model.preset=resnet1"], "there is no preset 'resnet1'"),
+        (["data.dataset={cases}", "model.config.wdth=1"], "there is no model.config.wdth"),
+        (["data.dataset={cases}", "augmentation.mixing_probability=2"], "augmentation: mixing"),
+        (["data.dataset={cases}", "data.train_split=trein"], "trein"),
+    ],
+)
+def test_what_cannot_be_followed_is_said_in_one_line_with_exit_code_2(
+    cases, tmp_path, capsys, overrides, message
+):
+    given = [one.replace("{cases}", str(cases)) for one in overrides]
+    if "data.dataset=phantoms" in given:
+        given += ["data.options={num_train: 4, num_validation: 4, num_test: 4}"]
+    arguments = ["pretrain", "--overrides", *given, f"output={tmp_path}/run", "training.bf16=false"]
+    assert main(arguments) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("raddiag: ")
+    assert message in last
