@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from raddiag_hf import __version__
-from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose, explain
+from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose, explain, finetune
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
@@ -31,6 +31,7 @@ app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
     convert_checkpoint.convert_checkpoint
 )
 app.add_typer(dataset.app)
+app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 

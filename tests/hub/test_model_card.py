@@ -1,0 +1,100 @@
+"""The model card: rendered from the record of a run, without a blank and without a name."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from jinja2 import UndefinedError
+
+from raddiag_hf.evaluation import BootstrapSettings, evaluate_predictions
+from raddiag_hf.hub.model_card import render_model_card, write_model_card
+from raddiag_hf.training.finetune_record import FinetuneRecord
+from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
+
+LABELS = ("Normal", "Pneumothorax | left")
+
+
+def make_record(**fields) -> FinetuneRecord:
+    result = evaluate_predictions(
+        [[1, 0], [1, 0], [0, 1], [0, 1]],
+        [[2.0, -1.0], [0.5, -2.0], [-1.0, 1.0], [1.0, -1.5]],
+        thresholds=[0.5, 0.2],
+        class_names=LABELS,
+        bootstrap=BootstrapSettings(resamples=20, patient_ids=["a", "b", "c", "d"]),
+    )
+    split = {"cases": 8, "patients": 5, "scans": 9, "positives": {LABELS[0]: 3, LABELS[1]: 5}}
+    record = FinetuneRecord(
+        base_model="owner/raddiag",
+        base_revision="0c3f9a1b",
+        method="full",
+        head="last layer from scratch",
+        fusion="kept",
+        label_names=LABELS,
+        data={
+            "splits": dict.fromkeys(("train", "validation", "test"), split),
+            "validation_origin": "the data set's own validation split",
+            "scans_by_modality": {"CT": 20, "X-ray": 7},
+            "cases_by_anatomy": {"Chest": 24},
+            "label_column": "labels",
+        },
+        hyperparameters=FinetuneSettings(Method.FULL).hyperparameters(),
+        selection="epoch 3 of 8, by the loss on validation, 0.2100",
+        threshold_source="highest F1 on 8 validation cases",
+        calibration_temperature=1.25,
+        metrics=result.to_dict(),
+        notes=("1 labels have no training case",),
+        created_at="2026-11-21",
+        hardware="CPU, 2 cores, x86_64",
+        versions={"raddiag-hf": "0.1.0"},
+    )
+    return replace(record, **fields)
+
+
+def test_the_card_says_what_was_done_and_found():
+    card = render_model_card(make_record())
+    for text in (
+        "full fine-tuning", "epoch 3 of 8", "highest F1 on 8 validation cases", "2026-11-21",
+        "CPU, 2 cores", "| train | 8 | 5 | 9 |", "CT 20, X-ray 7", "divided by 1.250",
+        "20 bootstrap resamples of patients", "0.750 [", "Pneumothorax \\| left",
+        "1 labels have no training case", "https://huggingface.co/owner/raddiag",
+    ):  # fmt: skip
+        assert text in card
+    assert card.count("not a medical device") == 1
+
+
+def test_the_hub_reads_its_front_matter(tmp_path):
+    path = write_model_card(tmp_path, make_record(method="lora"))
+    assert path.name == "README.md"
+    data = ModelCard.load(path).data
+    assert data.library_name == "peft"
+    assert data.base_model == "owner/raddiag"
+    front = path.read_text().split("---")[1]
+    assert yaml.safe_load(front)["pipeline_tag"] == "image-classification"
+
+
+def test_a_base_in_a_folder_is_no_link():
+    card = render_model_card(make_record(base_model="pretrained", base_revision=None))
+    assert "`pretrained`" in card
+    assert "huggingface.co" not in card
+    assert "base_model:" not in card
+
+
+def test_without_test_cases_there_are_no_results():
+    card = render_model_card(make_record(metrics=None, threshold_source=None))
+    assert "Not evaluated: the data set has no test split." in card
+    assert "probabilities are not turned into decisions" in card
+
+
+def test_a_missing_field_is_an_error_and_no_blank():
+    data = dict(make_record().data)
+    del data["scans_by_modality"]
+    with pytest.raises((UndefinedError, AttributeError)):
+        render_model_card(make_record(data=data))
+
+
+def test_a_record_survives_its_file():
+    record = make_record()
+    assert FinetuneRecord.from_json(record.to_json()) == record
+    with pytest.raises(ValueError, match="is no record of a fine-tuning"):
+        FinetuneRecord.from_json("{}")
