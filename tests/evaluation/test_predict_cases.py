@@ -1,9 +1,6 @@
 """Predictions of a split: what the model answers, however often and by whomever it is asked."""
 
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,43 +210,3 @@ def test_what_is_no_split_of_a_data_set_is_refused(tmp_path, folder, loaded):
     next(damaged.glob("label_sets/*.json")).write_text("{}")
     with pytest.raises(EvaluationInputError, match="is not a label set"):
         open_split(damaged, "test", config)
-
-
-PREDICT = """
-import sys
-from pathlib import Path
-from raddiag_hf.evaluation import predict_cases as module
-from raddiag_hf.evaluation.evaluation_split import open_split
-from raddiag_hf.inference.loading import load_model
-module.CASES_PER_BLOCK = 8
-folder = Path(sys.argv[1])
-loaded = load_model(str(folder / "model"), device="cpu")
-cases = open_split(folder / "data", "test", loaded.model.config)
-seen = []
-module.predict_cases(
-    loaded, cases, Path(sys.argv[2]), module.PredictionSettings(num_workers=0),
-    lambda done, total: seen.append(done),
-)
-print(f"predicted {seen[-1]}")
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_predict_what_one_does(tmp_path, folder, expected):
-    (tmp_path / "predict.py").write_text(PREDICT)
-    process = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"),
-            *("--master_port=0", "--nnodes=1", "--standalone"),
-            *(tmp_path / "predict.py", folder, tmp_path / "p.parquet"),
-        ],
-        env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
-    counts = [int(line.split()[1]) for line in process.stdout.splitlines() if "predicted" in line]
-    assert sorted(counts) == [16, 24]
-    found = predicted(tmp_path / "p.parquet")
-    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-6)
-    assert found.case_ids == expected.case_ids

@@ -44,11 +44,28 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class TableCell:
-    """A value in percent, its interval, and whether it is the best of those compared."""
+    """A metric as a fraction; None where it is undefined or has no interval.
 
-    value: str
-    interval: str
-    is_best: bool
+    Attributes:
+        value: The mean.
+        low: Lower end of its interval.
+        high: Upper end.
+        is_best: Whether it is the best of those compared.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    is_best: bool = False
+
+    def in_percent(self, digits: int = 2) -> tuple[str, str]:
+        """Return the value and its interval as text, ``""`` where there is none."""
+        if self.value is None:
+            return UNDEFINED, ""
+        text = f"{100 * self.value:.{digits}f}"
+        if self.low is None or self.high is None:
+            return text, ""
+        return text, f"({100 * self.low:.{digits}f}, {100 * self.high:.{digits}f})"
 
 
 @dataclass(frozen=True)
@@ -80,12 +97,7 @@ def markdown_table(models: Sequence[EvaluatedModel], notes: Sequence[str] = ()) 
             "" if above == place else place[1],
         ]
         above = place
-        cells = [
-            " ".join(
-                filter(None, (f"**{cell.value}**" if cell.is_best else cell.value, cell.interval))
-            )
-            for cell in row.cells
-        ]
+        cells = [_markdown_cell(cell) for cell in row.cells]
         lines.append([_in_markdown(text) for text in (*shown, row.model, row.classes)] + cells)
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return "\n\n".join([text, *notes]) + "\n"
@@ -182,22 +194,26 @@ def _best(members: Sequence[tuple[EvaluatedModel, int]], metric: str) -> float |
 def _cell(
     groups: Mapping[str, list[float | None]], metric: str, at: int, best: float | None
 ) -> TableCell:
-    value = groups[metric][at] if metric in groups else None
-    if value is None:
-        return TableCell(UNDEFINED, "", False)
-    low, high = (groups.get(f"{metric}_{end}", [None] * (at + 1))[at] for end in ("low", "high"))
-    interval = "" if low is None or high is None else f"({100 * low:.2f}, {100 * high:.2f})"
-    return TableCell(f"{100 * value:.2f}", interval, value == best)
+    ends = (groups.get(f"{metric}{end}") for end in ("", "_low", "_high"))
+    value, low, high = (None if column is None else column[at] for column in ends)
+    return TableCell(value, low, high, is_best=value is not None and value == best)
 
 
 def _spanning(text: str, rows: int) -> str:
     return rf"\multirow{{{rows}}}{{*}}{{{_in_latex(text)}}}"
 
 
+def _markdown_cell(cell: TableCell) -> str:
+    value, interval = cell.in_percent()
+    value = f"**{value}**" if cell.is_best else value
+    return f"{value} {interval}" if interval else value
+
+
 def _latex_cell(cell: TableCell) -> str:
-    value = "--" if cell.value == UNDEFINED else cell.value
+    value, interval = cell.in_percent()
+    value = value.replace(UNDEFINED, "--")
     value = rf"\textbf{{{value}}}" if cell.is_best else value
-    return rf"{value} {{\scriptsize {cell.interval}}}" if cell.interval else value
+    return rf"{value} {{\scriptsize {interval}}}" if interval else value
 
 
 def _latex_line(cells: Sequence[str]) -> str:
