@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from raddiag_hf import __version__
-from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose, explain, finetune
+from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose, evaluate, explain, finetune
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
@@ -31,6 +31,7 @@ app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
     convert_checkpoint.convert_checkpoint
 )
 app.add_typer(dataset.app)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
@@ -84,6 +85,8 @@ def _is_input_error(error: Exception) -> bool:
     from raddiag_hf.checkpoints.model_source import ModelSourceError
     from raddiag_hf.data.builder_error import DataSourceError
     from raddiag_hf.data.hospital_case import HospitalDataError
+    from raddiag_hf.data.label_agreement import LabelMismatchError
+    from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
     from raddiag_hf.imaging.scan import ScanReadError
     from raddiag_hf.inference.case_packing import CaseError
     from raddiag_hf.inference.explanation import LabelError
@@ -94,9 +97,11 @@ def _is_input_error(error: Exception) -> bool:
         CheckpointError,
         DataSourceError,
         DeviceError,
+        EvaluationInputError,
         HospitalDataError,
         LabelError,
         LabelFileError,
+        LabelMismatchError,
         ModelSourceError,
         ScanReadError,
     )
@@ -108,3 +113,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
