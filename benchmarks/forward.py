@@ -6,9 +6,10 @@ One run, the same full-size weights (random, from a seed) and the same cases for
 - `packed`: the model as loaded.
 - `floor`: the same ResNet-50 on the real slices only, nothing else.
 - `inference float32`, `inference bfloat16`: after `model.optimize_for_inference`.
-- `knowledge head`: the same network with label-text embeddings (5,569 x 768) instead of weights.
+- `knowledge head`: the same network with label-text embeddings (5,569 x 768) instead of weights,
+  run in turn with `packed`.
 
-    python benchmarks/forward.py              # about 10 minutes on 2 cores
+    python benchmarks/forward.py              # about 15 minutes on 2 cores
     python benchmarks/forward.py --quick      # narrow network, to see that the script runs
 """
 
@@ -38,6 +39,8 @@ CASES: dict[str, list[int]] = {
 MIX = [[1], [1, 1], [12, 20], [24], [1, 32, 16]]
 SLOTS = [7, 1, 2, 4]
 PADDED_SCANS, PADDED_SLICES = 4, 32
+PAIRED_SECONDS, MAX_PAIRED_ROUNDS = 60, 40
+"""How long the two heads are compared on each case, and the most runs of each."""
 MEMORY_SETTINGS = {  # the model casts pixels chunk by chunk, so half-precision ones save their size
     "chunks of 32 slices, float32 pixels": (32, torch.float32),
     "chunks of 8 slices, float16 pixels": (8, torch.float16),
@@ -115,6 +118,28 @@ def seconds(run: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
+def paired_seconds(
+    run: Callable[[], Any], other: Callable[[], Any], repeats: int
+) -> tuple[float, float, int]:
+    """The median of ``other``, of its ratio to ``run`` just before or after it, and the rounds.
+
+    The two alternate and take turns at coming first, so that a machine that grows slower or faster
+    meanwhile favours neither.
+    """
+    once = seconds(run, 1) + seconds(other, 1)
+    rounds = max(repeats, min(MAX_PAIRED_ROUNDS, round(PAIRED_SECONDS / once)))
+    of_other, ratios = [], []
+    for number in range(rounds):
+        took = {}
+        for each in (run, other) if number % 2 else (other, run):
+            start = time.perf_counter()
+            each()
+            took[each] = time.perf_counter() - start
+        of_other.append(took[other])
+        ratios.append(took[other] / took[run])
+    return statistics.median(of_other), statistics.median(ratios), rounds
+
+
 def compare(repeats: int, narrow: bool) -> dict[str, Any]:
     """Time every way of running every case."""
     model = build(narrow)
@@ -135,8 +160,10 @@ def compare(repeats: int, narrow: bool) -> dict[str, Any]:
             "floor": seconds(
                 lambda pixels=pixels: model.raddiag.encoder.encode_slices(pixels), repeats
             ),
-            "knowledge head": seconds(lambda batch=batch: knowledge(**batch), repeats),
         }
+        row["knowledge head"], over_linear, rounds = paired_seconds(
+            lambda batch=batch: model(**batch), lambda batch=batch: knowledge(**batch), repeats
+        )
         parity = {"packed": float((packed - expected).abs().max())}
         for way, optimised in fast.items():
             row[way] = seconds(lambda batch=batch, m=optimised: m(**batch), repeats)
@@ -145,6 +172,7 @@ def compare(repeats: int, narrow: bool) -> dict[str, Any]:
             "seconds": row,
             "speedup over padded": {w: row["padded"] / s for w, s in row.items() if w != "padded"},
             "largest logit difference": parity,
+            "knowledge head over linear head": {"ratio": over_linear, "paired rounds": rounds},
             "spread of logits": float(expected.std()),
         }
         show(name, results[name])
@@ -171,6 +199,11 @@ def show(name: str, result: dict[str, Any]) -> None:
             f"  {way:20s} {value:8.3f} s  {speedup:7.1f}x"
             + (f"  logits within {gap:.1e}" if gap is not None else "")
         )
+    over_linear = result["knowledge head over linear head"]
+    print(
+        f"  knowledge head over linear head: {over_linear['ratio']:.3f}x, median of "
+        f"{over_linear['paired rounds']} alternating pairs"
+    )
 
 
 def peak_memory_mb(num_scans: int, setting: str, narrow: bool) -> float:
