@@ -125,7 +125,8 @@ def score_cam(
         black, whole = score.of_scans(torch.stack([torch.zeros_like(pixels), pixels])).tolist()
         weights: list[float] = []
         masks_at_once = max(1, chunk_size // len(pixels))
-        for few in torch.split(maps, masks_at_once):
+        for first in range(0, len(maps), masks_at_once):
+            few = maps[first : first + masks_at_once]
             masks = _as_masks(few, pixels)
             weights += (score.of_scans(masks * pixels) - black).tolist()
             if progress is not None:

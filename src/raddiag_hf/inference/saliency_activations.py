@@ -25,8 +25,9 @@ class ActivationMaps(NamedTuple):
     """Activation maps of one scan.
 
     Attributes:
-        values: Shape ``(channels, depth, height, width)``. A depth below the number of slices means
-            that the encoder strides over slices.
+        values: Shape ``(channels, depth, height, width)``, not negative: tokens, which have both
+            signs, are counted from each channel's lowest place. A depth below the number of slices
+            means that the encoder strides over slices.
         layer: Where they come from: a stage of the ResNet, or ``tokens``.
     """
 
@@ -93,7 +94,8 @@ def activation_maps(
     finally:
         hook.remove()
     if layer == TOKENS:
-        values = _as_grid(kept[0][0, 1:], model.config.image_size // model.config.patch_size)
+        grid = _as_grid(kept[0][0, 1:], model.config.image_size // model.config.patch_size)
+        values = grid - grid.amin((1, 2, 3), keepdim=True)
     elif kept[0].ndim == 5:
         values = kept[0][0]
     else:

@@ -17,7 +17,7 @@ from raddiag_hf.inference.report.sections import (
     TextSection,
 )
 from raddiag_hf.inference.wording import DISCLAIMER
-from tests.fixtures.diagnoses import FINDINGS, make_diagnosis, make_scans
+from tests.fixtures.diagnoses import FINDINGS, make_diagnosis, make_explanation, make_scans
 
 VOID = {"meta", "img"}
 
@@ -197,7 +197,8 @@ def test_the_page_fits_every_width_and_asks_for_nothing(browser, width, scheme):
     diagnosis = replace(
         diagnosis, scans=tuple(replace(s, scan_id=long_name) for s in diagnosis.scans)
     )
-    page.set_content(render_report("Report", [CaseSection("", diagnosis, make_scans())]))
+    section = CaseSection("", diagnosis, make_scans(), (), make_explanation())
+    page.set_content(render_report("Report", [section]))
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 21, 24)"

@@ -1,0 +1,77 @@
+"""The explanation on the page: heat maps beside their slices, profiles along the depth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from raddiag_hf.inference.report.report import render_report
+from raddiag_hf.inference.report.sections import CaseSection
+from raddiag_hf.inference.saliency import SaliencyMap
+from tests.fixtures.diagnoses import make_diagnosis, make_explanation, make_scans
+
+
+def render(explanation):
+    return render_report(
+        "Report", [CaseSection("A case", make_diagnosis(), make_scans(), (), explanation)]
+    )
+
+
+def test_every_key_slice_stands_with_its_map_and_its_reason():
+    html = render(make_explanation())
+    assert "Where “Segond fracture” comes from" in html
+    assert html.count("The same with its heat map") == 3
+    assert "Slice 21 of 40" in html
+    assert "map highest" in html
+    assert "most attention" in html
+
+
+def test_the_scan_with_the_largest_share_stands_first():
+    html = render(make_explanation())
+    html = html[html.index("comes from") :]
+    assert html.index("70.0% of the decision, 60.0% of the attention") < html.index("30.0% of the")
+
+
+def test_a_stack_has_a_profile_and_a_picture_has_none():
+    html = render(make_explanation())
+    assert html.count("<polyline") == 1
+    assert html.count('class="attention" d=') == 32
+
+
+def test_without_slice_attention_the_profile_has_the_map_alone():
+    explanation = make_explanation()
+    ct = explanation.scans[0]
+    part = replace(ct.contribution, slice_attention=None, key_slice=None)
+    explanation = replace(
+        explanation,
+        scans=(replace(ct, contribution=part, attention_share=None), explanation.scans[1]),
+    )
+    html = render(explanation)
+    assert 'class="attention" d=' not in html
+    assert "swatch attention" not in html
+    assert html.count("<polyline") == 1
+
+
+def test_an_empty_map_is_said_to_be_empty():
+    explanation = make_explanation()
+    ct = explanation.scans[0]
+    blank = SaliencyMap(np.zeros_like(ct.saliency.values), "layer4", 0, 0.0)
+    empty = replace(ct, saliency=blank, profile=(0.0,) * 32, peak=None)
+    html = render(replace(explanation, scans=(empty, explanation.scans[1])))
+    assert "The map is empty" in html
+    assert html.count("<polyline") == 0
+
+
+def test_a_label_cannot_break_out_of_the_page():
+    html = render(replace(make_explanation(), label="<script>"))
+    assert "<script" not in html
+
+
+def test_other_scans_than_explained_are_refused():
+    explanation = make_explanation()
+    with pytest.raises(ValueError, match="zip"):
+        render(replace(explanation, scans=explanation.scans[:1]))
+
+
+def test_without_an_explanation_the_page_has_none():
+    assert "comes from" not in render(None)
