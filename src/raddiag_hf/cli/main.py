@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from raddiag_hf import __version__
-from raddiag_hf.cli import convert_checkpoint, dataset, demo, diagnose, evaluate, explain, finetune
+from raddiag_hf.cli import (
+    convert_checkpoint,
+    dataset,
+    demo,
+    diagnose,
+    evaluate,
+    explain,
+    finetune,
+    knowledge,
+)
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
@@ -31,6 +40,7 @@ app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
     convert_checkpoint.convert_checkpoint
 )
 app.add_typer(dataset.app)
+app.add_typer(knowledge.app)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
@@ -91,19 +101,27 @@ def _is_input_error(error: Exception) -> bool:
     from raddiag_hf.inference.case_packing import CaseError
     from raddiag_hf.inference.explanation import LabelError
     from raddiag_hf.inference.loading import DeviceError
+    from raddiag_hf.knowledge.concept import KnowledgeSourceError
+    from raddiag_hf.knowledge.corpus_file import CorpusError
+    from raddiag_hf.knowledge.pretraining_run import PretrainingError
+    from raddiag_hf.knowledge.text_encoder import TextEncoderError
 
     kinds = (
         CaseError,
         CheckpointError,
+        CorpusError,
         DataSourceError,
         DeviceError,
         EvaluationInputError,
         HospitalDataError,
+        KnowledgeSourceError,
         LabelError,
         LabelFileError,
         LabelMismatchError,
         ModelSourceError,
+        PretrainingError,
         ScanReadError,
+        TextEncoderError,
     )
     return isinstance(error, kinds)
 

@@ -8,14 +8,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair, PairKind
+from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair
 from raddiag_hf.knowledge.text_encoder import TextEncoder
 
+Rows = NDArray[np.intp]
+
+NEIGHBOURS = 8
+"""Pairs of one family that stand together in a batch: close in meaning, so negatives that teach."""
+
+MOST_REPEATS = 3
+"""How often an epoch goes through a kind that has few pairs."""
+
 Example = tuple[KnowledgePair, HardNegative | None]
+Draw = tuple[int, int]
+"""A pair, and a number that chooses one of its hard negatives."""
 
 
 class PairDataset(Dataset[Example]):
-    """Pairs, each with one of its hard negatives, drawn anew at each visit.
+    """Pairs, each with one of its hard negatives.
 
     Args:
         pairs: Of one split.
@@ -27,23 +37,25 @@ class PairDataset(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, draw: Draw) -> Example:
+        index, choice = draw
         pair = self.pairs[index]
-        if not pair.hard_negatives:
-            return pair, None
-        return pair, pair.hard_negatives[int(torch.randint(len(pair.hard_negatives), ()))]
+        negatives = pair.hard_negatives
+        return pair, negatives[choice % len(negatives)] if negatives else None
 
 
-class PairSampler(Sampler[int]):
-    """Pairs in an order in which every batch is of one kind.
+class PairSampler(Sampler[Draw]):
+    """Pairs in an order in which every batch is of one kind, and holds neighbours.
 
-    An epoch holds as many pairs of each kind as the middle one of the kinds has: kinds with fewer
-    are seen whole, of those with more another part is drawn in each epoch, so that the many pairs
-    of a hierarchy do not drown synonyms and descriptions. What does not fill a batch is left out of
-    an epoch. The order is a function of seed and epoch alone, so a resumed run goes on with it.
+    An epoch holds as many pairs of each kind as the middle one of the kinds has, so that the many
+    pairs of a hierarchy do not drown synonyms and descriptions: of kinds with more, another part is
+    drawn in each epoch, and kinds with fewer are gone through up to `MOST_REPEATS` times. In a
+    batch, up to `NEIGHBOURS` pairs of a family stand together. What does not fill a batch is left
+    out of an epoch. The order and the choice of hard negatives are functions of seed and epoch
+    alone, so a resumed run goes on with the same ones.
 
     Args:
-        kinds: Kind of each pair.
+        pairs: Training pairs.
         batch_size: Pairs of a batch, on one process.
         seed: Of the draws.
 
@@ -51,19 +63,22 @@ class PairSampler(Sampler[int]):
         ValueError: If no kind has enough pairs for a batch.
     """
 
-    def __init__(self, kinds: Sequence[PairKind], batch_size: int, seed: int = 0) -> None:
-        names = np.asarray([kind.value for kind in kinds])
-        self.by_kind = [np.flatnonzero(names == kind) for kind in sorted(set(names))]
-        self.by_kind = [rows for rows in self.by_kind if len(rows) >= batch_size]
+    def __init__(self, pairs: Sequence[KnowledgePair], batch_size: int, seed: int = 0) -> None:
+        self.families = np.unique([pair.family for pair in pairs], return_inverse=True)[1]
+        kinds = np.asarray([pair.kind.value for pair in pairs])
+        by_kind = [np.flatnonzero(kinds == kind) for kind in sorted(set(kinds))]
+        self.by_kind = [rows for rows in by_kind if len(rows) >= batch_size]
         if not self.by_kind:
             raise ValueError(
-                f"{len(kinds)} training pairs hold no batch of {batch_size} pairs of one kind"
+                f"{len(pairs)} training pairs hold no batch of {batch_size} pairs of one kind"
             )
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
         middle = sorted(len(rows) for rows in self.by_kind)[len(self.by_kind) // 2]
-        self.num_batches = [min(len(rows), middle) // batch_size for rows in self.by_kind]
+        self.num_batches = [
+            min(len(rows) * MOST_REPEATS, middle) // batch_size for rows in self.by_kind
+        ]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch."""
@@ -72,14 +87,29 @@ class PairSampler(Sampler[int]):
     def __len__(self) -> int:
         return sum(self.num_batches) * self.batch_size
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Draw]:
         generator = np.random.default_rng((self.seed, self.epoch))
-        batches: list[NDArray[np.intp]] = []
+        batches: list[Rows] = []
         for rows, number in zip(self.by_kind, self.num_batches, strict=True):
-            drawn = generator.permutation(rows)[: number * self.batch_size]
-            batches += np.split(drawn, number)
+            length = number * self.batch_size
+            repeats = -(-length // len(rows))
+            drawn = np.concatenate([self._shuffle(rows, generator) for _ in range(repeats)])
+            batches += np.split(drawn[:length], number)
         for batch in generator.permutation(len(batches)):
-            yield from map(int, batches[batch])
+            choices = generator.integers(2**31, size=self.batch_size)
+            yield from zip(batches[batch].tolist(), choices.tolist(), strict=True)
+
+    def _shuffle(self, rows: Rows, generator: np.random.Generator) -> Rows:
+        """Shuffle runs of neighbours."""
+        shuffled = generator.permutation(rows)
+        by_family = shuffled[np.argsort(self.families[shuffled], kind="stable")]
+        starts = np.flatnonzero(np.diff(self.families[by_family])) + 1
+        runs = [
+            family[at : at + NEIGHBOURS]
+            for family in np.split(by_family, starts)
+            for at in range(0, len(family), NEIGHBOURS)
+        ]
+        return np.concatenate([runs[run] for run in generator.permutation(len(runs))])
 
 
 class PairCollator:

@@ -44,10 +44,13 @@ def evaluate_retrieval(
     seed: int = 0,
     show_progress: bool = False,
 ) -> RetrievalScores:
-    """Measure retrieval among the preferred names of all concepts of ``pairs``.
+    """Measure retrieval of concepts by their preferred names.
 
-    - ``synonym_recall@1``, ``@5``, ``synonym_mrr``: rank of a synonym's concept.
-    - ``description_recall@1``, ``@5``, ``description_mrr``: rank of the concept described.
+    - ``synonym_recall@1``, ``@5``, ``synonym_mrr``: rank of a synonym's concept among all concepts
+      of ``pairs``.
+    - ``description_recall@1``, ``@5``, ``description_mrr``: rank of the concept described among all
+      that are described. (The names of its forms, which an ICD-10-CM description lists, are near
+      for good reason and no wrong answer.)
     - ``child_nearer_to_parent``: share of a child's cousins (its pair's hard negatives) that are
       farther from it than its parent; children without cousins are no queries.
 
@@ -66,8 +69,7 @@ def evaluate_retrieval(
     """
     queries = {kind: _draw(pairs, kind, max_queries, seed) for kind in PairKind}
     names = _preferred_names(pairs)
-    concepts = list(names)
-    column = {concept: number for number, concept in enumerate(concepts)}
+    described = {pair.anchor_concept for pair in pairs if pair.kind == PairKind.DESCRIPTION}
     texts = dict.fromkeys(names.values())
     for pair in (pair for drawn in queries.values() for pair in drawn):
         texts |= dict.fromkeys((pair.anchor, pair.positive))
@@ -75,13 +77,16 @@ def evaluate_retrieval(
             texts |= dict.fromkeys(negative.text for negative in pair.hard_negatives)
     row = {text: number for number, text in enumerate(texts)}
     embeddings = encoder.encode(list(texts), batch_size, show_progress)
-    candidates = embeddings[[row[name] for name in names.values()]]
     scores: dict[str, QueryScores] = {}
-    for kind, queried in ((PairKind.SYNONYM, "anchor"), (PairKind.DESCRIPTION, "positive")):
+    for kind, queried, concepts in (
+        (PairKind.SYNONYM, "anchor", list(names)),
+        (PairKind.DESCRIPTION, "positive", sorted(described)),
+    ):
         if drawn := queries[kind]:
+            column = {concept: number for number, concept in enumerate(concepts)}
             ranks = _ranks(
                 embeddings[[row[getattr(pair, queried)] for pair in drawn]],
-                candidates,
+                embeddings[[row[names[concept]] for concept in concepts]],
                 torch.tensor([column[pair.positive_concept] for pair in drawn]),
             )
             families = tuple(pair.family for pair in drawn)

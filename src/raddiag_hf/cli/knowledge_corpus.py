@@ -1,0 +1,97 @@
+"""`raddiag knowledge corpus`: knowledge sources in, pairs to learn from out."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.step_progress import step_progress
+
+if TYPE_CHECKING:
+    from raddiag_hf.knowledge.concept import Concept, ReportProgress
+
+EXAMPLES = """
+**Sources.** ICD-10-CM comes with raddiag. UMLS is read from the `META` folder of your licensed
+release (`MRCONSO.RRF`, `MRDEF.RRF`, `MRREL.RRF`; with `MRSTY.RRF` only disorders are kept).
+Articles are files that you have the right to use: JSONL (`name, definition, radiographic_features,
+synonyms`), or text with these headings.
+
+**Pairs** are of three kinds: two names of a concept, a concept and its parent, a name and a
+description. Concepts are held out in whole families, so nothing held out is learned through a
+sibling or another spelling.
+
+**Examples**
+
+`raddiag knowledge corpus --icd10cm --output corpus.parquet`
+
+`raddiag knowledge corpus --icd10cm --umls 2026AB/META --articles articles -o corpus.parquet`
+"""
+
+
+def corpus(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
+    ],
+    icd10cm: Annotated[
+        bool, typer.Option("--icd10cm", help="Include the ICD-10-CM tree.", show_default=False)
+    ] = False,
+    umls: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="META folder of a UMLS release.")
+    ] = None,
+    articles: Annotated[
+        Path | None, typer.Option(metavar="DIR|FILE", help="Folder of articles, or a JSONL file.")
+    ] = None,
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of concepts to tune settings by.")
+    ] = 0.05,
+    test: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of concepts to report results on.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Of splits and hard negatives.")] = 0,
+) -> None:
+    """Join knowledge sources into pairs of texts, with negatives of the same format."""
+    if not icd10cm and umls is None and articles is None:
+        raise ArgumentError("name at least one source: --icd10cm, --umls DIR or --articles DIR")
+    if not output.parent.is_dir():
+        raise ArgumentError(f"--output {output}: there is no folder {output.parent}")
+    from raddiag_hf.knowledge.concept_groups import HeldOut
+    from raddiag_hf.knowledge.corpus import build_pairs
+    from raddiag_hf.knowledge.corpus_file import write_corpus
+
+    with step_progress() as report_progress:
+        concepts = _read(icd10cm, umls, articles, report_progress)
+        pairs, dropped = build_pairs(concepts, HeldOut(validation, test, seed), report_progress)
+    if not pairs:
+        raise ArgumentError("the sources hold no pairs: no synonyms, parents or descriptions")
+    write_corpus(pairs, output)
+    console = Console(stderr=True)
+    for reason, count in sorted(dropped.items()):
+        if count:
+            console.print(f"left out: {count:,} {reason}", highlight=False)
+    counts = Counter((pair.split.value, pair.kind.value) for pair in pairs)
+    for split in dict.fromkeys(split for split, _ in sorted(counts, reverse=True)):
+        kinds = ", ".join(
+            f"{n:,} {kind}" for (of, kind), n in sorted(counts.items()) if of == split
+        )
+        typer.echo(f"{split}: {kinds}")
+    typer.echo(f"{output}: {len(pairs):,} pairs of {len(concepts):,} concepts")
+
+
+def _read(
+    icd10cm: bool, umls: Path | None, articles: Path | None, report_progress: "ReportProgress"
+) -> "list[Concept]":
+    from raddiag_hf.knowledge.articles import read_articles
+    from raddiag_hf.knowledge.icd10cm import read_icd10cm
+    from raddiag_hf.knowledge.umls import read_umls
+
+    concepts: list[Concept] = []
+    if icd10cm:
+        concepts += read_icd10cm()
+    if umls is not None:
+        concepts += read_umls(umls, report_progress)
+    if articles is not None:
+        concepts += read_articles(articles)
+    return concepts

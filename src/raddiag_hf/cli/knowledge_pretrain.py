@@ -1,0 +1,100 @@
+"""`raddiag knowledge pretrain`: a text encoder learns from the corpus."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raddiag_hf.cli.step_progress import step_progress
+from raddiag_hf.vocabulary import Split
+
+EXAMPLES = """
+The encoder is measured against its base on held-out concepts, with 95 % intervals: whether a
+synonym or a description finds its concept among all held-out ones, and whether a child is nearer to
+its parent than to its cousins. `metrics.json` has all of it.
+
+An interrupted run goes on when the same command is given again. Several GPUs:
+`accelerate launch --no-python raddiag knowledge pretrain ...`
+
+**Bases**: `ncbi/MedCPT-Query-Encoder` (the paper's), `FremyCompany/BioLORD-2023` (the authors'
+code), any Hugging Face text encoder, or its folder.
+
+**Examples**
+
+`raddiag knowledge pretrain --corpus corpus.parquet --output encoder`
+
+`raddiag knowledge pretrain --base FremyCompany/BioLORD-2023 --corpus corpus.parquet -o encoder
+--batch-size 1024 --bf16`
+"""
+
+
+def pretrain(
+    corpus: Annotated[
+        Path, typer.Option(metavar="FILE", help="What `raddiag knowledge corpus` wrote.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="A folder that is new or empty."),
+    ],
+    base: Annotated[
+        str, typer.Option(metavar="ID|DIR", help="Text encoder to start from.")
+    ] = "ncbi/MedCPT-Query-Encoder",
+    epochs: Annotated[float, typer.Option(min=0.0, help="Passes over the pairs.")] = 3.0,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Steps, instead of epochs.")
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Pairs contrasted with each other.")
+    ] = 256,
+    chunk_size: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Texts encoded at once; bounds memory.")
+    ] = 64,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="At its highest.")] = 2e-5,
+    temperature: Annotated[float, typer.Option(min=0.001, help="At the start.")] = 0.05,
+    learn_temperature: Annotated[
+        bool,
+        typer.Option("--learn-temperature/--fixed-temperature", help="Train the temperature."),
+    ] = True,
+    max_length: Annotated[int, typer.Option(min=8, metavar="N", help="Tokens of a text.")] = 64,
+    frozen_layers: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Lowest layers kept as they are.")
+    ] = 0,
+    save_steps: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Steps between checkpoints.")
+    ] = 500,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of order and dropout.")] = 0,
+) -> None:
+    """Pre-train a text encoder on synonyms, hierarchy and descriptions."""
+    from transformers.utils import logging as transformers_logging
+
+    from raddiag_hf.knowledge.pretrain import PretrainingSettings
+    from raddiag_hf.knowledge.pretraining_run import run_pretraining
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    settings = PretrainingSettings(
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        chunk_size=chunk_size,
+        num_epochs=epochs,
+        max_steps=max_steps,
+        max_length=max_length,
+        temperature=temperature,
+        learn_temperature=learn_temperature,
+        frozen_layers=frozen_layers,
+        save_steps=save_steps,
+        seed=seed,
+        bf16=bf16,
+    )
+    with step_progress() as report_progress:
+        result = run_pretraining(base, corpus, output, settings, report_progress=report_progress)
+    if result.comparisons:
+        typer.echo("held-out concepts, base -> pre-trained (95 % interval of the difference):")
+        for name, compared in result.comparisons[Split.TEST].items():
+            change = compared.difference
+            typer.echo(
+                f"  {name}: {compared.base.value:.3f} -> {compared.tuned.value:.3f} "
+                f"({change.low:+.3f} to {change.high:+.3f}), {compared.queries:,} queries"
+            )
+        typer.echo(f"{output}")

@@ -1,0 +1,193 @@
+"""Pre-training of a text encoder on the corpus, by ``transformers.Trainer``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from raddiag_hf.knowledge.concept import ReportProgress
+from raddiag_hf.knowledge.contrastive import ContrastiveEncoder
+from raddiag_hf.knowledge.corpus import KnowledgePair
+from raddiag_hf.knowledge.pair_batches import PairCollator, PairDataset, PairSampler
+from raddiag_hf.knowledge.text_encoder import TextEncoder
+
+TEMPERATURE_LEARNING_RATE = 1e-3
+"""Of the logarithm of a learned temperature, which at an encoder's rate would not move."""
+
+
+@dataclass(frozen=True)
+class PretrainingSettings:
+    """How a text encoder is pre-trained.
+
+    Attributes:
+        learning_rate: At its highest, after the warm-up; it then falls as a cosine.
+        batch_size: Pairs of a batch on each process: a pair is contrasted with the others of its
+            batch.
+        chunk_size: Texts that are encoded at once; bounds memory, at the cost of one more forward
+            pass.
+        num_epochs: Passes; see `PairSampler` for what one holds.
+        max_steps: Steps, instead of epochs.
+        max_length: Tokens after which training texts are cut.
+        temperature: At the start, or throughout.
+        learn_temperature: Train the temperature.
+        symmetric: See `ContrastiveEncoder`.
+        frozen_layers: Keep the embeddings and so many layers above them as they are, which saves
+            time; 0 trains all.
+        warmup: Share of the steps over which the learning rate rises.
+        weight_decay: Of AdamW.
+        save_steps: Steps between checkpoints.
+        seed: Of order, hard negatives and dropout.
+        bf16: Compute in bfloat16 where that is safe.
+    """
+
+    learning_rate: float = 2e-5
+    batch_size: int = 256
+    chunk_size: int = 64
+    num_epochs: float = 3.0
+    max_steps: int | None = None
+    max_length: int = 64
+    temperature: float = 0.05
+    learn_temperature: bool = True
+    symmetric: bool = True
+    frozen_layers: int = 0
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    save_steps: int = 500
+    seed: int = 0
+    bf16: bool = False
+
+
+class KnowledgeTrainer(Trainer):
+    """Train a `ContrastiveEncoder` on batches of one kind of pairs.
+
+    Negatives come from the batch of the process itself; they are not gathered from others.
+    """
+
+    def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> PairSampler:
+        dataset = train_dataset or self.train_dataset
+        return PairSampler(dataset.pairs, self.args.train_batch_size, self.args.seed)
+
+
+class _ReportSteps(TrainerCallback):
+    """Tells how many steps are done."""
+
+    def __init__(self, report_progress: ReportProgress) -> None:
+        self.report_progress = report_progress
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.report_progress("training", state.global_step, state.max_steps)
+
+
+def pretrain_encoder(
+    encoder: TextEncoder,
+    pairs: Sequence[KnowledgePair],
+    settings: PretrainingSettings,
+    checkpoint_dir: Path,
+    report_progress: ReportProgress | None = None,
+) -> list[Mapping[str, float]]:
+    """Train an encoder in place, going on from the last checkpoint in ``checkpoint_dir``.
+
+    Args:
+        encoder: What to train; left on the CPU, in evaluation mode.
+        pairs: Training pairs.
+        settings: How to train.
+        checkpoint_dir: Where checkpoints of this run are, or will be.
+        report_progress: Told the steps done.
+
+    Returns:
+        The training log: ``loss``, ``learning_rate`` and ``epoch`` by step.
+
+    Raises:
+        ValueError: If there are fewer pairs of each kind than a batch has, or more layers are to be
+            frozen than there are.
+    """
+    torch.manual_seed(settings.seed)
+    freeze_layers(encoder, settings.frozen_layers)
+    model = ContrastiveEncoder(
+        encoder,
+        temperature=settings.temperature,
+        learn_temperature=settings.learn_temperature,
+        symmetric=settings.symmetric,
+        chunk_size=settings.chunk_size,
+    )
+    trainer = KnowledgeTrainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(checkpoint_dir),
+            per_device_train_batch_size=settings.batch_size,
+            num_train_epochs=settings.num_epochs,
+            max_steps=settings.max_steps or -1,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=settings.warmup,
+            logging_steps=10,
+            save_steps=settings.save_steps,
+            save_total_limit=1,
+            seed=settings.seed,
+            bf16=settings.bf16,
+            remove_unused_columns=False,
+            dataloader_drop_last=True,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=PairDataset(pairs),
+        data_collator=PairCollator(encoder, settings.max_length),
+        optimizers=(_optimizer(model, settings), None),
+        callbacks=[_ReportSteps(report_progress)] if report_progress is not None else None,
+    )
+    trainer.remove_callback(PrinterCallback)  # progress is reported by ours
+    last = get_last_checkpoint(checkpoint_dir) if checkpoint_dir.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    encoder.requires_grad_(True).cpu().eval()
+    return list(trainer.state.log_history)
+
+
+def freeze_layers(encoder: TextEncoder, count: int) -> None:
+    """Keep the embeddings and the lowest ``count`` layers as they are; 0 freezes nothing.
+
+    Raises:
+        ValueError: If the encoder has no such layers.
+    """
+    if count == 0:
+        return
+    depth = encoder.model.config.num_hidden_layers
+    stacks = (module for module in encoder.model.modules() if isinstance(module, nn.ModuleList))
+    layers = next((stack for stack in stacks if len(stack) == depth), None)
+    if layers is None or not 0 < count <= depth:
+        raise ValueError(f"cannot freeze {count} layers of an encoder of {depth}")
+    embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
+    for module in (embeddings, *layers[:count]):
+        module.requires_grad_(False)
+
+
+def _optimizer(model: ContrastiveEncoder, settings: PretrainingSettings) -> torch.optim.AdamW:
+    weights = [weight for weight in model.encoder.parameters() if weight.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [weight for weight in weights if weight.ndim > 1]},
+        # Norms and biases are not decayed, as is usual.
+        {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
+    ]
+    if settings.learn_temperature:
+        groups.append(
+            {
+                "params": [model.log_temperature],
+                "weight_decay": 0.0,
+                "lr": TEMPERATURE_LEARNING_RATE,
+            }
+        )
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)

@@ -1,0 +1,135 @@
+"""Pre-training a tiny encoder: it learns, resumes exactly, and leaves what it promises."""
+
+import json
+
+import pytest
+import torch
+
+from raddiag_hf.knowledge.concept_groups import HeldOut
+from raddiag_hf.knowledge.corpus import build_pairs
+from raddiag_hf.knowledge.corpus_file import write_corpus
+from raddiag_hf.knowledge.pretrain import PretrainingSettings, freeze_layers, pretrain_encoder
+from raddiag_hf.knowledge.pretraining_run import PretrainingError, run_pretraining
+from raddiag_hf.knowledge.text_encoder import TextEncoder
+from tests.fixtures.concepts import concept_tree
+from tests.fixtures.text_encoders import tiny_text_encoder
+
+SETTINGS = PretrainingSettings(
+    batch_size=8, chunk_size=8, max_steps=6, learning_rate=3e-3, save_steps=3, max_length=32
+)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return build_pairs(concept_tree(), HeldOut(0, 0))[0]
+
+
+@pytest.fixture
+def base(tmp_path):
+    tiny_text_encoder().save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    pairs, _ = build_pairs(concept_tree(), HeldOut(0.2, 0.3, seed=4))
+    write_corpus(pairs, tmp_path / "corpus.parquet")
+    return tmp_path / "corpus.parquet"
+
+
+class InterruptedRunError(Exception):
+    """The machine was needed for something else."""
+
+
+def interrupt_at(stop):
+    def report(what, done, total):
+        if done == stop:
+            raise InterruptedRunError
+
+    return report
+
+
+def test_the_loss_falls_and_temperature_and_weights_move(tmp_path, pairs):
+    encoder = tiny_text_encoder()
+    before = encoder.encode(["cyst of the lung"])
+    settings = PretrainingSettings(batch_size=16, max_steps=20, learning_rate=3e-3)
+    log = pretrain_encoder(encoder, pairs, settings, tmp_path)
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert not torch.equal(before, encoder.encode(["cyst of the lung"]))
+    assert not encoder.training
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, pairs):
+    whole, parts = tiny_text_encoder(), tiny_text_encoder()
+    pretrain_encoder(whole, pairs, SETTINGS, tmp_path / "whole")
+    with pytest.raises(InterruptedRunError):
+        pretrain_encoder(parts, pairs, SETTINGS, tmp_path / "parts", interrupt_at(5))
+    parts = tiny_text_encoder()
+    pretrain_encoder(parts, pairs, SETTINGS, tmp_path / "parts")
+    assert parts.fingerprint == whole.fingerprint != tiny_text_encoder().fingerprint
+
+
+def test_frozen_layers_stay_as_they_are(tmp_path, pairs):
+    encoder, untouched = tiny_text_encoder(), tiny_text_encoder().model.state_dict()
+    settings = PretrainingSettings(
+        batch_size=8, max_steps=2, learning_rate=1e-2, frozen_layers=1, warmup=0.0
+    )
+    pretrain_encoder(encoder, pairs, settings, tmp_path)
+    moved = {
+        name
+        for name, weight in encoder.model.state_dict().items()
+        if not torch.equal(weight, untouched[name])
+    }
+    assert moved
+    assert all(name.startswith("encoder.layer.1.") for name in moved)
+    with pytest.raises(ValueError, match="cannot freeze 3 layers of an encoder of 2"):
+        freeze_layers(encoder, 3)
+
+
+def test_a_run_leaves_encoder_metrics_and_its_description(tmp_path, base, corpus):
+    result = run_pretraining(base, corpus, tmp_path / "encoder", SETTINGS)
+    saved = TextEncoder.from_pretrained(tmp_path / "encoder")
+    assert saved.fingerprint == result.encoder.fingerprint
+    metrics = json.loads((tmp_path / "encoder/metrics.json").read_text())
+    assert metrics["fingerprint"] == saved.fingerprint
+    for split in ("validation", "test"):
+        recall = metrics[split]["synonym_recall@1"]
+        assert recall["base"]["low"] <= recall["base"]["value"] <= recall["base"]["high"]
+        assert recall["queries"] > 0
+    run = json.loads((tmp_path / "encoder/pretraining.json").read_text())
+    assert run["base_fingerprint"] == TextEncoder.from_pretrained(base).fingerprint
+    assert run["settings"]["learning_rate"] == 3e-3
+    assert not (tmp_path / "encoder/checkpoints").exists()
+    with pytest.raises(PretrainingError, match="holds a pre-trained encoder already"):
+        run_pretraining(base, corpus, tmp_path / "encoder", SETTINGS)
+
+
+def test_an_interrupted_run_goes_on_only_as_it_began(tmp_path, base, corpus):
+    output = tmp_path / "encoder"
+    with pytest.raises(InterruptedRunError):
+        run_pretraining(base, corpus, output, SETTINGS, report_progress=interrupt_at(4))
+    others = PretrainingSettings(**{**vars(SETTINGS), "learning_rate": 1e-3})
+    with pytest.raises(PretrainingError, match="interrupted run with another settings"):
+        run_pretraining(base, corpus, output, others)
+    steps = []
+    run_pretraining(
+        base, corpus, output, SETTINGS, report_progress=lambda what, done, total: steps.append(done)
+    )
+    assert steps == [4, 5, 6]
+
+
+def test_what_cannot_start_is_refused_before_anything_is_written(tmp_path, base, corpus):
+    output = tmp_path / "encoder"
+    for changes, reason in (
+        ({"batch_size": 500}, "hold no batch of 500"),
+        ({"frozen_layers": 9}, "cannot freeze 9 layers"),
+    ):
+        settings = PretrainingSettings(**{**vars(SETTINGS), **changes})
+        with pytest.raises(PretrainingError, match=reason):
+            run_pretraining(base, corpus, output, settings)
+    assert not output.exists()
+    output.mkdir()
+    (output / "thesis.tex").write_text("")
+    with pytest.raises(PretrainingError, match="expected a new or empty folder"):
+        run_pretraining(base, corpus, output, SETTINGS)
