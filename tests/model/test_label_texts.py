@@ -111,6 +111,16 @@ def test_thresholds_of_other_labels_are_dropped_and_said_to_be(caplog):
     assert "dropped the decision thresholds of 5 labels" in caplog.text
 
 
+def test_training_counts_follow_their_labels(tmp_path):
+    model = trained_model()
+    model.config.train_label_counts, model.config.num_train_cases = [50, 40, 30, 20, 10], 100
+    model.config.classification_loss = "class_balanced"
+    model.set_label_texts(["Osteoma", "Meningioma"], WordEncoder())
+    assert model.config.train_label_counts == [0, 30]
+    model.save_pretrained(tmp_path)
+    AutoModelForImageClassification.from_pretrained(tmp_path)
+
+
 def test_another_encoder_is_refused_and_changes_nothing():
     model = trained_model()
     before = logits_of(model)

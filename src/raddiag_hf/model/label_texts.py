@@ -149,6 +149,9 @@ def _rename_labels(config: RadDiagConfig, before: Sequence[str], names: Sequence
             len(config.decision_thresholds),
         )
     config.decision_thresholds = config.decision_threshold_source = None
+    if config.train_label_counts is not None:
+        counts = dict(zip(before, config.train_label_counts, strict=True))
+        config.train_label_counts = [counts.get(name, 0) for name in names]
     config.id2label = dict(enumerate(names))
     config.label2id = {name: column for column, name in enumerate(names)}
     config.label_set_fingerprint = label_fingerprint(names)
