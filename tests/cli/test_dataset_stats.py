@@ -30,6 +30,17 @@ def test_numbers_and_figures_are_written(run, tmp_path):
             assert figure.convert("L").getextrema() != (255, 255)
 
 
+def test_labels_that_mean_normal_can_be_named(run, tmp_path):
+    items = {Split.TRAIN: {str(number): number for number in range(6)}}
+    write_cases(tmp_path / "cases", items, CaseMaker(), {"labels": LABELS}, card_text="# Random")
+    command = ("dataset", "stats", tmp_path / "cases", "--output", tmp_path / "stats", "--json")
+    _, out, _ = run(*command, "--normal", "Hip fracture")
+    assert json.loads(out)["normal"]["cases"] == 4
+    code, out, err = run(*command, "--normal", "Healthy")
+    assert (code, out) == (2, "")
+    assert err == f"raddiag: --normal Healthy: {tmp_path / 'cases'} has no such label\n"
+
+
 def test_what_is_no_case_data_set_gives_no_figures(run, tmp_path):
     code, out, err = run("dataset", "stats", tmp_path, "--output", tmp_path / "stats")
     assert (code, out) == (2, "")
@@ -37,7 +48,7 @@ def test_what_is_no_case_data_set_gives_no_figures(run, tmp_path):
     assert not (tmp_path / "stats").exists()
 
 
-@pytest.mark.parametrize("verb", ["import", "inspect", "stats"])
+@pytest.mark.parametrize("verb", ["build", "import", "inspect", "stats", "push"])
 def test_every_verb_explains_itself_with_an_example(run, verb):
     code, out, _ = run("dataset", verb, "--help")
     assert code == 0

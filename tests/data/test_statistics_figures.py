@@ -65,8 +65,23 @@ def test_many_labels_are_a_ranked_curve_and_few_have_names():
     many, few = draw_labels(STATISTICS).axes
     assert many.get_yscale() == "log"
     assert many.get_xlim() == (0, 150)  # labels without a case have no place
-    assert {"200 labels (disorders)", "Head (100 cases or more): 51"} <= texts(many)
+    assert {"200 labels (disorders), 50 without a case", "Head (100 cases or more): 51"} <= texts(
+        many
+    )
     assert {"Mass", "Normal", "120", "2 labels"} <= texts(few)
+
+
+def test_labels_without_a_case_are_counted_and_not_drawn():
+    counts = {"COVID-19": 31, "ARDS": 2} | {f"Rare {number}": 0 for number in range(50)}
+    distribution = LabelDistribution(counts, {"head": 0, "body": 1, "tail": 51})
+    (axes,) = draw_labels(replace(STATISTICS, labels={"labels": distribution})).axes
+    assert {"COVID-19", "31", "ARDS", "2", "52 labels, 50 without a case"} <= texts(axes)
+    assert "Rare 0" not in texts(axes)
+
+
+def test_one_case_is_a_case():
+    one = CaseGroup(1, {"CT": 1}, {"Chest": 1})
+    assert "Normal: 1 case" in texts(draw_modalities(replace(STATISTICS, normal=one)))
 
 
 @pytest.mark.parametrize("statistics", [STATISTICS, replace(STATISTICS, normal=NOTHING)])

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from raddiag_hf.cli.case_location import LOCATION_HELP, case_store
+from raddiag_hf.cli.scan_arguments import ArgumentError
 
 STATISTICS_FILE = "statistics.json"
 
@@ -30,6 +31,14 @@ def stats(
             "--output", "-o", metavar="DIR", help="For statistics.json and the figures as PNG."
         ),
     ],
+    normal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="A label that says that nothing was found, beside Normal, No Finding, regular and "
+            "notumor; give it once for each.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the numbers as JSON too.", show_default=False)
     ] = False,
@@ -37,11 +46,16 @@ def stats(
     """Count the cases of a data set by modality, anatomy, size and label, and draw them."""
     from raddiag_hf.atomic_files import atomic_write
     from raddiag_hf.data.case_metadata import read_metadata
-    from raddiag_hf.data.statistics import case_statistics
+    from raddiag_hf.data.statistics import NORMAL_LABELS, case_statistics
     from raddiag_hf.data.statistics_figures import save_statistics_figures
 
     with case_store(location) as store:
-        statistics = case_statistics(read_metadata(store))
+        named = set(normal or ())
+        known = {name for one in store.label_sets.values() for name in one.names}
+        if unknown := sorted(named - known):
+            raise ArgumentError(f"--normal {unknown[0]}: {location} has no such label")
+        normal_labels = NORMAL_LABELS | {name.casefold() for name in named}
+        statistics = case_statistics(read_metadata(store), normal_labels)
     figures = save_statistics_figures(statistics, output)
     text = statistics.to_json()
     with atomic_write(output / STATISTICS_FILE) as temporary:

@@ -48,6 +48,6 @@ def render_card(
         ),
         f"One row is one case with all its scans. Label columns, and how many labels each has: "
         f"{labels}.",
-        "For research; not a medical device, nor tested for making one.",
+        "For research; not a medical device.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -11,8 +11,9 @@ from raddiag_hf.data.case_metadata import CaseMetadata
 from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.knowledge.label_set import LabelGroup, LabelSet
 
-NORMAL_LABELS = frozenset({"normal", "no finding"})
-"""Names, in lower case, of labels that say that nothing was found."""
+NORMAL_LABELS = frozenset({"normal", "no finding", "regular", "notumor"})
+"""Names, in lower case, of labels that say that nothing was found: of RP3D-DiagDS, the chest data
+sets, POCUS and Brain-Tumor."""
 
 
 @dataclass(frozen=True)

@@ -137,22 +137,26 @@ def draw_case_sizes(statistics: CaseStatistics) -> Figure:
 def draw_labels(statistics: CaseStatistics) -> Figure:
     """Draw the cases of each label by head, body and tail, for every label column.
 
+    Labels without a case are counted in the title and in their group, and not drawn.
+
     Source:
         Paper, Figure 2d; a logarithmic axis instead of clipped ones.
     """
-    heights = [
-        0.9 + 0.24 * len(one.counts) if len(one.counts) <= MOST_NAMED_LABELS else 3.2
-        for one in statistics.labels.values()
-    ]
+    with_cases = [sum(map(bool, one.counts.values())) for one in statistics.labels.values()]
+    heights = [0.9 + 0.24 * max(3, n) if n <= MOST_NAMED_LABELS else 3.2 for n in with_cases]
     figure = Figure(figsize=(8.6, sum(heights)), layout="constrained")
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (column, distribution) in zip(panels, statistics.labels.items(), strict=True):
-        if len(distribution.counts) <= MOST_NAMED_LABELS:
+    for axes, num_drawn, (column, distribution) in zip(
+        panels, with_cases, statistics.labels.items(), strict=True
+    ):
+        if num_drawn <= MOST_NAMED_LABELS:
             _draw_named_labels(axes, distribution)
         else:
             _draw_ranked_labels(axes, distribution)
         in_column = "" if column == DEFAULT_LABEL_COLUMN else f" ({column})"
-        axes.set_title(f"{_count(len(distribution.counts), 'label')}{in_column}")
+        num_empty = len(distribution.counts) - num_drawn
+        empty = f", {num_empty:,} without a case" if num_empty else ""
+        axes.set_title(f"{_count(len(distribution.counts), 'label')}{in_column}{empty}")
         axes.legend(
             handles=[
                 Patch(
@@ -162,7 +166,7 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
                 )
                 for group, color in GROUP_COLORS.items()
             ],
-            loc="lower right" if len(distribution.counts) <= MOST_NAMED_LABELS else "upper right",
+            loc="lower right" if num_drawn <= MOST_NAMED_LABELS else "upper right",
         )
     return figure
 
@@ -201,14 +205,14 @@ def _draw_named_labels(axes: Axes, distribution: LabelDistribution) -> None:
     colors = [
         color for group, color in GROUP_COLORS.items() for _ in range(distribution.groups[group])
     ]
-    values = list(distribution.counts.values())[::-1]
-    _draw_bars(
-        axes, list(distribution.counts)[::-1], values, [f"{one:,}" for one in values], colors[::-1]
-    )
+    names = [name for name, count in distribution.counts.items() if count][::-1]
+    values = [distribution.counts[name] for name in names]
+    labels = [f"{value:,}" for value in values]
+    _draw_bars(axes, names, values, labels, colors[: len(names)][::-1])
 
 
 def _draw_ranked_labels(axes: Axes, distribution: LabelDistribution) -> None:
-    """Draw a bar for each label, without names; labels without a case have no place on the axis."""
+    """Draw a bar for each label, without names."""
     counts = [count for count in distribution.counts.values() if count]
     start = 0
     for group, color in GROUP_COLORS.items():
