@@ -113,8 +113,10 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, loaded, cases, expected):
 def test_a_finished_file_is_not_computed_again(folder, loaded, cases, expected):
     path = folder / "expected" / "predictions.parquet"
     before = path.stat().st_mtime_ns
+    path.with_name("predictions.parts").mkdir()
     predict_cases(loaded, cases, path, ALONE, lambda *_: pytest.fail("computed again"))
     assert path.stat().st_mtime_ns == before
+    assert not path.with_name("predictions.parts").exists()
 
 
 def test_predictions_of_another_model_are_refused_until_they_may_go(

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from raddiag_hf.cli.case_options import (
     ChunkSizeOption,
     DeviceOption,
+    LabelsOption,
     Precision,
     PrecisionOption,
     check_output,
@@ -121,6 +122,7 @@ def evaluate(
     device: DeviceOption = None,
     dtype: PrecisionOption = Precision.FLOAT32,
     chunk_size: ChunkSizeOption = None,
+    labels: LabelsOption = None,
     batch_slices: Annotated[
         int, typer.Option(min=1, metavar="N", help="Slices of a batch of cases.")
     ] = 128,
@@ -145,8 +147,8 @@ def evaluate(
     if evaluations:
         raise ArgumentError(f"{evaluations[0]}: metrics files are for --compare only")
     if model is None or dataset is None or output is None:
-        names = {"--model": model, "--dataset": dataset, "--output": output}
-        missing = next(name for name, value in names.items() if value is None)
+        needed = {"--model": model, "--dataset": dataset, "--output": output}
+        missing = next(name for name, value in needed.items() if value is None)
         raise ArgumentError(f"Missing option '{missing}'.")
     check_output(output)
 
@@ -154,6 +156,7 @@ def evaluate(
     import torch
     from transformers.utils import logging as transformers_logging
 
+    from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.evaluation import BootstrapSettings
     from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
     from raddiag_hf.evaluation.predict_cases import PredictionSettings
@@ -182,11 +185,13 @@ def evaluate(
     datasets.disable_progress_bars()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what it would warn of, load_model refuses
+    names = None if labels is None else read_label_file(labels).names
     state = join_processes(device)
     with _progress(quiet=not state.is_main_process) as report:
         report(f"Loading {model}", 0, 0)
         loaded = load_model(
             model,
+            labels=names,
             device=str(state.device) if state.num_processes > 1 else device,
             dtype=torch.bfloat16 if dtype is Precision.BF16 else torch.float32,
             revision=revision,

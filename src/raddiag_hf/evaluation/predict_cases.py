@@ -94,7 +94,9 @@ def predict_cases(
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = [file for file in (path, *sorted(parts.glob("*.parquet"))) if file.exists()]
         _check_stored(stored, provenance, settings.overwrite)
-        if not path.exists():
+        if path.exists():
+            shutil.rmtree(parts, ignore_errors=True)  # left by who was killed after the last step
+        else:
             parts.mkdir(exist_ok=True)
             missing = [block for block in _blocks(cases) if not _part(parts, block).exists()]
     (missing,) = broadcast_object_list([missing])
