@@ -11,7 +11,12 @@ from scipy.special import expit
 from sklearn.metrics import f1_score, roc_auc_score
 
 from raddiag_hf.data.label_agreement import LabelMismatchError
-from raddiag_hf.evaluation import BootstrapSettings, choose_f1_thresholds, fit_temperature
+from raddiag_hf.evaluation import (
+    BootstrapSettings,
+    choose_f1_thresholds,
+    evaluate_predictions,
+    fit_temperature,
+)
 from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
 from raddiag_hf.evaluation.decision_rule import choose_decision_rule
 from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
@@ -166,6 +171,18 @@ def test_a_model_without_thresholds_has_no_f1_and_says_so(tmp_path, folder, load
         "The model carries no thresholds, so F1, MCC and accuracy are left out; choose them on "
         "the validation cases.",
     )
+
+
+def test_the_references_numbers_stand_beside_ours_where_asked_for(tmp_path, folder, loaded):
+    settings = replace(QUICK, official=True, bootstrap=None)
+    found = evaluate_model(loaded, folder / "data", "test", tmp_path / "out", settings)
+    table = PredictionTable.read(tmp_path / "out" / "predictions.parquet")
+    expected = evaluate_predictions(table.labels, table.logits, mode="official")
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    place = content["official"]["group"].index("all")
+    for name, value in expected.groups["all"].values.items():
+        assert content["official"][name][place] == pytest.approx(value)
+    assert found.result.mode == "standard"
 
 
 def test_patients_of_both_splits_are_counted(tmp_path, loaded):

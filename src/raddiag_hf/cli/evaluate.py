@@ -123,6 +123,13 @@ def evaluate(
     dtype: PrecisionOption = Precision.FLOAT32,
     chunk_size: ChunkSizeOption = None,
     labels: LabelsOption = None,
+    official: Annotated[
+        bool,
+        typer.Option(
+            "--official",
+            help="Put what the reference implementation prints into metrics.json too.",
+        ),
+    ] = False,
     batch_slices: Annotated[
         int, typer.Option(min=1, metavar="N", help="Slices of a batch of cases.")
     ] = 128,
@@ -180,6 +187,7 @@ def evaluate(
         tail_cases=tail_below,
         bootstrap=BootstrapSettings(resamples=resamples, seed=seed) if resamples else None,
         resample_patients=resample is ResampledUnit.PATIENT,
+        official=official,
         prediction=PredictionSettings(batch_slices, num_workers, overwrite),
     )
     datasets.disable_progress_bars()

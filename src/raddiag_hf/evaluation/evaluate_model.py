@@ -59,6 +59,8 @@ class EvaluationSettings:
         bootstrap: How to find intervals; None for none.
         resample_patients: Whether to draw whole patients, because cases of one patient are not
             independent, rather than cases.
+        official: Whether to compute what the reference implementation prints too, for comparison
+            with the paper's tables; its thresholds are chosen on the evaluated cases.
         prediction: How much to do at once.
 
     Raises:
@@ -75,6 +77,7 @@ class EvaluationSettings:
     tail_cases: int = 30
     bootstrap: BootstrapSettings | None = field(default_factory=BootstrapSettings)
     resample_patients: bool = True
+    official: bool = False
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
 
     def __post_init__(self) -> None:
@@ -103,6 +106,7 @@ class ModelEvaluation:
         provenance: Model, data set and their fingerprints.
         groups: Group of each class; empty where the training cases were not counted.
         warnings: What a reader should know, in words.
+        official: What the reference implementation prints; None where nobody asked.
     """
 
     table: PredictionTable
@@ -113,6 +117,7 @@ class ModelEvaluation:
     provenance: Mapping[str, str]
     groups: Mapping[str, NDArray[np.intp]]
     warnings: tuple[str, ...]
+    official: EvaluationResult | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the predictions as JSON values; what is undefined is None."""
@@ -133,6 +138,7 @@ class ModelEvaluation:
                 binning: _describe_reliability(found) for binning, found in self.reliability.items()
             },
             "breakdown": self.breakdown.to_dict(),
+            "official": None if self.official is None else self.official.group_table(),
             **content,
         }
 
@@ -265,6 +271,15 @@ def _evaluate(
         provenance=table.provenance,
         groups=groups,
         warnings=tuple(_warnings(cases, calibration, rule)),
+        official=evaluate_predictions(
+            table.labels,
+            table.logits,
+            mode="official",
+            groups=groups,
+            class_names=table.label_names,
+        )
+        if settings.official
+        else None,
     )
 
 
@@ -308,12 +323,12 @@ def evaluated_model(content: Mapping[str, Any], name: str | None = None) -> Eval
         content: What `ModelEvaluation.to_dict` returned.
         name: What to call the model; by default its folder's name or Hub id.
     """
-    data = _short_name(content["dataset"])
+    data = short_name(content["dataset"])
     granularity = f"{data}: {content['label_column']}, {content['split']}"
-    return EvaluatedModel(name or _short_name(content["model"]), granularity, content["groups"])
+    return EvaluatedModel(name or short_name(content["model"]), granularity, content["groups"])
 
 
-def _short_name(location: str) -> str:
+def short_name(location: str) -> str:
     """Return a Hub id as it is, and of a folder its last part."""
     is_hub_id = location.count("/") == 1 and location[0] not in "./~"
     return location if is_hub_id else Path(location).name
@@ -323,7 +338,7 @@ def table_notes(content: Mapping[str, Any]) -> list[str]:
     """Return what a reader of the table has to know, in sentences."""
     notes = [
         f"All indicators in percent, means over the classes that can be evaluated, on "
-        f"{content['num_cases']} {content['split']} cases of {_short_name(content['dataset'])}."
+        f"{content['num_cases']} {content['split']} cases of {short_name(content['dataset'])}."
     ]
     if (bootstrap := content["bootstrap"]) is not None:
         notes.append(
