@@ -249,6 +249,15 @@ def test_nothing_readable_is_the_fault_of_the_source(tmp_path):
         import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
 
 
+def test_a_fault_of_ours_is_not_blamed_on_the_source(tmp_path, monkeypatch):
+    manifest = write_manifest(tmp_path, "case_id,path,modality", "a,0.npy,CT")
+    write_arrays(tmp_path, 1)
+    monkeypatch.setattr(Pseudonyms, "of_patient", lambda self, case: "")
+    with pytest.raises(ValueError, match="patient_id must not be empty") as caught:
+        import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert not isinstance(caught.value, HospitalDataError)
+
+
 def test_images_that_admit_burned_in_text_are_left_out_unless_asked_for(tmp_path):
     write_dicom(tmp_path / "in" / "1.dcm", PIXELS, StudyInstanceUID="1.1")
     write_dicom(tmp_path / "in" / "2.dcm", PIXELS, StudyInstanceUID="1.2", BurnedInAnnotation="YES")
