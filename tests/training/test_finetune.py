@@ -7,9 +7,11 @@ import pytest
 import torch
 from transformers import AutoModelForImageClassification
 
+from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.loading import load_model, read_model
 from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.training.finetune import METRICS_FILE, RECORD_FILE, WORK_FOLDER, finetune
 from raddiag_hf.training.finetune_record import FinetuneRecord
 from raddiag_hf.training.finetune_settings import (
@@ -24,6 +26,7 @@ from tests.fixtures.cases import LABELS
 from tests.fixtures.finetuning import visible_case, write_visible_store
 from tests.fixtures.models import tiny_model
 from tests.fixtures.saved_models import label_names, save_tiny_model
+from tests.fixtures.text_encoders import tiny_text_encoder
 
 FAST = {"num_workers": 0, "device": "cpu", "num_epochs": 4, "batch_size": 12}
 SETTINGS = {
@@ -247,9 +250,32 @@ def test_a_knowledge_head_has_to_be_there():
         plan(tiny_model(), head=Head.KNOWLEDGE)
 
 
-def test_a_modality_that_the_model_does_not_know_is_refused(base, data, tmp_path):
-    from raddiag_hf import RadDiagImageProcessor
+@pytest.mark.parametrize("method", [Method.FULL, Method.LORA])
+def test_a_knowledge_head_reads_new_label_names(data, tmp_path, method):
+    encoder = tiny_text_encoder(width=12)
+    encoder.save_pretrained(tmp_path / "encoder")
+    model = tiny_model(classifier_type="knowledge", num_labels=2)
+    model.set_label_texts(["Pneumonia", "Fracture"], encoder, for_training=True)
+    model.save_pretrained(tmp_path / "base")
+    RadDiagImageProcessor(image_size=32, max_slices=8).save_pretrained(tmp_path / "base")
+    options = FAST | {"num_epochs": 1}
+    settings = FinetuneSettings(method, head=Head.KNOWLEDGE, **options)
+    with pytest.raises(LabelTextError, match="text encoder"):
+        finetune(str(tmp_path / "base"), data, tmp_path / "out", settings)
+    record = finetune(
+        str(tmp_path / "base"), data, tmp_path / "out", settings,
+        text_encoder=str(tmp_path / "encoder"),
+    )  # fmt: skip
+    assert record.head == "knowledge head, by label names"
+    assert record.fusion == "kept"
+    adapted = load_model(str(tmp_path / "out"), device="cpu").model
+    assert adapted.config.classifier_type == "knowledge"
+    torch.testing.assert_close(
+        adapted.classifier.label_embeddings, encoder.encode(list(LABELS.names))
+    )
 
+
+def test_a_modality_that_the_model_does_not_know_is_refused(base, data, tmp_path):
     folder = save_tiny_model(tmp_path / "narrow")
     slots = RadDiagImageProcessor(image_size=32, max_slices=8).modality_slots
     only_mri = {name: value for name, value in slots.items() if "MRI" in str(name)}

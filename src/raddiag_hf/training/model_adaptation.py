@@ -72,7 +72,8 @@ def plan_adaptation(
     else:
         fusion = "kept" if has_fusion else f"{config.fusion_type}, the model's own"
     if keeps_head:
-        head = "the model's own" if own == label_set.names else "knowledge head, by label names"
+        is_read = settings.head is Head.KNOWLEDGE
+        head = "knowledge head, by label names" if is_read else "the model's own"
         kept_head: tuple[str, ...] = ("classifier.",)
         classifier_type = config.classifier_type
     elif config.classifier_type == "linear" and not skips and not is_probe:
