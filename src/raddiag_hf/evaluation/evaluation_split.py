@@ -117,8 +117,8 @@ def open_split(
             contents = [(Path(shard).name, files.ukey(shard)) for shard in shards]
             column = label_column or _find_label_column(store, config)
             check_model_fits(config, store.features, column)
-            # By its files: `datasets` knows folders by name, and would answer from its cache with
-            # the cases of another folder of that name.
+            # By its files, so that no other split is downloaded and prepared, and so that
+            # `datasets` does not answer with the cases of another folder of that name.
             places = [files.unstrip_protocol(shard) if is_on_hub else shard for shard in shards]
             rows = datasets.Dataset.from_parquet(places, split=datasets.NamedSplit(split))
         metadata = read_metadata({split: rows})
