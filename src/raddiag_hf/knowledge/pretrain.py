@@ -141,6 +141,7 @@ def pretrain_encoder(
             bf16=settings.bf16,
             remove_unused_columns=False,
             dataloader_drop_last=True,
+            ddp_find_unused_parameters=False,
             dataloader_pin_memory=torch.cuda.is_available(),
             report_to="none",
             disable_tqdm=True,
