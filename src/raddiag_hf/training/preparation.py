@@ -29,6 +29,8 @@ from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.recipe import LOSS_FIELDS, DataSection, ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError, nearest_name
 
+RP3D_DISORDERS = 5569
+
 CHANGEABLE_FIELDS = frozenset(
     {"encoder_chunk_size", "freeze_batch_norm", "train_label_counts", "num_train_cases"}
 )
@@ -84,6 +86,13 @@ class TrainingData:
             self.metadata.scan_cases, self.metadata.scan_depths, len(self.metadata), max_slices
         )
         return [int(count) for count in counts]
+
+    def heaviest_batch(self, num_cases: int, max_slices: int) -> list[int]:
+        """Return the encoded slices of each scan of the cases that have most."""
+        heaviest = np.argsort(self.slice_counts(max_slices))[-num_cases:]
+        scans = np.isin(self.metadata.scan_cases, heaviest)
+        kept = np.minimum(self.metadata.scan_depths[scans], max_slices)
+        return [int(count) for count in kept]
 
     def pack(
         self,
@@ -227,6 +236,27 @@ def network_fields(recipe: Recipe) -> dict[str, Any]:
             raise RecipeError(f"there is no model.config.{name}{hint}")
     frozen = {"freeze_batch_norm": recipe.model.batch_norm == "frozen"}
     return {**frozen, **recipe.model.config, **recipe.loss}
+
+
+def network_config(recipe: Recipe, label_set: LabelSet | None) -> RadDiagConfig:
+    """Return the configuration of a recipe's network without building it.
+
+    Args:
+        recipe: With or without a checkpoint.
+        label_set: Of the data; None for as many labels as there are disorders in RP3D-DiagDS.
+
+    Raises:
+        RecipeError: If a field is unknown or refused.
+        ModelSourceError: If the checkpoint cannot be read.
+    """
+    fields = network_fields(recipe)
+    if recipe.model.checkpoint is not None:
+        config = read_model(recipe.model.checkpoint).model.config
+        _change_config(config, fields)
+        return config
+    if label_set is None:
+        label_set = LabelSet(tuple(f"label {number}" for number in range(RP3D_DISORDERS)))
+    return build_config(recipe.model, label_set, fields)
 
 
 def build_config(
