@@ -169,6 +169,33 @@ def test_a_killed_run_ends_with_the_same_weights(finished, base, data, tmp_path,
     assert record == expected_record
 
 
+def test_a_run_killed_after_its_last_epoch_trains_no_further(base, data, tmp_path, monkeypatch):
+    """Training stops early here; what is left are thresholds, evaluation and saving."""
+    settings = FinetuneSettings(
+        Method.FULL, learning_rate=0.5, patience=1, **(FAST | {"num_epochs": 9})
+    )
+    undisturbed = finetune(str(base), data, tmp_path / "undisturbed", settings)
+    assert "of 9, by" not in undisturbed.selection, "it has to stop early"
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("raddiag_hf.training.finetune._choose_decisions", kill)
+        with pytest.raises(Killed):
+            finetune(str(base), data, tmp_path / "out", settings)
+    steps = []
+    record = finetune(
+        str(base),
+        data,
+        tmp_path / "out",
+        settings,
+        report_progress=lambda *step: steps.append(step),
+    )
+    assert steps == []
+    assert record == undisturbed
+
+
 def test_features_are_extracted_once(base, data, tmp_path, monkeypatch):
     monkeypatch.setattr("raddiag_hf.training.features.SHARD_CASES", 16)
     settings, output = SETTINGS[Method.LINEAR_PROBE], tmp_path / "out"

@@ -160,7 +160,7 @@ def _claim(output: Path, plan: dict[str, Any]) -> FinetuneRecord | None:
             )
         record = output / RECORD_FILE
         return FinetuneRecord.from_json(record.read_text("utf-8")) if record.is_file() else None
-    if output.is_dir() and any(output.iterdir()):
+    if output.is_dir() and any(found.name != WORK_FOLDER for found in output.iterdir()):
         raise FinetuneError(f"{output}: is not empty and holds no run to go on with")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
