@@ -3,6 +3,7 @@
 import pytest
 from datasets import load_dataset
 
+from tests.fixtures.folders import contents
 from tests.fixtures.killing import kill_while_writing
 from tests.fixtures.publisher_files import save_picture
 
@@ -31,11 +32,6 @@ def test_files_are_verified_without_a_build(run, publisher):
     code, _, err = run("dataset", "build", "brain_tumor", "--data-dir", publisher, "--verify")
     assert code == 0
     assert "cases" in err
-
-
-def contents(folder):
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_build_killed_in_the_middle_goes_on_to_the_same_bytes(run, publisher, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from raddiag_hf.data.rejection import read_rejections
+from tests.fixtures.folders import contents
 from tests.fixtures.killing import kill_while_writing
 
 
@@ -22,11 +23,6 @@ def write_manifest(folder: Path, count: int, size: int = 8, depth: int = 2) -> P
     path = folder / "manifest.csv"
     path.write_text("\n".join(rows) + "\n", "utf-8")
     return path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_an_import_answers_with_its_counts_and_says_where_the_key_is(run, tmp_path):

@@ -18,14 +18,7 @@ from raddiag_hf.data.scan_record import StorageOptions
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, CaseMaker, make_case, numbered, write_store
-
-
-def contents(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+from tests.fixtures.folders import contents
 
 
 def test_plain_datasets_reads_it(tmp_path):

@@ -11,6 +11,7 @@ import raddiag_hf
 from raddiag_hf.data.loading import builder_names, load_builder, load_dataset
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
+from tests.fixtures.folders import contents
 from tests.fixtures.hub_standin import HubStandIn
 from tests.fixtures.publisher_files import save_picture
 
@@ -161,11 +162,7 @@ def test_a_script_without_a_builder_is_refused(tmp_path):
 
 def test_the_hub_gives_cases_to_those_it_knows_and_says_why_to_others(tmp_path):
     write_store(tmp_path / "store")
-    files = {
-        str(path.relative_to(tmp_path / "store")): path.read_bytes()
-        for path in (tmp_path / "store").rglob("*")
-        if path.is_file()
-    }
+    files = contents(tmp_path / "store")
     questions = [
         ("alice/cases", None, False),
         ("alice/cases", "hf_bob", True),
@@ -207,11 +204,7 @@ print(len(cases), cases.features["labels"].feature.names)
 
 def test_plain_datasets_reads_what_was_published(tmp_path):
     write_store(tmp_path / "store")
-    files = {
-        str(path.relative_to(tmp_path / "store")): path.read_bytes()
-        for path in (tmp_path / "store").rglob("*")
-        if path.is_file()
-    }
+    files = contents(tmp_path / "store")
     with HubStandIn(tokens={"hf_alice": "alice"}) as hub:
         hub.add("dataset", "alice/RP3D-DiagDS", files, gated=True)
         run = subprocess.run(

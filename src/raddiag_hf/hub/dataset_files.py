@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard
 
-from raddiag_hf.data.case_store import LABEL_SET_FOLDER, CaseStore
+from raddiag_hf.data.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore
 from raddiag_hf.data.dataset_card import CARD_FILE
 
 
@@ -47,16 +47,18 @@ def select_files(folder: Path) -> DatasetFiles:
     shards = [Path(shard) for of_split in store.shards.values() for shard in of_split]
     for shard in shards:
         _check_shard(shard, store)
-    label_sets = [folder / LABEL_SET_FOLDER / f"{column}.json" for column in store.label_sets]
-    for path, label_set in zip(label_sets, store.label_sets.values(), strict=True):
+    for column, label_set in store.label_sets.items():
+        path = folder / LABEL_SET_FOLDER / f"{column}.json"
         if path.read_text("utf-8") != label_set.to_json():
             raise UnpublishableError(f"{path}: holds more than a label set, or was edited by hand")
     _check_card(folder / CARD_FILE)
-    published = [folder / CARD_FILE, *label_sets, *shards]
-    root = folder.resolve()
-    names = sorted(str(path.resolve().relative_to(root)) for path in published)
-    everything = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return DatasetFiles(store, tuple(names), tuple(sorted(everything - set(names))))
+    published = [CARD_FILE, *(f"{DATA_FOLDER}/{shard.name}" for shard in shards)]
+    published += [f"{LABEL_SET_FOLDER}/{column}.json" for column in store.label_sets]
+    everything = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    }
+    left_out = everything - set(published)
+    return DatasetFiles(store, tuple(sorted(published)), tuple(sorted(left_out)))
 
 
 def _check_shard(shard: Path, store: CaseStore) -> None:
