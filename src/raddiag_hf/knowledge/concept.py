@@ -12,7 +12,7 @@ class KnowledgeSourceError(ValueError):
     """A knowledge source that cannot be read: which file, what was expected, what was found."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Concept:
     """One disorder, finding or other concept, and what its source says about it.
 

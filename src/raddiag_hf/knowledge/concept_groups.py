@@ -12,7 +12,7 @@ MAX_FAMILY = 400
 """Concepts of a subtree that is held out as a whole; the largest ICD-10-CM category has 362."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ConceptGroup:
     """Concepts of one or several sources that share a name, to be taken for one.
 

@@ -25,7 +25,7 @@ class PairKind(StrEnum):
     """The name of a concept, and a sentence about it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HardNegative:
     """A text of the positive's format that is close and means something else.
 
@@ -38,7 +38,7 @@ class HardNegative:
     concept: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KnowledgePair:
     """Two texts that belong together, and what they should not be mistaken for.
 
