@@ -111,6 +111,27 @@ def test_thresholds_of_other_labels_are_dropped_and_said_to_be(caplog):
     assert "dropped the decision thresholds of 5 labels" in caplog.text
 
 
+def test_all_logits_share_a_bias_that_is_learnt_and_saved(tmp_path):
+    biased, plain = trained_model(knowledge_logit_bias=-3.0), trained_model()
+    torch.testing.assert_close(logits_of(biased), logits_of(plain) - 3)
+    biased(**BATCH, labels=torch.zeros(2, 5)).loss.backward()
+    assert biased.classifier.logit_bias.grad > 0
+    biased.classifier.logit_bias.data.fill_(-2.5)
+    biased.save_pretrained(tmp_path)
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+    torch.testing.assert_close(logits_of(loaded), logits_of(plain) - 2.5)
+
+
+def test_a_knowledge_head_on_a_linear_checkpoint_waits_for_its_label_texts(tmp_path):
+    RadDiagForImageClassification(tiny_config()).save_pretrained(tmp_path)
+    config = tiny_config(classifier_type="knowledge", knowledge_logit_bias=-3.0)
+    model = RadDiagForImageClassification.from_pretrained(tmp_path, config=config)
+    assert not model.classifier.has_label_embeddings()
+    assert model.classifier.logit_bias.item() == -3
+    model.set_label_texts(TRAINED, WordEncoder())
+    assert model.config.trained_labels is None
+
+
 def test_training_counts_follow_their_labels(tmp_path):
     model = trained_model()
     model.config.train_label_counts, model.config.num_train_cases = [50, 40, 30, 20, 10], 100

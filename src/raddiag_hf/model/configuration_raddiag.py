@@ -54,6 +54,10 @@ class RadDiagConfig(PreTrainedConfig):
         classifier_type: ``linear`` is Linear-GELU-Linear; ``probe`` is one linear layer;
             ``knowledge`` is a dot product with projected label-text embeddings.
         label_embedding_size: Width of the text encoder that made the label embeddings.
+        knowledge_logit_bias: Start of one learnt bias that all logits of a ``knowledge`` classifier
+            share, such as the log-odds of a label of average frequency; None for no bias, as in the
+            authors' checkpoints. Without it the product itself has to learn first that labels are
+            rare, and training begins late (``benchmarks/ablation.py``).
         text_encoder_fingerprint: Digest of the text encoder that made the label embeddings, so that
             another one is refused; None where nobody said.
         trained_labels: The labels of the training, in order, where the label texts were replaced
@@ -125,6 +129,7 @@ class RadDiagConfig(PreTrainedConfig):
 
     classifier_type: str = "linear"
     label_embedding_size: int = 768
+    knowledge_logit_bias: float | int | None = None
     text_encoder_fingerprint: str | None = None
     trained_labels: list[str] | None = None
     label_set_fingerprint: str | None = None

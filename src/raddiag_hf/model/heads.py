@@ -43,7 +43,8 @@ class KnowledgeHead(nn.Module):
 
     Source:
         qiaoyu-zheng/RP3D-Diag with ``ke="True"``: unit-length text embeddings, one linear layer, no
-        bias on the product, no temperature.
+        bias on the product, no temperature. The bias that ``config.knowledge_logit_bias`` adds is
+        ours.
     """
 
     label_embeddings: Tensor
@@ -59,6 +60,8 @@ class KnowledgeHead(nn.Module):
             "trained_label_embeddings",
             None if trained is None else torch.zeros(len(trained), width),
         )
+        bias = config.knowledge_logit_bias
+        self.logit_bias = None if bias is None else nn.Parameter(torch.tensor(float(bias)))
         self._cached: tuple[list[Tensor], Tensor] | None = None
         self.register_load_state_dict_post_hook(_forget_projection)  # type: ignore[no-untyped-call]
 
@@ -99,7 +102,8 @@ class KnowledgeHead(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""
-        return embeddings @ self.projected_labels().T
+        logits = embeddings @ self.projected_labels().T
+        return logits if self.logit_bias is None else logits + self.logit_bias
 
     def projected_labels(self) -> Tensor:
         """Return the label embeddings in the space of cases, ``(labels, hidden)``."""

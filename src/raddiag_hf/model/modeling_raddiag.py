@@ -60,6 +60,12 @@ class RadDiagPreTrainedModel(PreTrainedModel):
         elif isinstance(module, ViTEncoder):
             init.trunc_normal_(module.patch_positions, std=std)
             init.trunc_normal_(module.cube_positions, std=std)
+        elif isinstance(module, KnowledgeHead):
+            init.zeros_(module.label_embeddings)
+            if module.trained_label_embeddings is not None:
+                init.zeros_(module.trained_label_embeddings)
+            if module.logit_bias is not None:
+                init.constant_(module.logit_bias, self.config.knowledge_logit_bias)
 
     def optimize_for_inference(
         self, dtype: torch.dtype = torch.float32
