@@ -18,3 +18,9 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared fixtures at {folder}; set RADDIAG_SHARED to their folder")
     return folder
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what reads the shared images and fixtures, so that it can be chosen or left out."""
+    if "shared_dir" in getattr(item, "fixturenames", ()):
+        item.add_marker("real_data")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+VERBS_OF_VERBS = ("dataset", "knowledge")
 README = (ROOT / "README.md").read_text()
 
 
@@ -39,8 +40,9 @@ def test_commands_and_their_options_exist(command):
         assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return
     assert program == "raddiag"
+    verbs = [verb, arguments[0]] if verb in VERBS_OF_VERBS else [verb]
     help_text = subprocess.run(
-        [Path(sys.executable).parent / "raddiag", verb, "--help"],
+        [Path(sys.executable).parent / "raddiag", *verbs, "--help"],
         capture_output=True, text=True, check=True, env={"COLUMNS": "200"},
     ).stdout  # fmt: skip
     for option in (argument for argument in arguments if argument.startswith("--")):
