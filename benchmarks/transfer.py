@@ -245,7 +245,7 @@ def markdown(rows: list[dict[str, Any]], machine: Mapping[str, Any]) -> str:
         f"{machine['cpu']}, {machine['date']}. Mean over labels on test cases of patients that "
         "were never seen (Brain-Tumor names no patients: images), with 95 % bootstrap intervals. A "
         "network of a hundredth of the published size at 64 pixels: compare rows, not with the "
-        "paper.",
+        "paper. F1 is undefined where validation holds too few positives to choose thresholds.",
         "",
         "| data set | test cases | starts from | method | AUC | AP | F1 | seconds |",
         "| --- | ---: | --- | --- | --- | --- | --- | ---: |",
