@@ -1,6 +1,7 @@
 """Explain a case: the right label, its scans, and a record that says how."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,11 @@ def test_reasons_are_told_for_slices_and_not_for_pictures(explanation):
     assert "map highest" in ct.why_shown(ct.peak[0])
     assert "most attention" in ct.why_shown(ct.contribution.key_slice)
     assert film.why_shown(0) == ""
+    other = next(
+        index for index in range(20) if index not in (ct.peak[0], ct.contribution.key_slice)
+    )
+    assert ct.why_shown(other) == "map high"
+    assert replace(ct, peak=None).why_shown(other) == ""
 
 
 def test_progress_names_the_scan(model):

@@ -60,6 +60,8 @@ class ScanExplanation:
             reasons.append("map highest")
         if index == self.contribution.key_slice:
             reasons.append("most attention")
+        if not reasons and self.peak is not None:
+            reasons.append("map high")
         return ", ".join(reasons)
 
     def to_dict(self) -> dict[str, Any]:
