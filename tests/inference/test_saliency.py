@@ -91,6 +91,18 @@ def test_no_more_slices_go_through_the_encoder_at_once_than_allowed():
     assert sum(sizes) == 7 * (1 + 2 + saliency.num_masks), "other scans are not encoded again"
 
 
+@pytest.mark.parametrize("encoder_type", ENCODERS)
+def test_a_model_made_fast_is_explained_alike(encoder_type):
+    batch = packed_batch([[4, 1]])
+    plain = explain(tiny_model(encoder_type=encoder_type), batch, max_masks=ALL_CHANNELS)
+    fast = tiny_model(encoder_type=encoder_type).optimize_for_inference()
+    found = explain(fast, batch, max_masks=ALL_CHANNELS)
+    np.testing.assert_allclose(found.values, plain.values, atol=5e-3)
+    half = tiny_model(encoder_type=encoder_type).optimize_for_inference(torch.bfloat16)
+    batch["pixel_values"] = batch["pixel_values"].bfloat16()
+    assert np.isfinite(explain(half, batch).values).all()
+
+
 def test_the_models_chunk_size_holds_where_none_is_named():
     model = tiny_model(encoder_chunk_size=2)
     assert ScoreCamSettings().chunk_size(model) == 2
