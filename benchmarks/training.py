@@ -12,7 +12,7 @@ Time is the median of whole steps (forward, backward, AdamW); memory is measured
 own, and beside it stands what `raddiag train --plan` predicts. A setting that needs more memory
 than there is is left out, and the reason is written down.
 
-    python benchmarks/training.py              # 5 minutes on 2 cores, where it is 2 scans x 8 slices
+    python benchmarks/training.py              # on 2 cores 5 minutes, with 2 scans x 8 slices
     python benchmarks/training.py --quick      # narrow network, to see that the script runs
 """
 

@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+from raddiag_hf.training import train
+from raddiag_hf.training.finetune_settings import Method
 from raddiag_hf.training.preparation import training_arguments
 from raddiag_hf.training.recipe import load_recipe, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
@@ -58,6 +60,8 @@ def test_yaml_reads_as_people_mean_it(tmp_path):
         ("data: {name: 3}", r"data\.name is 3, expected str or nothing"),
         ("model: {batch_norm: frosen}", "expected one of frozen, local, synchronised"),
         ("model: [a]", "model is .*expected keys and values"),
+        ("finetune: {method: full}\ntraining: {seed: 1}", "training: a recipe with a finetune"),
+        ("finetune: {rank: 1}", r"there is no finetune\.rank; did you mean"),
         ("output: ''", "output is '', expected a folder"),
         ("- a", "holds list, expected keys and values"),
         ("a: [", "is not YAML"),
@@ -72,6 +76,21 @@ def test_what_is_wrong_is_named(tmp_path, text, message):
 def test_overrides_of_no_form_are_refused(override):
     with pytest.raises(RecipeError, match=r"expected an override|not YAML|has no keys"):
         load_recipe("pretrain", [override])
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("finetune", "full"), ("lora", "lora"), ("linear_probe", "linear-probe")],
+)
+def test_recipes_for_saved_models_run_finetune(name, method, monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(train, "finetune", lambda *given: calls.append(given))
+    overrides = ["model.checkpoint=base", "data.dataset=cases", f"output={tmp_path}"]
+    assert train.main([name, "--overrides", *overrides]) == 0
+    ((model, dataset, output, settings),) = calls
+    assert (model, dataset, output) == ("base", "cases", str(tmp_path))
+    assert settings.method is Method(method)
+    assert train.main([name, "--overrides", "data.dataset=cases"]) == 2
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():

@@ -35,7 +35,7 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="A YAML file, or one of pretrain, finetune, phantoms.",
+            help="A YAML file, or one of pretrain, finetune, lora, linear_probe, phantoms.",
             show_default=False,
         ),
     ],

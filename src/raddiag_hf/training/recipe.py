@@ -7,6 +7,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from raddiag_hf.training.finetune_settings import FinetuneSettings
 from raddiag_hf.training.recipe_file import (
     RecipeError,
     merge,
@@ -101,6 +102,8 @@ class Recipe:
             `ScanAugmentation`; None for no augmentation.
         loss: The fields of `RadDiagConfig` in `LOSS_FIELDS`.
         training: Fields of `transformers.TrainingArguments`, under their own names.
+        finetune: Fields of `FinetuneSettings`: adapt ``model.checkpoint`` to the stored data set
+            ``data.dataset`` as ``raddiag finetune`` does; the other sections stay empty.
         output: Folder of checkpoints, logs and the trained model.
     """
 
@@ -109,6 +112,7 @@ class Recipe:
     augmentation: Mapping[str, Any] | None = None
     loss: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    finetune: Mapping[str, Any] | None = None
     output: str = "raddiag-training"
 
     def to_dict(self) -> dict[str, Any]:
@@ -179,8 +183,22 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
         augmentation=augmentation,
         loss=loss,
         training=training,
+        finetune=_finetune_section(content),
         output=output,
     )
+
+
+def _finetune_section(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    section: Mapping[str, Any] | None = content.get("finetune")
+    if section is None:
+        return None
+    _check_keys(section, _field_names(FinetuneSettings), "finetune")
+    if "method" not in section:
+        raise RecipeError("finetune.method is missing")
+    for name in ("augmentation", "loss", "training"):
+        if content.get(name):
+            raise RecipeError(f"{name}: a recipe with a finetune section takes all settings there")
+    return section
 
 
 def _section(kind: Any, content: Any, name: str) -> Any:

@@ -8,20 +8,31 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from accelerate import PartialState
 
 from raddiag_hf.checkpoints.model_source import ModelSourceError
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.label_agreement import LabelMismatchError
-from raddiag_hf.training.recipe import load_recipe, recipe_names
+from raddiag_hf.training.finetune import finetune
+from raddiag_hf.training.finetune_settings import (
+    FinetuneError,
+    FinetuneSettings,
+    Fusion,
+    Head,
+    Method,
+)
+from raddiag_hf.training.recipe import Recipe, load_recipe, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.run import train_recipe
 from raddiag_hf.training.trainer import TrainingDivergedError
 
 INPUT_ERRORS = (
     DataSourceError,
+    FinetuneError,
     LabelMismatchError,
     ModelSourceError,
     OSError,
@@ -49,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("raddiag_hf").setLevel(logging.INFO)
     try:
-        folder = train_recipe(load_recipe(options.recipe, options.overrides))
+        recipe = load_recipe(options.recipe, options.overrides)
+        folder = train_recipe(recipe) if recipe.finetune is None else finetune_recipe(recipe)
     except INPUT_ERRORS as error:
         sys.stderr.write(f"raddiag: {' '.join(str(error).split())}\n")
         return 2
@@ -57,6 +69,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         PartialState().destroy_process_group()
     logger.info("the trained model is in %s", folder)
     return 0
+
+
+def finetune_recipe(recipe: Recipe) -> Path:
+    """Adapt a saved model after a recipe's ``finetune`` section; return the folder of the result.
+
+    Raises:
+        RecipeError: If model, data or a setting is missing or refused.
+        FinetuneError: As `finetune`, with its other errors.
+    """
+    if recipe.model.checkpoint is None or recipe.data.dataset is None:
+        missing = "data.dataset" if recipe.model.checkpoint else "model.checkpoint"
+        raise RecipeError(f"{missing} is missing")
+    values = dict(recipe.finetune or {})
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "method": Method, "head": Head, "fusion": Fusion, "penalties": tuple
+    }  # fmt: skip
+    try:
+        settings = FinetuneSettings(
+            **{name: kinds.get(name, lambda one: one)(value) for name, value in values.items()}
+        )
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"finetune: {error}") from None
+    finetune(recipe.model.checkpoint, recipe.data.dataset, recipe.output, settings)
+    return Path(recipe.output)
 
 
 if __name__ == "__main__":
