@@ -86,6 +86,12 @@ def test_the_file_says_what_it_holds(run):
     assert len(metadata["text_encoder_fingerprint"]) == 64
 
 
+def test_files_can_be_read_by_others(run, tmp_path):
+    knowledge_model().save_pretrained(tmp_path / "model")
+    written = (run(model="model"), tmp_path / "model" / "model.safetensors")
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in written)
+
+
 def test_stored_embeddings_take_the_place_of_the_encoder(run, encoder_folder):
     by_file, by_encoder = knowledge_model(), knowledge_model()
     by_file.set_label_texts(NAMES, LabelEmbeddings.load(run()))

@@ -50,11 +50,13 @@ def embed(
 ) -> None:
     """Embed the names of labels, as the knowledge classifier reads them."""
     from rich.console import Console
+    from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
     from raddiag_hf.knowledge.text_encoder import TextEncoder
 
+    transformers_logging.disable_progress_bar()
     progress = Console(stderr=True)
     label_set = read_label_file(labels)
     if not output.absolute().parent.is_dir():
@@ -83,4 +85,5 @@ def _store_in_model(embedded: "LabelEmbeddings", folder: Path) -> None:
         model.save_pretrained(temporary)
         # Weights first: a configuration that came first could name more labels than there are.
         for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".json"):
+            path.chmod(0o644)  # safetensors keeps its files to their owner
             os.replace(path, folder / path.name)

@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from raddiag_hf.atomic_files import atomic_write
@@ -85,7 +85,7 @@ class LabelEmbeddings:
             "text_encoder_fingerprint": self.fingerprint,
         }
         with atomic_write(path) as temporary:
-            save_file({TENSOR: self.embeddings.contiguous()}, temporary, metadata)
+            temporary.write_bytes(save({TENSOR: self.embeddings.contiguous()}, metadata))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
