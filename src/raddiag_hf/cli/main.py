@@ -21,6 +21,7 @@ from raddiag_hf.cli import (
     explain,
     finetune,
     knowledge,
+    train,
 )
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
@@ -41,6 +42,7 @@ app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
 )
 app.add_typer(dataset.app)
 app.add_typer(knowledge.app)
+app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
@@ -105,6 +107,7 @@ def _is_input_error(error: Exception) -> bool:
     from raddiag_hf.knowledge.corpus_file import CorpusError
     from raddiag_hf.knowledge.pretraining_run import PretrainingError
     from raddiag_hf.knowledge.text_encoder import TextEncoderError
+    from raddiag_hf.training.recipe_file import RecipeError
 
     kinds = (
         CaseError,
@@ -120,6 +123,7 @@ def _is_input_error(error: Exception) -> bool:
         LabelMismatchError,
         ModelSourceError,
         PretrainingError,
+        RecipeError,
         ScanReadError,
         TextEncoderError,
     )

@@ -47,7 +47,7 @@ def print_plan(recipe: Recipe, memory: str | None) -> None:
     )
     console = Console()
     console.print(_table(plans, chosen, what))
-    gigabytes = f"{bytes_there / 1e9:.1f} GB ({where})"
+    gigabytes = f"{bytes_there / 1e9:.3g} GB ({where})"
     if not can_chunk:
         console.print(
             "Chunks need model.batch_norm=frozen: batch statistics would depend on the chunk."
