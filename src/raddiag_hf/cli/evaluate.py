@@ -76,7 +76,7 @@ def evaluate(
             "--output",
             "-o",
             metavar="DIR",
-            help="Write predictions.parquet, metrics.json, table.md and table.tex there.",
+            help="Write report.html, figures, metrics.json, tables and predictions there.",
         ),
     ] = None,
     compare: Annotated[
@@ -166,6 +166,7 @@ def evaluate(
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.evaluation import BootstrapSettings
     from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
+    from raddiag_hf.evaluation.evaluation_report import write_evaluation_report
     from raddiag_hf.evaluation.predict_cases import PredictionSettings
     from raddiag_hf.evaluation.processes import join_processes
     from raddiag_hf.inference.loading import load_model
@@ -206,6 +207,9 @@ def evaluate(
             encoder_chunk_size=chunk_size,
         )
         evaluation = evaluate_model(loaded, dataset, split, output, settings, report)
+        if evaluation is not None:
+            report("Writing the report", 0, 0)
+            write_evaluation_report(evaluation, output)
     state.destroy_process_group()
     if evaluation is not None:
         _print(evaluation.to_dict(), output, as_json)

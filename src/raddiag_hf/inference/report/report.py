@@ -8,7 +8,15 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raddiag_hf.inference.report.case_view import view_case
-from raddiag_hf.inference.report.sections import CaseSection, FigureSection, Section, TableSection
+from raddiag_hf.inference.report.sections import (
+    CaseSection,
+    FactsSection,
+    FigureSection,
+    GallerySection,
+    HeadlineSection,
+    Section,
+    TableSection,
+)
 from raddiag_hf.inference.wording import DISCLAIMER, percent
 
 
@@ -48,8 +56,29 @@ def _prepare(section: Section) -> dict[str, object]:
     if isinstance(section, CaseSection):
         return {"kind": "case", "case": view_case(section)}
     if isinstance(section, FigureSection):
-        picture = f"data:image/png;base64,{base64.b64encode(section.png).decode('ascii')}"
-        return {"kind": "figure", "figure": section, "picture": picture}
+        return {
+            "kind": "figure",
+            "figure": section,
+            "picture": _picture_uri("image/png", section.png),
+        }
     if isinstance(section, TableSection):
         return {"kind": "table", "table": section}
+    if isinstance(section, HeadlineSection):
+        return {"kind": "headline", "headline": section}
+    if isinstance(section, GallerySection):
+        pictures = [
+            (
+                figure,
+                _picture_uri("image/svg+xml", figure.light_svg),
+                _picture_uri("image/svg+xml", figure.dark_svg),
+            )
+            for figure in section.figures
+        ]
+        return {"kind": "gallery", "title": section.title, "pictures": pictures}
+    if isinstance(section, FactsSection):
+        return {"kind": "facts", "facts": section.facts}
     return {"kind": "text", "text": section}
+
+
+def _picture_uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

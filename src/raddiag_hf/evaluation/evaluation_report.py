@@ -1,0 +1,226 @@
+"""An evaluation as one HTML page: what a reader looks for first comes first."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
+from raddiag_hf.inference.report.report import render_report
+from raddiag_hf.inference.report.sections import (
+    FactsSection,
+    GalleryFigure,
+    GallerySection,
+    HeadlineNumber,
+    HeadlineSection,
+    Section,
+    TableSection,
+    TextSection,
+)
+
+from .breakdown import Subgroup
+from .class_tables import class_tables
+from .evaluate_model import ModelEvaluation, short_name
+from .figures.evaluation_figures import EvaluationFigure, evaluation_figures, save_figures
+from .figures.palette import DARK, LIGHT
+from .groups import ALL
+from .report_wording import count, value_cell
+from .tables import CATEGORIES, METRICS
+
+REPORT_FILE, FIGURE_FOLDER = "report.html", "figures"
+HEADLINE_METRICS = {
+    "auc": "AUC",
+    "ap": "Average precision",
+    "f1": "F1",
+    "mcc": "MCC",
+}
+BREAKDOWN_METRICS = ("auc", "ap", "f1", "recall_at_fpr_0.05")
+MOST_NAMED = 30
+"""Labels that could not be evaluated are named up to so many."""
+
+
+def write_evaluation_report(evaluation: ModelEvaluation, output: Path) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` and ``*.pdf``, and return the page's path.
+
+    The page is self-contained; the files are for papers and slides.
+
+    Args:
+        evaluation: What `evaluate_model` returned.
+        output: Folder; made where it is not.
+    """
+    figures = evaluation_figures(evaluation)
+    save_figures({figure.name: figure for figure in figures}, output / FIGURE_FOLDER)
+    with atomic_write(output / REPORT_FILE) as temporary:
+        temporary.write_text(render_evaluation_report(evaluation, figures), "utf-8")
+    return output / REPORT_FILE
+
+
+def render_evaluation_report(
+    evaluation: ModelEvaluation, figures: Sequence[EvaluationFigure] = ()
+) -> str:
+    """Return the report as one HTML page.
+
+    Args:
+        evaluation: What `evaluate_model` returned.
+        figures: Those to show, such as `evaluation_figures` returns.
+    """
+    result, facts = evaluation.result, evaluation.provenance
+    model = short_name(facts["model"]) if "model" in facts else "a model"
+    sections: list[Section] = [_headline(evaluation), _group_section(evaluation)]
+    if figures:
+        sections.append(GallerySection("Figures", [_in_both_colours(one) for one in figures]))
+    sections += class_tables(result)
+    for title, subgroups in (
+        ("By modality", evaluation.breakdown.by_modality),
+        ("By region", evaluation.breakdown.by_anatomy),
+    ):
+        if subgroups:
+            sections.append(_breakdown_section(title, subgroups))
+    if missing := _not_evaluated(evaluation):
+        sections.append(TextSection("Labels that could not be evaluated", missing))
+    sections.append(_facts(evaluation))
+    return render_report(
+        f"Evaluation of {model}",
+        sections,
+        subtitle=_extent(evaluation),
+    )
+
+
+def _in_both_colours(figure: EvaluationFigure) -> GalleryFigure:
+    return GalleryFigure(
+        title=figure.title,
+        light_svg=figure.render("svg", LIGHT),
+        dark_svg=figure.render("svg", DARK),
+        description=figure.description,
+        caption=figure.caption,
+    )
+
+
+def _extent(evaluation: ModelEvaluation) -> str:
+    """Say on how much the model was evaluated."""
+    facts, table = evaluation.provenance, evaluation.table
+    cases = count(len(table), f"{facts.get('split', 'evaluated')} case")
+    origin = f" of {short_name(facts['dataset'])}" if "dataset" in facts else ""
+    patients = count(len(set(table.patient_ids)), "patient")
+    return f"{cases}{origin}, {patients}, {count(len(table.label_names), 'label')}"
+
+
+def _headline(evaluation: ModelEvaluation) -> HeadlineSection:
+    result = evaluation.result
+    table = result.group_table()
+    place = table["group"].index(ALL)
+    numbers = []
+    for metric, name in HEADLINE_METRICS.items():
+        if metric in table:
+            value, _, interval = value_cell(table, metric, place).partition("\n")
+            numbers.append(HeadlineNumber(name, value, interval))
+    labels, evaluated = len(result.class_names), result.groups[ALL].evaluated
+    numbers.append(HeadlineNumber("Labels evaluated", f"{evaluated:,}", f"of {labels:,}"))
+    statements = [_coverage_statement(evaluation)]
+    if (intervals := result.intervals) is not None:
+        statements.append(
+            f"Below each value: {100 * intervals.confidence:g} % intervals from "
+            f"{intervals.resamples:,} bootstrap resamples of {intervals.resampled_unit}s."
+        )
+    if evaluation.rule.thresholds is not None:
+        source = evaluation.rule.source or "stored with the model, which does not say how chosen"
+        statements.append(f"Thresholds of F1 and MCC: {source}.")
+    return HeadlineSection(numbers, statements, evaluation.warnings)
+
+
+def _coverage_statement(evaluation: ModelEvaluation) -> str:
+    group = evaluation.result.groups[ALL]
+    text = f"Means over {count(group.evaluated, 'label')} of {len(group.classes):,}"
+    if group.evaluated == len(group.classes):
+        return f"{text}: every label could be evaluated."
+    reasons = []
+    if group.without_positives:
+        reasons.append(f"{count(group.without_positives, 'label')} without a positive case")
+    if group.without_negatives:
+        reasons.append(f"{count(group.without_negatives, 'label')} that every case has")
+    return f"{text}: {' and '.join(reasons)} could not be evaluated."
+
+
+def _group_section(evaluation: ModelEvaluation) -> TableSection:
+    result = evaluation.result
+    table = result.group_table()
+    metrics = [name for name in METRICS if name in table]
+    rows = [
+        [
+            CATEGORIES.get(group, group),
+            f"{table['evaluated'][place]:,}\nof {table['classes'][place]:,}",
+            *(value_cell(table, metric, place) for metric in metrics),
+        ]
+        for place, group in enumerate(table["group"])
+        if table["classes"][place]
+    ]
+    caption = "R@0.05: recall at a false-positive rate of 0.05."
+    if evaluation.groups:
+        caption = f"Head, medium and tail go by training cases. {caption}"
+    return TableSection(
+        "Head, medium and tail" if evaluation.groups else "All labels",
+        ["", "Labels", *(METRICS[name] for name in metrics)],
+        rows,
+        caption,
+    )
+
+
+def _breakdown_section(title: str, subgroups: Sequence[Subgroup]) -> TableSection:
+    metrics = [name for name in BREAKDOWN_METRICS if name in subgroups[0].result.per_class]
+    rows = []
+    for one in subgroups:
+        table = one.result.group_table()
+        place = table["group"].index(ALL)
+        rows.append(
+            [
+                one.name,
+                f"{one.result.num_cases:,}\n{count(one.num_patients, 'patient')}",
+                f"{table['evaluated'][place]:,}\nof {table['classes'][place]:,}",
+                *(value_cell(table, metric, place) for metric in metrics),
+            ]
+        )
+    return TableSection(
+        title,
+        ["", "Cases", "Labels", *(METRICS[name] for name in metrics)],
+        rows,
+        "Means over the labels that can be evaluated on the cases of each row, which are not the "
+        "same in all rows.",
+    )
+
+
+def _not_evaluated(evaluation: ModelEvaluation) -> list[str]:
+    """Return what is to be said of the labels without a number."""
+    paragraphs = []
+    for names, reason in (
+        (evaluation.result.classes_without_positives, "No evaluated case has"),
+        (evaluation.result.classes_without_negatives, "Every evaluated case has"),
+    ):
+        if names:
+            more = len(names) - MOST_NAMED
+            rest = f", and {more:,} more: see metrics.json" if more > 0 else ""
+            paragraphs.append(f"{reason}: {', '.join(names[:MOST_NAMED])}{rest}.")
+    return paragraphs
+
+
+def _facts(evaluation: ModelEvaluation) -> FactsSection:
+    known = dict(evaluation.provenance)
+    versions = ", ".join(f"{name} {version(name)}" for name in VERSIONED_PACKAGES)
+    facts = {
+        name: known[key]
+        for name, key in (
+            ("Model", "model"),
+            ("Revision", "model_revision"),
+            ("Weights", "model_fingerprint"),
+            ("Data set", "dataset"),
+            ("Split", "split"),
+            ("Label space", "label_column"),
+            ("Data", "data_fingerprint"),
+        )
+        if known.get(key)
+    }
+    facts["Temperature"] = f"{evaluation.rule.temperature:.4g}"
+    if (intervals := evaluation.result.intervals) is not None:
+        facts["Bootstrap"] = f"seed {intervals.seed}, method {intervals.method}"
+    facts["Computed"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    return FactsSection(facts | {"Versions": versions})

@@ -1,0 +1,218 @@
+"""Which figures an evaluation has, what they say, and their files."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.evaluation.bootstrap import BootstrapSettings
+from raddiag_hf.evaluation.calibration import reliability
+from raddiag_hf.evaluation.evaluate_model import ModelEvaluation
+from raddiag_hf.evaluation.figures.breakdown_figure import draw_breakdown
+from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
+from raddiag_hf.evaluation.figures.normal_figure import draw_normal_abnormal
+from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
+from raddiag_hf.evaluation.figures.precision_recall_figure import draw_precision_recall
+from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities
+from raddiag_hf.evaluation.figures.roc_figure import draw_roc
+from raddiag_hf.evaluation.groups import ALL
+from raddiag_hf.evaluation.precision_recall import mean_precision_recall
+
+NAMES = (
+    "roc",
+    "precision_recall",
+    "calibration",
+    "probabilities",
+    "normal_abnormal",
+    "modality",
+    "anatomy",
+)
+FORMATS = ("png", "pdf")
+BAND_RESAMPLES = 200
+"""Resamples of the precision-recall band: its curves are not among those of the metrics."""
+
+_DOTS_PER_INCH = 200
+
+
+@dataclass(frozen=True)
+class EvaluationFigure:
+    """One figure, not yet drawn.
+
+    Attributes:
+        name: Of its files, without an ending.
+        title: Heading.
+        draw: Draws it in the colours of a palette.
+        description: What it shows, for those who do not see it.
+        caption: How to read it.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Palette], Figure]
+    description: str
+    caption: str
+
+    def render(self, file_format: str, palette: Palette = LIGHT) -> bytes:
+        """Return the figure as ``"png"`` or ``"pdf"`` on white, or as ``"svg"`` without a ground.
+
+        The same figure gives the same bytes.
+        """
+        page = io.BytesIO()
+        with rc_context(palette.style()):
+            self.draw(palette).savefig(
+                page,
+                format=file_format,
+                dpi=_DOTS_PER_INCH,
+                facecolor="none" if file_format == "svg" else "white",
+                metadata={"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[
+                    file_format
+                ],
+            )
+        return page.getvalue()
+
+
+def evaluation_figures(evaluation: ModelEvaluation) -> list[EvaluationFigure]:
+    """Return the figures that there is something to draw in, in the order of the report."""
+    result, breakdown = evaluation.result, evaluation.breakdown
+    figures = []
+    if result.groups[ALL].evaluated:
+        figures += [_roc(evaluation), _precision_recall(evaluation)]
+    figures.append(_calibration(evaluation))
+    if result.groups[ALL].evaluated:
+        figures.append(_probabilities(evaluation))
+    if any(one.result.groups[ALL].evaluated for one in breakdown.normal_abnormal):
+        figures.append(_normal(evaluation))
+    for name, title, subgroups, words in (
+        ("modality", "By modality", breakdown.by_modality, "a scan of each modality"),
+        ("anatomy", "By region", breakdown.by_anatomy, "each region"),
+    ):
+        if any(one.result.groups[ALL].evaluated for one in subgroups):
+            figures.append(
+                EvaluationFigure(
+                    name,
+                    title,
+                    lambda palette, subgroups=subgroups: draw_breakdown(  # type: ignore[misc]
+                        result, subgroups, palette
+                    ),
+                    f"Mean AUC and average precision of the cases with {words}.",
+                    "Means over the classes that occur in those cases and are absent from some of "
+                    "them, which differ from row to row.",
+                )
+            )
+    return figures
+
+
+def save_figures(figures: Mapping[str, EvaluationFigure], folder: Path) -> list[Path]:
+    """Write each figure as PNG and as PDF, and return the paths; files of others are removed.
+
+    Args:
+        figures: By name.
+        folder: Made where it is not. Only names that figures of evaluations have are touched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name in NAMES:
+        for file_format in FORMATS:
+            path = folder / f"{name}.{file_format}"
+            if name not in figures:
+                path.unlink(missing_ok=True)
+                continue
+            content = figures[name].render(file_format)
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(content)
+            paths.append(path)
+    return paths
+
+
+def _roc(evaluation: ModelEvaluation) -> EvaluationFigure:
+    result = evaluation.result
+    band = ""
+    if result.intervals is not None:
+        band = f" Bands: {100 * result.intervals.confidence:g} % intervals at each rate."
+    return EvaluationFigure(
+        "roc",
+        "ROC",
+        lambda palette: draw_roc(result, palette),
+        "Mean ROC curves of groups of classes.",
+        f"At each false-positive rate, the mean recall of the classes of a group.{band}",
+    )
+
+
+def _precision_recall(evaluation: ModelEvaluation) -> EvaluationFigure:
+    table, found = evaluation.table, evaluation.result.intervals
+    bootstrap, band = None, ""
+    if found is not None:
+        bootstrap = BootstrapSettings(
+            resamples=min(found.resamples, BAND_RESAMPLES),
+            seed=found.seed,
+            confidence=found.confidence,
+            method=found.method,
+            patient_ids=table.patient_ids if found.resampled_unit == "patient" else None,
+        )
+        band = f" Bands from {bootstrap.resamples} resamples."
+    curves = mean_precision_recall(
+        table.labels, table.logits, groups=evaluation.groups, bootstrap=bootstrap
+    )
+    return EvaluationFigure(
+        "precision_recall",
+        "Precision and recall",
+        lambda palette: draw_precision_recall(evaluation.result, curves, palette),
+        "Mean precision-recall curves of groups of classes.",
+        "At each recall, the mean precision of the classes of a group; a class that is guessed has "
+        f"the precision of its frequency.{band}",
+    )
+
+
+def _calibration(evaluation: ModelEvaluation) -> EvaluationFigure:
+    table, temperature = evaluation.table, evaluation.rule.temperature
+    calibrated = evaluation.reliability["equal_width"]
+    uncalibrated = None
+    if temperature != 1.0:
+        uncalibrated = reliability(table.labels, table.logits * np.float32(temperature))
+    lowest = calibrated.counts[0] / calibrated.counts.sum()
+    return EvaluationFigure(
+        "calibration",
+        "Calibration",
+        lambda palette: draw_calibration(calibrated, uncalibrated, temperature, palette),
+        "Observed frequencies over predicted probabilities, and the number of predictions.",
+        "On the diagonal, three in ten of the predictions of 0.3 are right. All classes together; "
+        f"{_share(float(lowest))} of the predictions lie in the lowest bin. ECE: expected "
+        "calibration error.",
+    )
+
+
+def _probabilities(evaluation: ModelEvaluation) -> EvaluationFigure:
+    result = evaluation.result
+    dashed = "" if result.thresholds is None else " Dashed: threshold."
+    return EvaluationFigure(
+        "probabilities",
+        "Probabilities of positive and negative cases",
+        lambda palette: draw_probabilities(evaluation.table, result, palette),
+        "Distribution of the probabilities of some classes over positive, intra-negative and "
+        "inter-negative cases.",
+        "Intra-negative cases are of a region in which the class occurs, inter-negative ones of "
+        "other regions. By AUC the three best classes, two in the middle and the worst, of those "
+        "with five positive cases or more. The axis is linear in the logit; each histogram is "
+        f"drawn to the same height. Upright: median.{dashed}",
+    )
+
+
+def _normal(evaluation: ModelEvaluation) -> EvaluationFigure:
+    breakdown = evaluation.breakdown
+    return EvaluationFigure(
+        "normal_abnormal",
+        "Normal against abnormal",
+        lambda palette: draw_normal_abnormal(breakdown.normal_abnormal, palette),
+        f"How well the label {breakdown.normal_label} tells normal from abnormal, by region.",
+        "AP of a guess is the share of normal cases, so it compares within a row, not between "
+        "rows.",
+    )
+
+
+def _share(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %" if fraction < 0.9995 else "more than 99.9 %"

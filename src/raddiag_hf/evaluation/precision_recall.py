@@ -1,0 +1,140 @@
+"""The mean precision-recall curve of a group of classes, and its band over bootstrap resamples."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .bootstrap import BootstrapSettings
+from .curve_counts import CurveCounts
+from .groups import resolve_groups
+from .intervals import interval
+from .predictions import BoolArray, FloatArray, check_predictions
+from .ranking import ranked_blocks
+
+GRID_POINTS = 200
+"""Recalls at which the curve is read, evenly from 1 / 200 to 1."""
+
+
+@dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """A group's mean precision-recall curve: at each recall, the mean precision of its classes.
+
+    The precision of a class is that at its highest threshold whose recall is at least the grid's,
+    so that the area under its curve is its average precision, up to the width of the grid. All
+    arrays have shape ``(grid,)``.
+
+    Attributes:
+        recalls: The grid.
+        precisions: The point estimate; NaN where no class can be evaluated.
+        low: Lower edge of the pointwise band; None where nothing was resampled.
+        high: Upper edge of the band.
+    """
+
+    recalls: NDArray[np.float64]
+    precisions: NDArray[np.float64]
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+
+
+def mean_precision_recall(
+    labels: ArrayLike,
+    logits: ArrayLike,
+    *,
+    groups: Mapping[str, ArrayLike] | None = None,
+    bootstrap: BootstrapSettings | None = None,
+) -> dict[str, PrecisionRecallCurve]:
+    """Return the mean precision-recall curve of each group of classes, and of ``"all"``.
+
+    Args:
+        labels: 0 or 1, shape ``(cases, classes)``.
+        logits: Shape ``(cases, classes)``.
+        groups: As in `evaluate_predictions`.
+        bootstrap: How to find the bands; None for none.
+
+    Raises:
+        ValueError: If an argument has a wrong shape or value.
+    """
+    present, scores = check_predictions(labels, logits)
+    columns = resolve_groups(groups, present.shape[1])
+    members = np.zeros((len(columns), present.shape[1]), dtype=np.bool_)
+    for group, chosen in enumerate(columns.values()):
+        members[group, chosen] = True
+    recalls = np.arange(1, GRID_POINTS + 1) / GRID_POINTS
+    point = _mean_precisions(present, scores, members, [np.ones((len(present), 1), np.float32)])
+    if bootstrap is None:
+        return {
+            name: PrecisionRecallCurve(recalls, curves[0])
+            for name, curves in zip(columns, point, strict=True)
+        }
+    samples = _mean_precisions(present, scores, members, bootstrap.weights(len(present)))
+    found = {}
+    for name, curves, resampled in zip(columns, point, samples, strict=True):
+        band = interval(
+            resampled.T, curves[0], confidence=bootstrap.confidence, method=bootstrap.method
+        )
+        found[name] = PrecisionRecallCurve(recalls, curves[0], band.low, band.high)
+    return found
+
+
+def _mean_precisions(
+    labels: BoolArray,
+    scores: FloatArray,
+    members: NDArray[np.bool_],
+    weights: Iterable[NDArray[np.float32]],
+) -> NDArray[np.float64]:
+    """Return the mean curve of each group in each sample, shape ``(groups, samples, grid)``.
+
+    Args:
+        labels: Shape ``(cases, classes)``.
+        scores: Shape ``(cases, classes)``.
+        members: Which classes each group averages over, shape ``(groups, classes)``.
+        weights: Chunks of samples: how often each case is in each, shape ``(cases, samples)``.
+    """
+    chunks = []
+    for chunk in weights:
+        steps = np.zeros((len(members), chunk.shape[1], GRID_POINTS + 1))
+        classes = np.zeros((len(members), chunk.shape[1], 1))
+        for block in ranked_blocks(labels, scores):
+            counts = block.count(chunk)
+            defined = (counts.positives > 0) & (counts.negatives > 0)
+            for group, chosen in enumerate(members[:, block.classes]):
+                if chosen.any():
+                    steps[group] += _summed_steps(counts, defined & chosen[:, None])
+                    classes[group, :, 0] += defined[chosen].sum(axis=0)
+        summed = np.cumsum(steps[..., :GRID_POINTS], axis=-1)
+        chunks.append(
+            np.divide(summed, classes, out=np.full_like(summed, np.nan), where=classes > 0)
+        )
+    return np.clip(np.concatenate(chunks, axis=1), 0.0, 1.0)
+
+
+def _summed_steps(counts: CurveCounts, counted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return where the sum of the classes' curves rises and falls, shape ``(samples, grid + 1)``.
+
+    Args:
+        counts: A block of classes.
+        counted: Which classes are summed in which sample, shape ``(classes, samples)``.
+    """
+    predicted = counts.true_positives + counts.false_positives
+    precision = np.divide(
+        counts.true_positives, predicted, out=np.zeros_like(predicted), where=predicted > 0
+    )
+    precision *= counts.to_levels(counted.astype(np.float64))
+    positives = counts.to_levels(counts.positives)
+    # Whole numbers, so that a recall of 3 / 5 reaches the grid's 0.6 exactly.
+    reached = np.floor_divide(
+        GRID_POINTS * counts.true_positives,
+        positives,
+        out=np.zeros_like(positives),
+        where=positives > 0,
+    ).astype(np.intp)
+    begins = np.roll(reached, 1, axis=0)
+    begins[counts.starts] = 0
+    samples = predicted.shape[1]
+    place = np.arange(samples) * (GRID_POINTS + 1)
+    size = samples * (GRID_POINTS + 1)
+    steps = np.bincount((begins + place).ravel(), precision.ravel(), minlength=size)
+    steps -= np.bincount((reached + place).ravel(), precision.ravel(), minlength=size)
+    return np.asarray(steps.reshape(samples, -1))
