@@ -54,7 +54,7 @@ def test_roc_curves_and_bands_are_those_of_the_result(evaluation):
         assert corners[:, 1].max() == pytest.approx(curve.high.max())
     ends = result.intervals.macro["all"]["auc"]
     mean = result.groups["all"].values["auc"]
-    assert legend_of(figure)[-1] == f"All {mean:.3f} ({ends.low:.3f}–{ends.high:.3f}), 6 classes"
+    assert legend_of(figure)[-1] == f"All {mean:.3f} ({ends.low:.3f}–{ends.high:.3f}), 6 labels"
     assert "n = 120 cases" in axes.get_xlabel()
 
 
@@ -150,7 +150,7 @@ def test_a_breakdown_stands_below_all_cases(evaluation):
     ]
     np.testing.assert_array_equal(lines_of(axes)["AUC"].get_xdata(), means)
     words = [text.get_text() for text in axes.texts]
-    assert words[:2] == ["All cases", "120 cases, 6 classes"]
+    assert words[:2] == ["All cases", "120 cases, 6 labels"]
     assert subgroups[0].name in words
 
 

@@ -4,9 +4,9 @@ from .evaluation_result import Table
 from .tables import UNDEFINED
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
+def count(number: int, noun: str) -> str:
     """Return a number with its noun, such as ``"1 case"`` or ``"7,772 cases"``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
 def decimals(value: float) -> str:

@@ -30,8 +30,7 @@ def draw_breakdown(
     rows = [
         (
             name,
-            f"{count(result.num_cases, 'case')}, "
-            f"{count(result.groups[ALL].evaluated, 'class', 'classes')}",
+            f"{count(result.num_cases, 'case')}, {count(result.groups[ALL].evaluated, 'label')}",
         )
         for name, result in zip(names, results, strict=True)
     ]

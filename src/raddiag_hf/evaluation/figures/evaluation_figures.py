@@ -33,8 +33,6 @@ NAMES = (
     "anatomy",
 )
 FORMATS = ("png", "pdf")
-BAND_RESAMPLES = 200
-"""Resamples of the precision-recall band: its curves are not among those of the metrics."""
 
 _DOTS_PER_INCH = 200
 
@@ -100,7 +98,7 @@ def evaluation_figures(evaluation: ModelEvaluation) -> list[EvaluationFigure]:
                         result, subgroups, palette
                     ),
                     f"Mean AUC and average precision of the cases with {words}.",
-                    "Means over the classes that occur in those cases and are absent from some of "
+                    "Means over the labels that occur in those cases and are absent from some of "
                     "them, which differ from row to row.",
                 )
             )
@@ -138,8 +136,8 @@ def _roc(evaluation: ModelEvaluation) -> EvaluationFigure:
         "roc",
         "ROC",
         lambda palette: draw_roc(result, palette),
-        "Mean ROC curves of groups of classes.",
-        f"At each false-positive rate, the mean recall of the classes of a group.{band}",
+        "Mean ROC curves of groups of labels.",
+        f"At each false-positive rate, the mean recall of the labels of a group.{band}",
     )
 
 
@@ -148,13 +146,13 @@ def _precision_recall(evaluation: ModelEvaluation) -> EvaluationFigure:
     bootstrap, band = None, ""
     if found is not None:
         bootstrap = BootstrapSettings(
-            resamples=min(found.resamples, BAND_RESAMPLES),
+            resamples=found.resamples,
             seed=found.seed,
             confidence=found.confidence,
             method=found.method,
             patient_ids=table.patient_ids if found.resampled_unit == "patient" else None,
         )
-        band = f" Bands from {bootstrap.resamples} resamples."
+        band = f" Bands: {100 * found.confidence:g} % intervals at each recall."
     curves = mean_precision_recall(
         table.labels, table.logits, groups=evaluation.groups, bootstrap=bootstrap
     )
@@ -162,8 +160,8 @@ def _precision_recall(evaluation: ModelEvaluation) -> EvaluationFigure:
         "precision_recall",
         "Precision and recall",
         lambda palette: draw_precision_recall(evaluation.result, curves, palette),
-        "Mean precision-recall curves of groups of classes.",
-        "At each recall, the mean precision of the classes of a group; a class that is guessed has "
+        "Mean precision-recall curves of groups of labels.",
+        "At each recall, the mean precision of the labels of a group; a label that is guessed has "
         f"the precision of its frequency.{band}",
     )
 
@@ -180,7 +178,7 @@ def _calibration(evaluation: ModelEvaluation) -> EvaluationFigure:
         "Calibration",
         lambda palette: draw_calibration(calibrated, uncalibrated, temperature, palette),
         "Observed frequencies over predicted probabilities, and the number of predictions.",
-        "On the diagonal, three in ten of the predictions of 0.3 are right. All classes together; "
+        "On the diagonal, three in ten of the predictions of 0.3 are right. All labels together; "
         f"{_share(float(lowest))} of the predictions lie in the lowest bin. ECE: expected "
         "calibration error.",
     )
@@ -193,10 +191,10 @@ def _probabilities(evaluation: ModelEvaluation) -> EvaluationFigure:
         "probabilities",
         "Probabilities of positive and negative cases",
         lambda palette: draw_probabilities(evaluation.table, result, palette),
-        "Distribution of the probabilities of some classes over positive, intra-negative and "
+        "Distribution of the probabilities of some labels over positive, intra-negative and "
         "inter-negative cases.",
-        "Intra-negative cases are of a region in which the class occurs, inter-negative ones of "
-        "other regions. By AUC the three best classes, two in the middle and the worst, of those "
+        "Intra-negative cases are of a region in which the label occurs, inter-negative ones of "
+        "other regions. By AUC the three best labels, two in the middle and the worst, of those "
         "with five positive cases or more. The axis is linear in the logit; each histogram is "
         f"drawn to the same height. Upright: median.{dashed}",
     )

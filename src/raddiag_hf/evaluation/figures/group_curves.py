@@ -86,4 +86,4 @@ def _label(result: EvaluationResult, group: str, metric: str) -> str:
     if result.intervals is not None:
         ends = result.intervals.macro[group][metric]
         text += f" ({span(float(ends.low), float(ends.high))})"
-    return f"{text}, {count(found.evaluated, 'class', 'classes')}"
+    return f"{text}, {count(found.evaluated, 'label')}"

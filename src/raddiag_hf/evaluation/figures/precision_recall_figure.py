@@ -31,8 +31,8 @@ def draw_precision_recall(
         name: GroupCurve(one.recalls, one.precisions, one.low, one.high)
         for name, one in found.items()
     }
-    title = "Average precision, mean over classes"
+    title = "Average precision, mean over labels"
     figure = draw_group_curves(result, points, "ap", title, palette)
     figure.axes[0].set_xlabel(f"Recall (n = {result.num_cases:,} cases)")
-    figure.axes[0].set_ylabel("Precision, mean over classes")
+    figure.axes[0].set_ylabel("Precision, mean over labels")
     return figure

@@ -24,9 +24,9 @@ def draw_roc(result: EvaluationResult, palette: Palette = LIGHT) -> Figure:
     for name in evaluated_groups(result):
         roc = result.roc[name]
         curves[name] = GroupCurve(roc.false_positive_rates, roc.recalls, roc.low, roc.high)
-    figure = draw_group_curves(result, curves, "auc", "AUC, mean over classes", palette)
+    figure = draw_group_curves(result, curves, "auc", "AUC, mean over labels", palette)
     axes = figure.axes[0]
     axes.axline((0, 0), slope=1, color=palette.axis, linewidth=0.8, linestyle=(0, (2, 2)))
     axes.set_xlabel(f"False-positive rate (n = {result.num_cases:,} cases)")
-    axes.set_ylabel("Recall, mean over classes")
+    axes.set_ylabel("Recall, mean over labels")
     return figure
