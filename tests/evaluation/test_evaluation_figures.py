@@ -82,13 +82,17 @@ def test_calibration_shows_both_temperatures_and_counts(evaluation):
     calibrated = next(
         line for name, line in lines_of(diagram).items() if name.startswith("Temperature 3")
     )
-    filled = found.counts > 0
-    np.testing.assert_array_equal(calibrated.get_ydata(), found.frequencies[filled])
+    often, rare = found.counts >= 10, (found.counts > 0) & (found.counts < 10)
+    assert rare.any()
+    np.testing.assert_array_equal(calibrated.get_ydata(), found.frequencies[often])
+    crosses = lines_of(diagram)["Fewer than 10 predictions"]
+    np.testing.assert_array_equal(crosses.get_ydata(), found.frequencies[rare])
     bars = next(patch for patch in counts.patches if isinstance(patch, StepPatch))
     np.testing.assert_array_equal(bars.get_data().values, found.counts)
     assert legend_of(figure) == [
         f"As the model puts out: ECE {before.error:.4f}",
         f"Temperature 3: ECE {found.error:.4f}",
+        "Fewer than 10 predictions",
     ]
 
 

@@ -2,9 +2,13 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from raddiag_hf.evaluation.calibration import Reliability
 from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LIGHT, Palette
+
+FEW_PREDICTIONS = 10
+"""The frequency in a bin of fewer predictions is mostly chance: it is a cross off the line."""
 
 
 def draw_calibration(
@@ -26,7 +30,7 @@ def draw_calibration(
     axes.axline((0, 0), slope=1, color=palette.axis, linewidth=0.8, linestyle=(0, (2, 2)))
     if uncalibrated is not None:
         axes.plot(
-            *_filled(uncalibrated),
+            *_points(uncalibrated, uncalibrated.counts >= FEW_PREDICTIONS),
             color=palette.quiet,
             linestyle=(0, (4, 2)),
             linewidth=1,
@@ -37,13 +41,23 @@ def draw_calibration(
         )
     name = "Probabilities" if uncalibrated is None else f"Temperature {temperature:.4g}"
     axes.plot(
-        *_filled(calibrated),
+        *_points(calibrated, calibrated.counts >= FEW_PREDICTIONS),
         color=palette.metrics["auc"],
         linewidth=1.5,
         marker="o",
         markersize=4.5,
         label=_label(calibrated, name),
     )
+    is_rare = (calibrated.counts > 0) & (calibrated.counts < FEW_PREDICTIONS)
+    if is_rare.any():
+        axes.plot(
+            *_points(calibrated, is_rare),
+            color=palette.quiet,
+            linestyle="none",
+            marker="x",
+            markersize=4,
+            label=f"Fewer than {FEW_PREDICTIONS} predictions",
+        )
     figure.legend(loc="outside upper left")
     limit = max(_highest(found) for found in (calibrated, uncalibrated) if found is not None)
     axes.set_xlim(0, limit)
@@ -63,9 +77,8 @@ def draw_calibration(
     return figure
 
 
-def _filled(found: Reliability) -> tuple[list[float], list[float]]:
-    is_filled = found.counts > 0
-    return found.mean_probabilities[is_filled].tolist(), found.frequencies[is_filled].tolist()
+def _points(found: Reliability, is_shown: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
+    return found.mean_probabilities[is_shown].tolist(), found.frequencies[is_shown].tolist()
 
 
 def _highest(found: Reliability) -> float:

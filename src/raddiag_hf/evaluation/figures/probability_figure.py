@@ -22,7 +22,7 @@ BINS = 40
 TICKS = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 _ROW_HEIGHT = 0.8
 _MARGIN = 0.4
-_LONGEST_NAME = 42
+_LONGEST_NAME = 48
 
 
 def draw_probabilities(
@@ -133,7 +133,6 @@ def _draw_title(axes: Axes, text: str) -> None:
         (3, 3),
         xycoords=("figure fraction", "axes fraction"),
         textcoords="offset points",
-        fontweight="bold",
         annotation_clip=False,
     )
     title.set_in_layout(False)
