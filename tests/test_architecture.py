@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "raddiag_hf"
 
 LAYERS = [
-    {"model", "vocabulary", "atomic_files"},
+    {"model", "vocabulary", "atomic_files", "input_error"},
     {"imaging", "knowledge", "checkpoints"},
     {"data"},
     {"inference", "evaluation"},

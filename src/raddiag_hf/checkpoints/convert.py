@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from raddiag_hf.checkpoints.reference_keys import DEAD, is_normalization_weight, translate_key
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -29,7 +30,7 @@ COUNTER = "num_batches_tracked"
 """What batch norms count their batches in; nothing reads it."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A file that is not a checkpoint of the authors' network, or does not fit the labels."""
 
 

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet
 
 
-class LabelFileError(ValueError):
+class LabelFileError(InputError):
     """A file that does not give one name per column: which, and what was found there."""
 
 

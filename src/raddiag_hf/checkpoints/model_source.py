@@ -21,6 +21,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from raddiag_hf.input_error import InputError
+
 SAVED_MODEL_FILES = (
     "config.json",
     "preprocessor_config.json",
@@ -32,7 +34,7 @@ SAVED_MODEL_FILES = (
 """What ``save_pretrained`` of model, adapters and processor writes, as patterns."""
 
 
-class ModelSourceError(ValueError):
+class ModelSourceError(InputError):
     """A model that cannot be had: which folder or Hub id, why, and what to do about it."""
 
 

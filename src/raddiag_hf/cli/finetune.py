@@ -132,10 +132,7 @@ def finetune(
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.hub.model_card import write_model_card
-    from raddiag_hf.model.label_texts import LabelTextError
     from raddiag_hf.training.finetune import finetune as run_finetuning
-    from raddiag_hf.training.finetune_settings import FinetuneError
-    from raddiag_hf.training.trainer import TrainingDivergedError
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -156,36 +153,33 @@ def finetune(
             tasks[what] = progress.add_task(what, total=total)
         progress.update(tasks[what], completed=done, total=total)
 
-    try:
-        settings = FinetuneSettings(
-            method=method,
-            head=head,
-            fusion=fusion,
-            label_column=label_column,
-            num_epochs=epochs,
-            patience=patience,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            layer_decay=layer_decay,
-            lora_rank=lora_rank,
-            train_batch_norm=train_batch_norm,
-            chunk_size=chunk_size,
-            device="cuda" if device is not None and device.startswith("cuda") else device,
-            num_workers=workers,
-            seed=seed,
+    settings = FinetuneSettings(
+        method=method,
+        head=head,
+        fusion=fusion,
+        label_column=label_column,
+        num_epochs=epochs,
+        patience=patience,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        layer_decay=layer_decay,
+        lora_rank=lora_rank,
+        train_batch_norm=train_batch_norm,
+        chunk_size=chunk_size,
+        device="cuda" if device is not None and device.startswith("cuda") else device,
+        num_workers=workers,
+        seed=seed,
+    )
+    with progress:
+        record = run_finetuning(
+            model,
+            dataset,
+            output,
+            settings,
+            revision=revision,
+            text_encoder=text_encoder,
+            report_progress=report,
         )
-        with progress:
-            record = run_finetuning(
-                model,
-                dataset,
-                output,
-                settings,
-                revision=revision,
-                text_encoder=text_encoder,
-                report_progress=report,
-            )
-    except (FinetuneError, LabelTextError, TrainingDivergedError) as error:
-        raise ArgumentError(str(error)) from None
     write_model_card(output, record)
     if as_json:
         typer.echo(record.to_json().rstrip())

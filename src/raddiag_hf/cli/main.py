@@ -23,7 +23,7 @@ from raddiag_hf.cli import (
     knowledge,
     train,
 )
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.input_error import InputError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
 
@@ -90,44 +90,11 @@ def _blame_input(message: str) -> int:
 
 def _is_input_error(error: Exception) -> bool:
     """Whether what was given is at fault; our own ValueErrors are faults of ours."""
-    if isinstance(error, (ArgumentError, OSError)):
+    if isinstance(error, (InputError, OSError)):
         return True
-    from raddiag_hf.checkpoints.convert import CheckpointError
-    from raddiag_hf.checkpoints.label_file import LabelFileError
-    from raddiag_hf.checkpoints.model_source import ModelSourceError
-    from raddiag_hf.data.builder_error import DataSourceError
-    from raddiag_hf.data.hospital_case import HospitalDataError
-    from raddiag_hf.data.label_agreement import LabelMismatchError
-    from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
-    from raddiag_hf.imaging.scan import ScanReadError
-    from raddiag_hf.inference.case_packing import CaseError
-    from raddiag_hf.inference.explanation import LabelError
-    from raddiag_hf.inference.loading import DeviceError
-    from raddiag_hf.knowledge.concept import KnowledgeSourceError
-    from raddiag_hf.knowledge.corpus_file import CorpusError
-    from raddiag_hf.knowledge.pretraining_run import PretrainingError
-    from raddiag_hf.knowledge.text_encoder import TextEncoderError
-    from raddiag_hf.training.recipe_file import RecipeError
+    from raddiag_hf.model.label_texts import LabelTextError  # the model's files import nothing
 
-    kinds = (
-        CaseError,
-        CheckpointError,
-        CorpusError,
-        DataSourceError,
-        DeviceError,
-        EvaluationInputError,
-        HospitalDataError,
-        KnowledgeSourceError,
-        LabelError,
-        LabelFileError,
-        LabelMismatchError,
-        ModelSourceError,
-        PretrainingError,
-        RecipeError,
-        ScanReadError,
-        TextEncoderError,
-    )
-    return isinstance(error, kinds)
+    return isinstance(error, LabelTextError)
 
 
 def _describe(error: Exception) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raddiag_hf.input_error import InputError
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 
-class ArgumentError(ValueError):
+class ArgumentError(InputError):
     """A command line that means nothing: which argument, and what was expected."""
 
 

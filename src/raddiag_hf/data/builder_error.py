@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from raddiag_hf.input_error import InputError
 
-class DataSourceError(ValueError):
+
+class DataSourceError(InputError):
     """A file or folder of a published data set that is not as expected.
 
     Attributes:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from raddiag_hf.input_error import InputError
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 
 NOT_DICOM = "not_dicom"
 """Reason of files in a study folder that do not say which study they belong to."""
 
 
-class HospitalDataError(ValueError):
+class HospitalDataError(InputError):
     """Hospital data that cannot be imported: which file or folder, what was expected and found."""
 
 

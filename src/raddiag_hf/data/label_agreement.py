@@ -3,11 +3,12 @@
 from datasets import Features
 
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN, label_columns
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet, check_same_label_set
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 
 
-class LabelMismatchError(ValueError):
+class LabelMismatchError(InputError):
     """A model and a data set that do not belong together: at which label they part."""
 
 

@@ -1,5 +1,7 @@
 """What the evaluation of a model on a data set cannot use."""
 
+from raddiag_hf.input_error import InputError
 
-class EvaluationInputError(ValueError):
+
+class EvaluationInputError(InputError):
     """A model, data set, file or choice that cannot be evaluated: which, and what was expected."""

@@ -8,9 +8,10 @@ from huggingface_hub import DatasetCard
 
 from raddiag_hf.data.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore
 from raddiag_hf.data.dataset_card import CARD_FILE
+from raddiag_hf.input_error import InputError
 
 
-class UnpublishableError(ValueError):
+class UnpublishableError(InputError):
     """A folder that must not be published as it is: which file, and why."""
 
 

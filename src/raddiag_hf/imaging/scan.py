@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from raddiag_hf.input_error import InputError
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane
 
 
@@ -62,7 +63,7 @@ class ScanReadReason(StrEnum):
     EMPTY = "empty"
 
 
-class ScanReadError(ValueError):
+class ScanReadError(InputError):
     """A path that cannot be read as a scan: which, why, and what was found there.
 
     Attributes:

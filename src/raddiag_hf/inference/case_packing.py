@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from transformers import BatchFeature
 
 from raddiag_hf.imaging.scan import Scan
+from raddiag_hf.input_error import InputError
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 
-class CaseError(ValueError):
+class CaseError(InputError):
     """A case that the model cannot answer: which scan is at fault and what was expected."""
 
 

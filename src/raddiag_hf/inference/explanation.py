@@ -17,6 +17,7 @@ from raddiag_hf.inference.saliency import SaliencyMap, ScoreCamSettings, score_c
 from raddiag_hf.inference.saliency_grid import saliency_peak
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.inference.slice_profile import choose_key_slices, saliency_profile
+from raddiag_hf.input_error import InputError
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
@@ -24,7 +25,7 @@ ScanProgress = Callable[[int, int, int], None]
 """Called with the scan's position in the case, its masks that are done, and their total."""
 
 
-class LabelError(ValueError):
+class LabelError(InputError):
     """A label that the model does not have."""
 
 

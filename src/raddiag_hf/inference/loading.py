@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
 from raddiag_hf.checkpoints.model_source import ModelSource, ModelSourceError, open_model_source
+from raddiag_hf.input_error import InputError
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -33,7 +34,7 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 """What PEFT writes of adapters; their base is read from where the first says."""
 
 
-class DeviceError(ValueError):
+class DeviceError(InputError):
     """A device that was asked for by name and is not there."""
 
 

@@ -4,11 +4,13 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from raddiag_hf.input_error import InputError
+
 ReportProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
-class KnowledgeSourceError(ValueError):
+class KnowledgeSourceError(InputError):
     """A knowledge source that cannot be read: which file, what was expected, what was found."""
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.vocabulary import Split
 
@@ -33,7 +34,7 @@ SCHEMA = pa.schema(
 _ROWS_AT_ONCE = 65_536
 
 
-class CorpusError(ValueError):
+class CorpusError(InputError):
     """A corpus that cannot be used: which file, what was expected, what was found."""
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 
@@ -18,7 +19,7 @@ FORMAT = "raddiag label embeddings 1"
 TENSOR = "label_embeddings"
 
 
-class LabelEmbeddingsError(ValueError):
+class LabelEmbeddingsError(InputError):
     """A file of label embeddings that cannot be read or used: which, and what was found there."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from accelerate import PartialState
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.concept import ReportProgress
 from raddiag_hf.knowledge.corpus import KnowledgePair
 from raddiag_hf.knowledge.corpus_file import CorpusError, corpus_digest, read_corpus
@@ -27,7 +28,7 @@ Comparisons = Mapping[str, Mapping[str, PairedComparison]]
 """Split -> metric -> base against pre-trained encoder."""
 
 
-class PretrainingError(ValueError):
+class PretrainingError(InputError):
     """A pre-training that cannot start: which folder or setting, and why."""
 
 

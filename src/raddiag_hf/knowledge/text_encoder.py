@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.sentence_transformers_files import (
     Pooling,
     SentenceTransformersFiles,
@@ -31,7 +32,7 @@ _UNUSED_WEIGHTS = "pooler."
 """Of next-sentence prediction; present or random in checkpoints of the same encoder."""
 
 
-class TextEncoderError(ValueError):
+class TextEncoderError(InputError):
     """A text encoder that cannot be had or used: which folder or Hub id, and why."""
 
 

@@ -12,6 +12,7 @@ from scipy.special import logit
 from torch import Tensor
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 
@@ -21,7 +22,7 @@ MIN_SIMILARITY = 0.5
 COLUMNS = ("target", "related", "similarity")
 
 
-class ZeroShotMappingError(ValueError):
+class ZeroShotMappingError(InputError):
     """A mapping that does not fit the labels, or a file that holds none: what and where."""
 
 

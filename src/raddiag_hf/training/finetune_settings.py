@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from raddiag_hf.input_error import InputError
 
-class FinetuneError(ValueError):
+
+class FinetuneError(InputError):
     """A model, data set or setting that cannot be fine-tuned: which, and what was expected."""
 
 

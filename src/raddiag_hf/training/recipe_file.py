@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
+from raddiag_hf.input_error import InputError
 
-class RecipeError(ValueError):
+
+class RecipeError(InputError):
     """A recipe that cannot be followed: which file or key, what was expected, what was found."""
 
 

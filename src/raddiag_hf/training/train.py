@@ -14,12 +14,10 @@ from typing import Any
 
 from accelerate import PartialState
 
-from raddiag_hf.checkpoints.model_source import ModelSourceError
-from raddiag_hf.data.builder_error import DataSourceError
-from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.input_error import InputError
+from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.training.finetune import finetune
 from raddiag_hf.training.finetune_settings import (
-    FinetuneError,
     FinetuneSettings,
     Fusion,
     Head,
@@ -28,17 +26,6 @@ from raddiag_hf.training.finetune_settings import (
 from raddiag_hf.training.recipe import Recipe, load_recipe, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.run import train_recipe
-from raddiag_hf.training.trainer import TrainingDivergedError
-
-INPUT_ERRORS = (
-    DataSourceError,
-    FinetuneError,
-    LabelMismatchError,
-    ModelSourceError,
-    OSError,
-    RecipeError,
-    TrainingDivergedError,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = load_recipe(options.recipe, options.overrides)
         folder = train_recipe(recipe) if recipe.finetune is None else finetune_recipe(recipe)
-    except INPUT_ERRORS as error:
+    except (InputError, LabelTextError, OSError) as error:
         sys.stderr.write(f"raddiag: {' '.join(str(error).split())}\n")
         return 2
     finally:

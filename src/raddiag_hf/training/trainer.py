@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from raddiag_hf.data.collate import collate_cases
+from raddiag_hf.input_error import InputError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.step_batches import StepBatchSampler
 
@@ -24,7 +25,7 @@ PARTIAL_LOSS_PREFIX = "loss_"
 KEY_SLICE_LOSS = "loss_key_slice"
 
 
-class TrainingDivergedError(ValueError):
+class TrainingDivergedError(InputError):
     """A training whose loss or weights are no longer numbers: at which step, and what to try."""
 
 
