@@ -14,7 +14,10 @@ from raddiag_hf.inference.loading import load_model
 from raddiag_hf.knowledge.label_set import LabelSet
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
 
-QUICK = ("--resamples", "20", "--head-from", "4", "--tail-below", "2", "--num-workers", "0")
+QUICK = (
+    *("--resamples", "20", "--head-from", "4", "--tail-below", "2", "--num-workers", "0"),
+    "--no-report",
+)
 CALIBRATED = ("--calibrate-on", "validation", "--min-positives", "5")
 
 
@@ -39,13 +42,15 @@ def evaluate(run, folder):
     return evaluate
 
 
-def test_metrics_predictions_and_tables_are_written(tmp_path, evaluate):
-    code, out, err = evaluate(tmp_path / "out", *CALIBRATED)
+def test_metrics_predictions_tables_and_report_are_written(tmp_path, evaluate):
+    code, out, err = evaluate(tmp_path / "out", *CALIBRATED, "--report")
     assert code == 0, err
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {
         "calibration_predictions.parquet",
+        "figures",
         "metrics.json",
         "predictions.parquet",
+        "report.html",
         "table.md",
         "table.tex",
     }

@@ -143,6 +143,9 @@ def evaluate(
         bool,
         typer.Option("--overwrite", help="Replace predictions of another model or other data."),
     ] = False,
+    with_report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Draw figures and write report.html.")
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON, and nothing else.")
     ] = False,
@@ -207,7 +210,7 @@ def evaluate(
             encoder_chunk_size=chunk_size,
         )
         evaluation = evaluate_model(loaded, dataset, split, output, settings, report)
-        if evaluation is not None:
+        if evaluation is not None and with_report:
             report("Writing the report", 0, 0)
             write_evaluation_report(evaluation, output)
     state.destroy_process_group()
