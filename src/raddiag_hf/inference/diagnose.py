@@ -11,6 +11,7 @@ from torch import Tensor
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
+from raddiag_hf.inference.label_warnings import warn_about_labels
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.inference.scan_warnings import warn_about_scans
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -44,7 +45,8 @@ def diagnose_case(
         top: How many findings to return, at least 1.
         model_id: What to call the model in the record; its folder or Hub id by default.
         model_revision: Its commit, where it has one.
-        warnings: What was noticed before; doubts about the scans themselves are added.
+        warnings: What was noticed before; doubts about the scans, and about labels that the model
+            knows by name alone, are added.
 
     Raises:
         CaseError: If there is no scan, the modality of one is unknown to us or to the model, or
@@ -75,7 +77,11 @@ def diagnose_case(
         else int((probabilities >= torch.tensor(thresholds, dtype=torch.float64)).sum()),
         scans=contributions,
         provenance=run_provenance(model, model_id, model_revision, time.perf_counter() - start),
-        warnings=(*warnings, *warn_about_scans(scans)),
+        warnings=(
+            *warnings,
+            *warn_about_scans(scans),
+            *warn_about_labels(model, {finding.label for finding in findings}),
+        ),
     )
 
 

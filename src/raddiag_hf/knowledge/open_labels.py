@@ -61,11 +61,13 @@ class OpenLabels:
 
     def warnings(self) -> tuple[str, ...]:
         """Return one sentence for every label that is far from all trained ones."""
-        return tuple(
+        return tuple(self.warning(label) for label in self.labels if label.is_far)
+
+    def warning(self, label: OpenLabel) -> str:
+        """Return what to say of a label that is far from all trained ones."""
+        return (
             f"{label}; this is farther than trained labels lie apart ({self.far_from:.2f}), so "
             "its scores are a guess"
-            for label in self.labels
-            if label.is_far
         )
 
 
@@ -109,7 +111,10 @@ def open_labels_of(model: RadDiagForImageClassification) -> OpenLabels:
     if trained is None or not isinstance(head, KnowledgeHead):
         return OpenLabels((), far_from=float("nan"))
     scored, names = head.label_embeddings, label_names(model.config)
-    is_open = [name not in set(trained) for name in names]
+    known = set(trained)
+    is_open = [name not in known for name in names]
+    if not any(is_open):
+        return OpenLabels((), far_from=float("nan"))
     return compare_with_trained(
         [name for name, open_ in zip(names, is_open, strict=True) if open_],
         scored[torch.tensor(is_open, device=scored.device)],
