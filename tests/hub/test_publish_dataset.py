@@ -163,7 +163,7 @@ def change_shard(folder, change):
     ("damage", "message"),
     [
         (lambda folder: (folder / "README.md").unlink(), r"README\.md: there is no card"),
-        (lambda folder: (folder / "README.md").write_text("# R"), "names no `configs`"),
+        (lambda folder: (folder / "README.md").write_text("# R"), "has no front matter"),
         (
             lambda folder: change_shard(
                 folder, lambda table: table.append_column("name", table["case_id"])

@@ -6,7 +6,6 @@ from typing import Any
 from huggingface_hub import DatasetCardData
 
 from raddiag_hf.data.case_metadata import CaseMetadata
-from raddiag_hf.data.case_store import DATA_FOLDER
 
 CARD_FILE = "README.md"
 TAGS = ("medical", "radiology")
@@ -22,18 +21,15 @@ def render_card(
 
     Args:
         text: What the data set is, its licence and how to get access, in Markdown.
-        front_matter: Such as ``license``; tags and ``configs`` (which files are which split) are
-            added. Class names stay in the Parquet schema: thousands of them here would make
-            loading slow.
+        front_matter: Such as ``license``; tags are added. ``configs`` is not: `datasets` finds the
+            splits by the names of the shards, and where a card lists the files, its cache does not
+            tell folders of one name apart. Class names stay in the Parquet schema: thousands of
+            them here would make loading slow.
         metadata: Of all cases.
         label_counts: Label column -> how many labels it has.
     """
     sizes = metadata.split_sizes()
-    data_files = [{"split": split, "path": f"{DATA_FOLDER}/{split}-*.parquet"} for split in sizes]
-    data = DatasetCardData(
-        **({"tags": list(TAGS)} | dict(front_matter)),
-        configs=[{"config_name": "default", "data_files": data_files}],
-    )
+    data = DatasetCardData(**({"tags": list(TAGS)} | dict(front_matter)))
     rows = [
         f"| {split} | {' | '.join(f'{number:,}' for number in numbers.values())} |"
         for split, numbers in sizes.items()

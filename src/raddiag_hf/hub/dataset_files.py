@@ -85,5 +85,5 @@ def _check_card(path: Path) -> None:
         card = DatasetCard.load(path)
     except ValueError as error:
         raise UnpublishableError(f"{path}: its front matter cannot be read: {error}") from error
-    if not card.data.to_dict().get("configs"):
-        raise UnpublishableError(f"{path}: its front matter names no `configs`, the data files")
+    if not card.data.to_dict():
+        raise UnpublishableError(f"{path}: has no front matter, such as `license` and `tags`")
