@@ -59,6 +59,19 @@ def test_a_finished_build_is_not_repeated_and_another_is_refused(images, tmp_pat
         builder(images).write(tmp_path / "out")
 
 
+def test_an_image_that_has_changed_since_makes_another_data_set(images, tmp_path):
+    builder(images).write(tmp_path / "out")
+    save_picture(images / "Training" / "glioma" / "Tr_0.jpg", brightness=99)
+    with pytest.raises(FileExistsError, match="holds something else, or a build that differs"):
+        builder(images).write(tmp_path / "out")
+
+
+def test_two_images_of_one_name_are_refused_rather_than_one_of_them_lost(images, tmp_path):
+    save_picture(images / "Training" / "glioma" / "Tr_0.png")
+    with pytest.raises(DataSourceError, match=r"expected once, found twice: .*Tr_0\.jpg and .*png"):
+        builder(images).write(tmp_path / "out")
+
+
 def test_the_card_says_licence_and_access(images, tmp_path):
     builder(images).write(tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()

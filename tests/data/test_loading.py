@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import datasets
 import pytest
 
 import raddiag_hf
@@ -125,6 +126,16 @@ def test_more_files_make_another_cache(script, tmp_path):
     assert sum(len(split) for split in after.values()) == 11
 
 
+def test_an_image_that_has_changed_makes_another_cache(script, tmp_path):
+    arguments = {"data_dir": tmp_path / "pictures", "cache_dir": tmp_path / "cache"}
+    before = load_dataset(script, split="train", **arguments)
+    for path in (tmp_path / "pictures").iterdir():
+        save_picture(path, size=(20, 20))
+    after = load_dataset(script, split="train", **arguments)
+    shapes = [cases[0]["scans"][0]["volume"]["shape"] for cases in (before, after)]
+    assert shapes == [[1, 6, 8], [1, 20, 20]]
+
+
 def test_a_written_folder_is_loaded_by_its_path(tmp_path):
     write_store(tmp_path / "store")
     cases = load_dataset(tmp_path / "store", split="test", cache_dir=tmp_path / "cache")
@@ -217,11 +228,13 @@ def test_plain_datasets_reads_what_was_published(tmp_path):
     assert run.stdout == "40 ['Normal', 'Pneumothorax', 'Hip fracture']\n"
 
 
-def test_folders_of_one_name_and_new_content_of_a_folder_are_told_apart(tmp_path):
+@pytest.mark.parametrize("load", [load_dataset, datasets.load_dataset])
+def test_folders_of_one_name_and_new_content_of_a_folder_are_told_apart(tmp_path, load):
     counts = []
     for number, place in enumerate(("one", "two", "two")):
         folder = tmp_path / place / "cases"
         shutil.rmtree(folder, ignore_errors=True)
         write_store(folder, {Split.TRAIN: numbered(range(2 + number))})
-        counts.append(len(load_dataset(folder, split="train", cache_dir=tmp_path / "cache")))
+        cases = load(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+        counts.append(len(cases))
     assert counts == [2, 3, 4]

@@ -61,6 +61,16 @@ def test_an_unknown_finding_is_named(covid_chestxray, tmp_path):
         list_cases(covid_chestxray, tmp_path)
 
 
+def test_a_row_that_is_there_twice_is_named(covid_chestxray, tmp_path):
+    write_table(covid_chestxray, [*ROWS, ROWS[0]])
+    builder = load_builder(
+        "covid_chestxray", data_dir=covid_chestxray, cache_dir=tmp_path / "cache"
+    )
+    message = r"scan 'later\.png' of case 'covid-chestxray-2': expected once, found 2 times"
+    with pytest.raises(DataSourceError, match=message):
+        builder.verify()
+
+
 def test_every_real_patient_arrives_with_all_images(shared_dir, tmp_path):
     data = shared_dir / "data" / "covid_chestxray"
     cases = load_dataset("covid_chestxray", data_dir=data, cache_dir=tmp_path)

@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import sys
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +13,14 @@ from typing import Any, ClassVar
 
 import datasets
 
+from raddiag_hf import __version__
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.builder_source import CaseSource, read_case
 from raddiag_hf.data.builder_tables import check_files
 from raddiag_hf.data.case import case_features, encode_case
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import BuiltCase, write_cases
+from raddiag_hf.data.file_states import file_state
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.splits import split_by_patient
 from raddiag_hf.knowledge.label_set import LabelSet
@@ -178,6 +182,7 @@ class CaseBuilder(datasets.GeneratorBasedBuilder):
         return {split: members for split, members in by_split.items() if members}
 
     def _check(self, sources: Sequence[CaseSource]) -> dict[str, int]:
+        self._check_ids(sources)
         files = [file for source in sources for scan in source.scans for file in scan.files]
         if files and self.config.strict:
             check_files(files, self.data_path)
@@ -196,11 +201,29 @@ class CaseBuilder(datasets.GeneratorBasedBuilder):
             logger.warning("%s: %d of %d published %s", self.name, counts[what], published, what)
         return counts
 
+    def _check_ids(self, sources: Sequence[CaseSource]) -> None:
+        """Check that no case is listed twice, and no scan of a case."""
+        first: dict[str, CaseSource] = {}
+        for source in sources:
+            other = first.setdefault(source.case_id, source)
+            if other is not source:
+                files = [str(scan.paths[0]) for one in (other, source) for scan in one.scans[:1]]
+                found = f"twice: {' and '.join(files)}"
+                raise DataSourceError(self.data_path, f"case {source.case_id!r}", "once", found)
+            for scan_id, times in Counter(scan.scan_id for scan in source.scans).items():
+                if times > 1:
+                    field = f"scan {scan_id!r} of case {source.case_id!r}"
+                    raise DataSourceError(self.data_path, field, "once", f"{times} times")
+
     def _fingerprint(self, splits: Mapping[Split, Sequence[CaseSource]]) -> str:
         """Stand for all that decides the content, wherever the files lie."""
-        digest = hashlib.sha256(f"{self.name} {self.config.name} {self.config.strict}".encode())
+        code = sys.modules[type(self).__module__].__file__ or ""
+        digest = hashlib.sha256(Path(code).read_bytes())
+        options = [__version__, self.name, self.config.name, self.config.strict]
+        digest.update(repr(options).encode())
         folder = "" if self.config.data_dir is None else str(self.data_path)
         for split, sources in splits.items():
             for source in sources:
-                digest.update(f"{split} {source!r}".replace(folder, "").encode())
+                states = [file_state(file) for scan in source.scans for file in scan.files]
+                digest.update(f"{split} {source!r} {states}".replace(folder, "").encode())
         return digest.hexdigest()

@@ -4,7 +4,6 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import os
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.data.builder import CaseBuilder
 from raddiag_hf.data.builder_error import DataSourceError
+from raddiag_hf.data.file_states import folder_state
 from raddiag_hf.data.hub_access import clean_token, explained_access
 
 SCRIPTS = Path(__file__).parents[1] / "dataset_scripts"
@@ -152,14 +152,11 @@ def load_dataset(
 def _folder_cache(folder: Path, cache_dir: str | Path | None) -> Path:
     """Return where a folder's cases are prepared: elsewhere for every content.
 
-    Of data sets whose README lists their files, `datasets` tells only the folders' names apart, and
-    would give the cases of another folder of that name, or of what was in it before.
+    Of data sets whose README lists their files, as that of another tool may, `datasets` tells only
+    the folders' names apart, and would give the cases of another folder of that name, or of what
+    was in it before.
     """
-    digest = hashlib.sha256(str(folder.resolve()).encode())
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        status = file.stat()
-        name = file.relative_to(folder).as_posix()
-        digest.update(f"\0{name} {status.st_size} {status.st_mtime_ns}".encode())
+    digest = hashlib.sha256(folder_state(folder))
     base = datasets.config.HF_DATASETS_CACHE if cache_dir is None else cache_dir
     return Path(base) / "case_folders" / digest.hexdigest()[:16]
 
@@ -205,15 +202,10 @@ def _import(script: Path) -> ModuleType:
 
 
 def _hash(script: Path, data_dir: Path | None) -> str:
-    """Tell caches apart: by the code, the names of all files and the tables' dates."""
+    """Tell caches apart: by the code, and the names, sizes and dates of all files."""
     digest = hashlib.sha256(script.read_bytes())
     for code in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(code.read_bytes())
     if data_dir is not None:
-        for folder, folders, names in os.walk(data_dir):
-            folders.sort()
-            digest.update("\0".join([folder, *sorted(names)]).encode())
-        for file in sorted(path for path in data_dir.glob("*") if path.is_file()):
-            status = file.stat()
-            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(folder_state(data_dir))
     return digest.hexdigest()[:16]
