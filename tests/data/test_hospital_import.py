@@ -100,6 +100,7 @@ def test_what_is_no_study_is_listed(tmp_path, studies):
     result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
     (rejection,) = result.rejections
     assert (rejection.path, rejection.reason) == (str(studies / "report.txt"), "unknown_format")
+    assert result.is_bystander(rejection)
     (written,) = read_rejections(tmp_path / "cases" / "rejected.csv")
     assert written.path.startswith("file-")
 
@@ -217,13 +218,70 @@ def test_a_bad_scan_is_set_aside_and_the_rest_goes_on(tmp_path):
     manifest = write_manifest(tmp_path, "case_id,path,modality,split", *rows)
     result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
     assert len(read_cases(result.store, tmp_path / "cache")) == 1
-    found = {(one.path, one.reason) for one in result.rejections}
+    found = {(one.row, one.path, one.reason) for one in result.rejections}
     assert found == {
-        (f"row 3: {tmp_path / 'bad.npy'}", "corrupt"),
-        (f"row 4: {tmp_path / 'absent.dcm'}", "not_found"),
-        (f"row 5: {tmp_path / '1.npy'}", "unknown_modality"),
-        (f"row 6: {tmp_path}/gone/x/..", "not_found"),
+        (3, f"{tmp_path / 'bad.npy'}", "corrupt"),
+        (4, f"{tmp_path / 'absent.dcm'}", "not_found"),
+        (5, f"{tmp_path / '1.npy'}", "unknown_modality"),
+        (6, f"{tmp_path}/gone/x/..", "not_found"),
     }
+    written = read_rejections(tmp_path / "cases" / "rejected.csv")
+    assert {one.row for one in written} == {3, 4, 5, 6}
+    assert all(one.path.startswith("file-") for one in written)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".dcm", "/".join(["y" * 200] * 30)])
+def test_a_path_too_long_for_the_file_system_is_set_aside(tmp_path, name):
+    write_arrays(tmp_path, 1)
+    manifest = write_manifest(tmp_path, "case_id,path,modality", "a,0.npy,CT", f"b,{name},CT")
+    (rejection,) = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS).rejections
+    assert (rejection.row, rejection.reason) == (3, "unreadable")
+
+
+@pytest.mark.parametrize("patient", ["", "p"])
+def test_a_case_of_two_patients_is_set_aside(tmp_path, patient):
+    write_dicom(tmp_path / "1.dcm", PIXELS, PatientID="MRN-1", SeriesInstanceUID="1.1")
+    write_dicom(tmp_path / "2" / "2.dcm", PIXELS, PatientID="MRN-2", SeriesInstanceUID="1.2")
+    write_dicom(tmp_path / "3.dcm", PIXELS, PatientID="MRN-2", SeriesInstanceUID="1.3")
+    rows = (f"a,1.dcm,{patient}", f"a,2,{patient}", f"b,3.dcm,{patient}")
+    manifest = write_manifest(tmp_path, "case_id,path,patient_id", *rows)
+    result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert len(read_cases(result.store, tmp_path / "cache")) == 1
+    assert [(one.row, one.path, one.reason) for one in result.rejections] == [
+        (2, str(tmp_path / "1.dcm"), "mixed_patients"),
+        (3, str(tmp_path / "2"), "mixed_patients"),
+    ]
+    with pytest.raises(HospitalDataError, match=r"1\.dcm: row 2: mixed_patients"):
+        import_hospital_data(manifest, tmp_path / "strict", PSEUDONYMS, is_strict=True)
+
+
+def test_linked_folders_are_followed_once(tmp_path, studies):
+    write_dicom(
+        tmp_path / "elsewhere" / "far.dcm", PIXELS, StudyInstanceUID="1.8", PatientID="MRN-8"
+    )
+    (studies / "link").symlink_to(tmp_path / "elsewhere")
+    (studies / "y" / "again").symlink_to(tmp_path / "elsewhere")
+    (studies / "x" / "up").symlink_to(studies)
+    result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
+    scans = [len(case.scans) for case in read_cases(result.store, tmp_path / "cache").values()]
+    assert sorted(scans) == [1, 1, 1, 2]
+    assert [Path(one.path).name for one in result.rejections] == ["report.txt"]
+
+
+def test_strict_stops_at_a_slice_without_bytes(tmp_path):
+    files = write_series(tmp_path / "in", numbered_slices(5))
+    files[2].write_bytes(b"")
+    result = import_hospital_data(tmp_path / "in", tmp_path / "cases", PSEUDONYMS)
+    (rejection,) = result.rejections
+    assert (rejection.reason, result.is_bystander(rejection)) == ("empty", False)
+    with pytest.raises(HospitalDataError, match=f"{files[2].name}: empty"):
+        import_hospital_data(tmp_path / "in", tmp_path / "strict", PSEUDONYMS, is_strict=True)
+
+
+def test_a_lenient_import_is_not_taken_for_a_strict_one(tmp_path, studies):
+    import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
+    with pytest.raises(FileExistsError, match="differs in source"):
+        import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS, is_strict=True)
 
 
 @pytest.mark.parametrize("num_proc", [1, 2])

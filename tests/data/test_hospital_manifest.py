@@ -79,6 +79,20 @@ def test_a_folder_is_searched_to_any_depth(tmp_path):
     assert list(case.scans[0].all_files()) == [tmp_path / "study" / "series" / "1.dcm"]
 
 
+def test_links_do_not_hide_that_two_rows_name_one_file(tmp_path):
+    write_dicom(tmp_path / "study" / "1.dcm", PIXELS)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "link").symlink_to(tmp_path / "study")
+    (tmp_path / "alias.dcm").symlink_to(tmp_path / "study" / "1.dcm")
+    for first, second, message in (
+        ("study/1.dcm", "alias.dcm", "row 3, column path: is the path of row 2 too"),
+        ("study", "alias.dcm", "row 3, column path: lies in the path of row 2"),
+        ("study", "other", "row 3, column path: holds a link to a file of row 2"),
+    ):
+        with pytest.raises(ManifestError, match=message):
+            read_manifest(write_manifest(tmp_path, [row("a", first), row("b", second)]))
+
+
 def test_what_the_manifest_leaves_open_comes_from_the_tags(tmp_path):
     write_dicom(tmp_path / "1.dcm", PIXELS, PatientSex="F", PatientAge="050Y")
     manifest = write_manifest(tmp_path, [row(path="1.dcm")])

@@ -75,7 +75,8 @@ def all_bytes(folder: Path) -> bytes:
 def write_archive(folder: Path) -> None:
     study = folder / f"{SECRET}_Alonso_1931-04-05"
     write_series(study, numbered_slices(3), **TAGS)
-    write_dicom(study / f"report-{SECRET}.dcm", numbered_slices(1)[0], SOPClassUID=RawDataStorage)
+    report = TAGS | {"SOPClassUID": RawDataStorage}
+    write_dicom(study / f"report-{SECRET}.dcm", numbered_slices(1)[0], **report)
     (study / f"letter.{SECRET}").write_text(f"{SECRET} was seen on 2019-08-07")
     good = write_dicom(
         study / f"{SECRET}.dcm", numbered_slices(1)[0], **TAGS | {"SeriesInstanceUID": "1.2.826.9"}

@@ -14,8 +14,8 @@ from raddiag_hf.cli.scan_arguments import ArgumentError
 if TYPE_CHECKING:
     from raddiag_hf.data.hospital_import import HospitalImport
 
-NAMED_STRAYS = 5
-"""Files of one everyday reason, such as localisers, that are named; an archive has thousands."""
+NAMED_BYSTANDERS = 5
+"""Files of one reason beside scans, such as localisers, that are named; archives have thousands."""
 
 EXAMPLES = """
 **The manifest** is a CSV file with a header: `case_id, path`, and any of `patient_id, modality,
@@ -165,20 +165,19 @@ def _key(path: Path, output: Path, progress: Console) -> bytes:
 
 
 def _list_rejections(result: "HospitalImport", progress: Console) -> None:
-    """Name every scan that was lost, and the first few files that never were scans."""
-    from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS
-
-    everyday: Counter[str] = Counter()
+    """Name every scan that was lost, and the first few files that lay beside scans."""
+    bystanders: Counter[str] = Counter()
     lines = []
     for rejection in result.rejections:
-        if rejection.reason in EVERYDAY_REASONS:
-            everyday[rejection.reason] += 1
-            if everyday[rejection.reason] > NAMED_STRAYS:
+        if result.is_bystander(rejection):
+            bystanders[rejection.reason] += 1
+            if bystanders[rejection.reason] > NAMED_BYSTANDERS:
                 continue
-        lines.append(f"{rejection.path}: {rejection.reason}: {rejection.found}")
-    for reason, count in everyday.items():
-        if count > NAMED_STRAYS:
-            lines.append(f"{count - NAMED_STRAYS} more files: {reason}")
+        row = "" if rejection.row is None else f"row {rejection.row}: "
+        lines.append(f"{row}{rejection.path}: {rejection.reason}: {rejection.found}")
+    for reason, count in bystanders.items():
+        if count > NAMED_BYSTANDERS:
+            lines.append(f"{count - NAMED_BYSTANDERS} more files: {reason}")
     for line in lines:
         text = f"left out: {line}"
         progress.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """One case of hospital data: its scans read, its identifiers left behind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from raddiag_hf.data.hospital_case import (
     StrayFiles,
 )
 from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
-from raddiag_hf.data.hospital_tags import coarse_age, read_hospital_tags
+from raddiag_hf.data.hospital_tags import HospitalTags, coarse_age, read_hospital_tags
 from raddiag_hf.data.rejection import Rejection
 from raddiag_hf.data.scan_record import CaseScan
 from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans
@@ -23,10 +23,14 @@ from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy
 
 UNKNOWN_MODALITY, BURNED_IN = "unknown_modality", "burned_in_annotation"
+MIXED_PATIENTS = "mixed_patients"
 """Reasons beside those of `ScanReadReason`."""
 
 EVERYDAY_REASONS: frozenset[str] = NO_SCAN_LOST | {NOT_DICOM}
 """Reasons of files that lie beside scans in every archive, such as reports and localisers."""
+
+_OUT_OF_REACH = frozenset({ScanReadReason.NOT_FOUND, ScanReadReason.UNREADABLE})
+"""Reasons of paths that cannot even be linked to, such as those too long for the file system."""
 
 # A reader's own words may quote a file name, and file names may name a patient.
 REASON_WORDS: dict[str, str] = {
@@ -44,6 +48,7 @@ REASON_WORDS: dict[str, str] = {
     NOT_DICOM: "is not DICOM, so that nothing says which study it belongs to",
     UNKNOWN_MODALITY: "neither the file nor the manifest says what made it",
     BURNED_IN: "its tags say that its pixels show who it is about",
+    MIXED_PATIENTS: "the tags of its case name several patients; a case is of one",
 }
 
 
@@ -75,21 +80,27 @@ class HospitalCaseBuilder:
             HospitalDataError: If a scan cannot be read and that is to end the import.
         """
         if isinstance(case, StrayFiles):
-            strays = [self._reject("", "", path, reason) for path, reason in case.files]
+            strays = [self._reject("", None, path, reason) for path, reason in case.files]
             return BuiltCase(None, tuple(strays))
         case_id = self.pseudonyms.of_case(case)
+        tags = {path: _tags(path) for scan in case.scans for path in scan.all_files()}
+        if _num_patients(tags) > 1:
+            mixed = [
+                self._reject(case_id, source.row, source.path, MIXED_PATIENTS)
+                for source in case.scans
+            ]
+            return BuiltCase(None, tuple(mixed))
         scans: list[Scan] = []
         rejections: list[Rejection] = []
         for source in case.scans:
-            row = "" if source.row is None else f"row {source.row}: "
             num_before = len(scans)
-            for one in self._read(source):
+            for one in self._read(source, tags):
                 if isinstance(one, Scan):
                     scans.append(one)
                 else:
-                    rejections.append(self._reject(case_id, row, *one))
+                    rejections.append(self._reject(case_id, source.row, *one))
             if self.is_strict and len(scans) == num_before:
-                raise HospitalDataError(f"{source.path}: {row}gives no scan")
+                raise HospitalDataError(f"{source.path}: {_row_words(source.row)}gives no scan")
         if not scans:
             return BuiltCase(None, tuple(rejections))
         built = Case(
@@ -113,14 +124,15 @@ class HospitalCaseBuilder:
         return self.pseudonyms.of_file(str(path.relative_to(self.base) if is_below else path))
 
     def _reject(
-        self, case_id: str, row: str, path: Path, reason: str, found: str = ""
+        self, case_id: str, row: int | None, path: Path, reason: str, found: str = ""
     ) -> Rejection:
         if self.is_strict and reason not in EVERYDAY_REASONS:
-            raise HospitalDataError(f"{path}: {row}{reason}: {found or REASON_WORDS[reason]}")
-        return Rejection(case_id, f"{row}{self.name_of(path)}", reason, REASON_WORDS[reason])
+            words = found or REASON_WORDS[reason]
+            raise HospitalDataError(f"{path}: {_row_words(row)}{reason}: {words}")
+        return Rejection(case_id, self.name_of(path), reason, REASON_WORDS[reason], row)
 
     def _read(
-        self, source: HospitalScan
+        self, source: HospitalScan, tags: Mapping[Path, HospitalTags | ScanReadError]
     ) -> Iterator[Scan | tuple[Path, str] | tuple[Path, str, str]]:
         """Yield scans, and path, reason and perhaps details of what is none."""
         # Links let the files of a study be read together, wherever they lie and whatever lies
@@ -128,16 +140,22 @@ class HospitalCaseBuilder:
         with TemporaryDirectory(prefix="raddiag-") as temporary:
             folder = Path(temporary)
             start = folder / "scan" if source.files is None else folder
-            num_burned_in = 0
+            num_left_out = 0
             for path in source.all_files():
-                if not self.keeps_burned_in and _is_burned_in(path):
-                    num_burned_in += 1
-                    yield path, BURNED_IN
+                told = tags[path]
+                if isinstance(told, HospitalTags):
+                    if told.is_burned_in and not self.keeps_burned_in:
+                        num_left_out += 1
+                        yield path, BURNED_IN
+                        continue
+                elif told.reason in _OUT_OF_REACH:
+                    num_left_out += 1
+                    yield path, told.reason, told.found
                     continue
                 link = start / path.relative_to(source.path)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(path.absolute())
-            if num_burned_in and not any(folder.iterdir()):
+            if num_left_out and not any(folder.iterdir()):
                 return
             try:
                 reading = read_scans(
@@ -166,11 +184,20 @@ class HospitalCaseBuilder:
                 yield path, rejected.reason, rejected.found
 
 
-def _is_burned_in(path: Path) -> bool:
+def _tags(path: Path) -> HospitalTags | ScanReadError:
     try:
-        return read_hospital_tags(path).is_burned_in
-    except ScanReadError:
-        return False
+        return read_hospital_tags(path)
+    except ScanReadError as error:
+        return error
+
+
+def _num_patients(tags: Mapping[Path, HospitalTags | ScanReadError]) -> int:
+    told = (one.patient_id for one in tags.values() if isinstance(one, HospitalTags))
+    return len(set(told) - {""})
+
+
+def _row_words(row: int | None) -> str:
+    return "" if row is None else f"row {row}: "
 
 
 def _original(path: Path, link: Path, source: Path) -> Path:

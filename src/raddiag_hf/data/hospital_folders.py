@@ -21,7 +21,9 @@ from raddiag_hf.imaging.scan import ScanReadError
 
 
 def list_files(folder: Path) -> tuple[Path, ...]:
-    """Return the files below a folder, relative to it, sorted; links to folders are not followed.
+    """Return the files below a folder, relative to it, sorted.
+
+    Links to folders are followed; a folder that several links lead to is listed once.
 
     Raises:
         OSError: If a folder cannot be listed.
@@ -79,5 +81,12 @@ def _walk(folder: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise error
 
-    for parent, _, names in os.walk(folder, onerror=refuse):
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link back up, or a second one to the same place
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
         yield from (Path(parent, name).relative_to(folder) for name in names)

@@ -10,7 +10,7 @@ from pathlib import Path
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
-from raddiag_hf.data.hospital_builder import HospitalCaseBuilder
+from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, StrayFiles
 from raddiag_hf.data.hospital_folders import read_study_folder
 from raddiag_hf.data.hospital_manifest import read_manifest
@@ -53,10 +53,19 @@ class HospitalImport:
         store: The data set.
         rejections: What was left out, under the real paths: for the eyes of those who may see
             them. ``rejected.csv`` of the data set has pseudonyms.
+        listed: Paths that the manifest itself names; empty without manifest.
     """
 
     store: CaseStore
     rejections: tuple[Rejection, ...]
+    listed: frozenset[str] = frozenset()
+
+    def is_bystander(self, rejection: Rejection) -> bool:
+        """Tell whether a rejected file merely lay beside scans, as reports and localisers do.
+
+        What the manifest names was meant to be a scan, whatever it turned out to be.
+        """
+        return rejection.reason in EVERYDAY_REASONS and rejection.path not in self.listed
 
 
 def import_hospital_data(
@@ -121,7 +130,12 @@ def import_hospital_data(
         )
     except CaseStorageError as error:
         raise HospitalDataError(f"{source}: {error}") from error
-    return HospitalImport(store, _with_real_paths(output, cases, strays, builder))
+    rows = (scan for case in cases for scan in case.scans if scan.row is not None)
+    return HospitalImport(
+        store,
+        _with_real_paths(output, cases, strays, builder),
+        frozenset(str(scan.path) for scan in rows),
+    )
 
 
 def _warn_of_patients(cases: Sequence[HospitalCase]) -> None:
@@ -196,7 +210,7 @@ def _fingerprint(
                 ]
             files = [[builder.name_of(path), *_state(path)] for path in paths]
             described.append([split, content, files])
-    options = [builder.source, builder.keeps_burned_in]
+    options = [builder.source, builder.is_strict, builder.keeps_burned_in]
     return builder.pseudonyms.of_import(json.dumps([described, options]))
 
 
@@ -219,9 +233,7 @@ def _with_real_paths(
     paths |= {path for path, _ in strays.files}
     paths |= {folder for path in paths for folder in path.parents}
     real = {builder.name_of(path): str(path) for path in paths}
-    rejections = []
-    for rejection in read_rejections(rejected):
-        row, separator, name = rejection.path.rpartition(": ")
-        path = f"{row}{separator}{real.get(name, name)}"
-        rejections.append(replace(rejection, path=path))
-    return tuple(rejections)
+    return tuple(
+        replace(rejection, path=real.get(rejection.path, rejection.path))
+        for rejection in read_rejections(rejected)
+    )

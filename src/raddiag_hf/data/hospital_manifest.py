@@ -39,13 +39,14 @@ def read_manifest(path: Path, label_set: LabelSet | None = None) -> list[Hospita
     for row in rows:
         by_case.setdefault(row.case_id, []).append(row)
     cases = [_case(path, of_case) for of_case in by_case.values()]
+    _check_links(path, cases)
     _check_splits(path, cases)
     return cases
 
 
 def _check_paths(manifest: Path, rows: Sequence[ManifestRow]) -> None:
     """Refuse files that two rows name: they would count twice, perhaps in two splits."""
-    paths = [Path(os.path.abspath(manifest.parent / row.path)) for row in rows]
+    paths = [Path(os.path.realpath(manifest.parent / row.path)) for row in rows]
     seen: dict[Path, int] = {}
     for row, path in zip(rows, paths, strict=True):
         if path in seen:
@@ -58,6 +59,18 @@ def _check_paths(manifest: Path, rows: Sequence[ManifestRow]) -> None:
             if folder in seen:
                 raise manifest_error(
                     manifest, row.number, "path", f"lies in the path of row {seen[folder]}"
+                )
+
+
+def _check_links(manifest: Path, cases: Sequence[HospitalCase]) -> None:
+    """Refuse folders that share files by links."""
+    seen: dict[str, int | None] = {}
+    for scan in (scan for case in cases for scan in case.scans):
+        for file in scan.all_files():
+            first = seen.setdefault(os.path.realpath(file), scan.row)
+            if first != scan.row:
+                raise manifest_error(
+                    manifest, scan.row or 0, "path", f"holds a link to a file of row {first}"
                 )
 
 
@@ -130,9 +143,10 @@ def _case(manifest: Path, rows: Sequence[ManifestRow]) -> HospitalCase:
 
 def _scan(manifest: Path, row: ManifestRow) -> HospitalScan:
     path = Path(manifest.parent, row.path)
+    # Of a name that no file system allows, Path.is_dir raises instead of answering.
     return HospitalScan(
         path=path,
-        files=list_files(path) if path.is_dir() else None,
+        files=list_files(path) if os.path.isdir(path) else None,
         row=row.number,
         modality=row.modality,
         anatomy=row.anatomy,

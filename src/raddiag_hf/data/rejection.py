@@ -17,12 +17,14 @@ class Rejection:
         path: Where it is, as the caller named it.
         reason: A short stable code, such as those of `ScanReadReason`.
         found: What was wrong, in words; no patient data.
+        row: Row of the manifest that named it, whose header is row 1; None without manifest.
     """
 
     case_id: str
     path: str
     reason: str
     found: str
+    row: int | None = None
 
 
 def write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
@@ -36,4 +38,8 @@ def write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
 def read_rejections(path: Path) -> list[Rejection]:
     """Return what `write_rejections` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
-        return [Rejection(**row) for row in csv.DictReader(file)]
+        return [
+            Rejection(**cells, row=int(row) if row else None)
+            for cells in csv.DictReader(file)
+            for row in (cells.pop("row"),)
+        ]

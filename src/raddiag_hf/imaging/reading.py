@@ -28,7 +28,6 @@ NO_SCAN_LOST = frozenset(
         ScanReadReason.UNKNOWN_FORMAT,
         ScanReadReason.NOT_AN_IMAGE,
         ScanReadReason.NOT_DIAGNOSTIC,
-        ScanReadReason.EMPTY,
     }
 )
 """Reasons that are everyday in a study folder; any other may hide part of an examination."""
