@@ -75,7 +75,7 @@ def all_bytes(folder: Path) -> bytes:
 def write_archive(folder: Path) -> None:
     study = folder / f"{SECRET}_Alonso_1931-04-05"
     write_series(study, numbered_slices(3), **TAGS)
-    report = TAGS | {"SOPClassUID": RawDataStorage}
+    report = TAGS | {"SOPClassUID": RawDataStorage, "SeriesInstanceUID": "1.2.826.7"}
     write_dicom(study / f"report-{SECRET}.dcm", numbered_slices(1)[0], **report)
     (study / f"letter.{SECRET}").write_text(f"{SECRET} was seen on 2019-08-07")
     good = write_dicom(
