@@ -1,15 +1,12 @@
 """`raddiag evaluate`: a model and a data set in, every metric with its interval out."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from raddiag_hf.cli.case_options import (
     ChunkSizeOption,
@@ -20,9 +17,7 @@ from raddiag_hf.cli.case_options import (
     check_output,
 )
 from raddiag_hf.cli.scan_arguments import ArgumentError
-
-if TYPE_CHECKING:
-    from raddiag_hf.evaluation.evaluate_model import StepReport
+from raddiag_hf.cli.step_progress import step_progress
 
 EXAMPLES = """
 Thresholds, which F1 and MCC need, are those stored with the model. `--calibrate-on validation`
@@ -199,7 +194,7 @@ def evaluate(
     transformers_logging.set_verbosity_error()  # what it would warn of, load_model refuses
     names = None if labels is None else read_label_file(labels).names
     state = join_processes(device)
-    with _progress(quiet=not state.is_main_process) as report:
+    with step_progress(quiet=not state.is_main_process) as report:
         report(f"Loading {model}", 0, 0)
         loaded = load_model(
             model,
@@ -216,31 +211,6 @@ def evaluate(
     state.destroy_process_group()
     if evaluation is not None:
         _print(evaluation.to_dict(), output, as_json)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator["StepReport"]:
-    """Give what draws a bar per step on standard error."""
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=quiet,
-    )
-    tasks: dict[str, Any] = {}
-
-    def report(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            for other in tasks.values():
-                bars.update(other, visible=False)
-            tasks[what] = bars.add_task(what, total=total or None)
-        bars.update(tasks[what], completed=done, total=total or None)
-
-    with bars:
-        yield report
 
 
 def _print(content: dict[str, Any], output: Path, as_json: bool) -> None:
@@ -275,7 +245,7 @@ def _compare(
     from raddiag_hf.evaluation import BootstrapSettings
     from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
 
-    with _progress(quiet=False) as report:
+    with step_progress() as report:
         report("Comparing", 0, 0)
         comparison = compare_evaluations(
             evaluations,

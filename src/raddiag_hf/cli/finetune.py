@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.step_progress import step_progress
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Fusion, Head, Method
 
 DEFAULTS = FinetuneSettings(Method.LINEAR_PROBE)
@@ -139,20 +139,6 @@ def finetune(
     datasets.disable_progress_bars()
     # PEFT asks transformers by an old name
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-    tasks = {}
-
-    def report(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = progress.add_task(what, total=total)
-        progress.update(tasks[what], completed=done, total=total)
-
     settings = FinetuneSettings(
         method=method,
         head=head,
@@ -170,7 +156,7 @@ def finetune(
         num_workers=workers,
         seed=seed,
     )
-    with progress:
+    with step_progress() as report:
         record = run_finetuning(
             model,
             dataset,
