@@ -173,8 +173,7 @@ def _list_rejections(result: "HospitalImport", progress: Console) -> None:
             bystanders[rejection.reason] += 1
             if bystanders[rejection.reason] > NAMED_BYSTANDERS:
                 continue
-        row = "" if rejection.row is None else f"row {rejection.row}: "
-        lines.append(f"{row}{rejection.path}: {rejection.reason}: {rejection.found}")
+        lines.append(str(rejection))
     for reason, count in bystanders.items():
         if count > NAMED_BYSTANDERS:
             lines.append(f"{count - NAMED_BYSTANDERS} more files: {reason}")

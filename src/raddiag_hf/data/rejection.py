@@ -1,11 +1,12 @@
 """What was left out of a data set, and the list of it that the user gets."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.data.storage_error import CaseStorageError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,24 @@ class Rejection:
     reason: str
     found: str
     row: int | None = None
+
+    def __str__(self) -> str:
+        """Say in one line what it was and why."""
+        row = "" if self.row is None else f"row {self.row}: "
+        return f"{row}{self.path}: {self.reason}: {self.found}"
+
+
+class NothingBuiltError(CaseStorageError):
+    """All input was rejected.
+
+    Attributes:
+        rejections: What of it, and why.
+    """
+
+    def __init__(self, rejections: Sequence[Rejection]) -> None:
+        self.rejections = tuple(rejections)
+        first = f": {self.rejections[0]}" if self.rejections else ""
+        super().__init__(f"no case could be built; {len(rejections)} inputs were rejected{first}")
 
 
 def write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
