@@ -72,5 +72,5 @@ def test_a_damaged_shard_is_the_fault_of_the_data(run, tmp_path):
     shard.write_bytes(shard.read_bytes()[:100])
     code, out, err = run("dataset", "inspect", folder)
     assert (code, out) == (2, "")
-    assert err.startswith(f"raddiag: {folder}: ")
+    assert err.startswith(f"raddiag: {shard}: is damaged: ")
     assert err.count("\n") == 1

@@ -2,9 +2,10 @@ import fsspec
 import pytest
 
 from raddiag_hf.data.case_store import CaseStore, shard_name
+from raddiag_hf.data.storage_error import CaseStorageError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
-from tests.fixtures.cases import LABELS, write_store
+from tests.fixtures.cases import LABELS, numbered, write_store
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,30 @@ def test_a_missing_shard_is_noticed(copy):
     (copy / "data" / "train-00001-of-00003.parquet").unlink()
     with pytest.raises(FileNotFoundError, match="split train has 2 of 3 shards"):
         CaseStore.open(copy)
+
+
+def test_a_split_that_is_missing_whole_is_noticed(copy):
+    (copy / "data" / "test-00000-of-00001.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match="split test has 0 of 1 shards"):
+        CaseStore.open(copy)
+
+
+def test_a_folder_may_have_brackets_in_its_name(tmp_path):
+    write_store(tmp_path / "o[1]", {Split.TRAIN: numbered(range(2))})
+    assert CaseStore.open(tmp_path / "o[1]").num_cases(Split.TRAIN) == 2
+
+
+@pytest.mark.parametrize("start", [0, 5_000, -8], ids=["cut off", "pixels", "footer"])
+def test_a_damaged_shard_is_named(copy, start):
+    shard = copy / "data" / "test-00000-of-00001.parquet"
+    content = bytearray(shard.read_bytes())
+    content[start : start + 4 or None] = b"\xff\xff\xff\xff"
+    shard.write_bytes(content if start else content[:100])
+    store = CaseStore.open(copy)
+    with pytest.raises(CaseStorageError, match=r"test-00000-of-00001\.parquet: is damaged: "):
+        list(store.iter_rows(Split.TEST, [0]))
+    with pytest.raises(CaseStorageError, match=r"test-00000-of-00001\.parquet: is damaged: "):
+        list(store.iter_batches(Split.TEST, with_pixels=True))
 
 
 def test_a_foreign_file_among_the_shards_is_refused(copy):

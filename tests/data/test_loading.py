@@ -179,6 +179,7 @@ def test_the_hub_gives_cases_to_those_it_knows_and_says_why_to_others(tmp_path):
         ("alice/cases", "hf_bob", True),
         ("alice/cases", "hf_wrong", False),
         ("alice/absent", "hf_bob", False),
+        ("alice/aggregated-cases", "hf_bob", False),
         ("alice/cases", "hf_alice", False),
         ("alice/cases", "hf_alice", True),
     ]
@@ -200,7 +201,8 @@ def test_the_hub_gives_cases_to_those_it_knows_and_says_why_to_others(tmp_path):
     assert "this account has not been admitted; ask for it at https://" in answers[1]
     assert "the Hub refused the token; sign in again" in answers[2]
     assert "no such data set on the Hub, or a private one" in answers[3]
-    assert answers[4:] == [["case-0", "case-1"]] * 2
+    assert "no such data set on the Hub, or a private one" in answers[4]
+    assert answers[5:] == [["case-0", "case-1"]] * 2
     assert "hf_" not in run.stdout + run.stderr
 
 

@@ -1,21 +1,28 @@
 """A case data set on disk or on the Hub: its layout, and reading it without its pixels."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from raddiag_hf.data.case import case_features
+from raddiag_hf.data.hub_access import clean_token, explained_access
+from raddiag_hf.data.storage_error import named_damage
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
 DATA_FOLDER, LABEL_SET_FOLDER = "data", "label_sets"
+PLAN_FILE, SHARD_COUNTS = "build.json", "shards"
+"""What a build was made of, and its entry for the shards that each split had when it was done."""
 PIXEL_COLUMN = "scans.list.element.volume.data"
 """The one Parquet column that is large."""
 
@@ -40,33 +47,54 @@ class CaseStore:
         features: The columns.
         label_sets: Label column -> label set, with codes, definitions and training counts.
         shards: Split -> paths of its shards, in order.
+        token: For the Hub: access token; the stored one if None.
     """
 
     location: str
     features: Features
     label_sets: Mapping[str, LabelSet]
     shards: Mapping[Split, tuple[str, ...]]
+    token: str | bool | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def open(cls, location: Path | str) -> "CaseStore":
+    def open(cls, location: Path | str, token: str | bool | None = None) -> "CaseStore":
         """Look into a case data set.
 
+        Args:
+            location: Local folder, or any address that fsspec opens.
+            token: For the Hub: access token; the stored one if None.
+
         Raises:
-            FileNotFoundError: If there are no shards or label sets, or some shards are missing.
+            DataAccessError: If the Hub refuses; the message says how to get access.
+            FileNotFoundError: If there are no shards or label sets, or some shards are missing, all
+                of a split among them where ``build.json`` says which splits there were.
+            CaseStorageError: If a shard is damaged.
             ValueError: If columns and label sets contradict each other, or the columns are those of
                 another version.
         """
-        files, root = url_to_fs(str(location))
+        if isinstance(token, str):
+            token = clean_token(_repo_id(location), token)
+        with _explained_access(location):
+            return cls._open(location, token)
+
+    @classmethod
+    def _open(cls, location: Path | str, token: str | bool | None) -> "CaseStore":
+        files, root = _file_system(location, token)
+        if _is_on_hub(location):
+            files.ls(root)  # a refusal, which would pass for an empty folder below
         label_sets = {}
-        for path in sorted(files.glob(f"{root}/{LABEL_SET_FOLDER}/*.json")):
+        for path in _list_files(files, f"{root}/{LABEL_SET_FOLDER}", ".json"):
             try:
                 label_sets[Path(path).stem] = LabelSet.from_json(files.cat_file(path).decode())
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
-        shards = _find_shards(location, files.glob(f"{root}/{DATA_FOLDER}/*.parquet"))
+        shards = _find_shards(location, _list_files(files, f"{root}/{DATA_FOLDER}", ".parquet"))
+        for path in _list_files(files, root, PLAN_FILE):
+            _check_splits(location, shards, json.loads(files.cat_file(path)))
         if not label_sets:
             raise FileNotFoundError(f"{location}: has no {LABEL_SET_FOLDER}/<column>.json")
-        with files.open(next(iter(shards.values()))[0], "rb") as shard:
+        first = next(iter(shards.values()))[0]
+        with files.open(first, "rb") as shard, named_damage(first):
             features = Features.from_arrow_schema(pq.read_schema(shard))
         expected = case_features(label_sets)
         if features != expected:
@@ -78,7 +106,7 @@ class CaseStore:
             raise ValueError(
                 f"{location}: columns differ from the case columns of its label sets: {differing}"
             )
-        return cls(str(location), features, label_sets, shards)
+        return cls(str(location), features, label_sets, shards, token)
 
     def num_cases(self, split: Split) -> int:
         """Return the number of cases of a split."""
@@ -86,7 +114,7 @@ class CaseStore:
 
     def shard_sizes(self, split: Split) -> tuple[int, ...]:
         """Return the number of cases of each shard of a split."""
-        return tuple(shard.metadata.num_rows for shard in self._open_shards(self.shards[split]))
+        return tuple(shard.metadata.num_rows for _, shard in self._open_shards(self.shards[split]))
 
     def iter_rows(
         self, split: Split, shards: Sequence[int], start: int = 0
@@ -99,29 +127,69 @@ class CaseStore:
             start: Rows to leave out; the row groups before it are not read.
         """
         paths = self.shards[split]
-        for shard in self._open_shards([paths[shard] for shard in shards]):
+        for path, shard in self._open_shards([paths[shard] for shard in shards]):
             for group in range(shard.num_row_groups):
                 num_rows = shard.metadata.row_group(group).num_rows
                 if start < num_rows:
-                    yield from shard.read_row_group(group).slice(start).to_pylist()
+                    with named_damage(path):
+                        rows = shard.read_row_group(group)
+                    yield from rows.slice(start).to_pylist()
                 start = max(0, start - num_rows)
 
     def iter_batches(self, split: Split, with_pixels: bool) -> Iterator[pa.RecordBatch]:
         """Yield a split's rows in order; without pixels, ``volume.data`` is left out and unread."""
-        for shard in self._open_shards(self.shards[split]):
+        for path, shard in self._open_shards(self.shards[split]):
             leaves = [shard.schema.column(index).path for index in range(len(shard.schema))]
-            if with_pixels:
-                yield from shard.iter_batches(batch_size=16)
-            else:
-                yield from shard.iter_batches(
-                    columns=[leaf for leaf in leaves if leaf != PIXEL_COLUMN]
-                )
+            with named_damage(path):
+                if with_pixels:
+                    yield from shard.iter_batches(batch_size=16)
+                else:
+                    yield from shard.iter_batches(
+                        columns=[leaf for leaf in leaves if leaf != PIXEL_COLUMN]
+                    )
 
-    def _open_shards(self, paths: Iterable[str]) -> Iterator[Any]:
-        files, _ = url_to_fs(self.location)
+    def _open_shards(self, paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        files, _ = _file_system(self.location, self.token)
         for path in paths:
-            with files.open(path, "rb") as shard:
-                yield pq.ParquetFile(shard)
+            with _explained_access(self.location), files.open(path, "rb") as shard:
+                with named_damage(path):
+                    file = pq.ParquetFile(shard, page_checksum_verification=True)
+                yield path, file
+
+
+def _is_on_hub(location: Path | str) -> bool:
+    return str(location).startswith("hf://")
+
+
+def _repo_id(location: Path | str) -> str:
+    return str(location).removeprefix("hf://").removeprefix("datasets/")
+
+
+def _explained_access(location: Path | str) -> AbstractContextManager[None]:
+    return explained_access(_repo_id(location)) if _is_on_hub(location) else nullcontext()
+
+
+def _file_system(location: Path | str, token: str | bool | None) -> tuple[AbstractFileSystem, str]:
+    options = {} if token is None or not _is_on_hub(location) else {"token": token}
+    files, root = url_to_fs(str(location), **options)
+    return files, root
+
+
+def _list_files(files: AbstractFileSystem, folder: str, end: str) -> list[str]:
+    """Return the files of a folder by the end of their names; folders may be called ``a[1]``."""
+    try:
+        found = files.ls(folder, detail=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(path for path in found if path.endswith(end))
+
+
+def _check_splits(
+    location: Path | str, shards: Mapping[Split, Sequence[str]], plan: Mapping[str, Any]
+) -> None:
+    for split, count in plan.get(SHARD_COUNTS, {}).items():
+        if split not in shards:
+            raise FileNotFoundError(f"{location}: split {split} has 0 of {count} shards")
 
 
 def _find_shards(location: Path | str, paths: list[str]) -> dict[Split, tuple[str, ...]]:

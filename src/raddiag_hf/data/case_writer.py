@@ -14,14 +14,26 @@ from datasets import Features
 from datasets.utils import tqdm
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.data.build_lock import sole_build
 from raddiag_hf.data.case import Case, case_features, encode_case
 from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
-from raddiag_hf.data.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore, shard_name
+from raddiag_hf.data.case_store import (
+    DATA_FOLDER,
+    LABEL_SET_FOLDER,
+    PLAN_FILE,
+    SHARD_COUNTS,
+    CaseStore,
+    shard_name,
+)
 from raddiag_hf.data.dataset_card import CARD_FILE, render_card
-from raddiag_hf.data.rejection import Rejection, read_rejections, write_rejections
+from raddiag_hf.data.rejection import (
+    NothingBuiltError,
+    Rejection,
+    read_rejections,
+    write_rejections,
+)
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.shard_writer import ROW_GROUP_CASES, write_shard
-from raddiag_hf.data.storage_error import CaseStorageError
 from raddiag_hf.data.worker_processes import Advance, run_in_processes
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
@@ -30,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-PLAN_FILE, REJECTED_FILE = "build.json", "rejected.csv"
+REJECTED_FILE = "rejected.csv"
 CONTENT_FOLDER, REJECTED_FOLDER = "content", "rejected"
 """Folders of an unfinished build: what becomes the data set, and the rejections of each shard."""
 LARGEST_SHARD_CASES = 256
@@ -94,6 +106,7 @@ def write_cases(
 
     Raises:
         FileExistsError: If ``output`` or the unfinished folder holds something else.
+        BuildRunningError: If another run is making ``output``.
         CaseStorageError: If every case was rejected, or one is too large.
         ValueError: If a case does not fit the columns, or two cases share an id.
         RuntimeError: If a worker process was killed.
@@ -102,29 +115,40 @@ def write_cases(
     staging = output.with_name(f".{output.name}.incomplete")
     features = case_features(label_sets)
     plan = _plan(items, label_sets, storage, source_fingerprint)
-    if output.exists() and any(output.iterdir()):
-        _check_plan(output, plan)
-        logger.info("%s is complete already", output)
-        shutil.rmtree(staging, ignore_errors=True)
-        return CaseStore.open(output)
-    _prepare(staging, plan)
+    if not _is_complete(output, plan):
+        with sole_build(output, staging):
+            if not _is_complete(output, plan):  # by another run that has just ended
+                _prepare(staging, plan)
+                shards = list(_shards(staging, items, build_case, features, storage))
+                _write_shards(shards, output.name, num_proc)
+                counts = _finish(staging, label_sets, card_text, card_metadata or {})
+                _write_plan(staging / CONTENT_FOLDER, plan | {SHARD_COUNTS: counts})
+                if output.exists():
+                    output.rmdir()
+                (staging / CONTENT_FOLDER).rename(output)
+    shutil.rmtree(staging, ignore_errors=True)
+    return CaseStore.open(output)
 
-    shards = list(_shards(staging, items, build_case, features, storage))
+
+def _is_complete(output: Path, plan: Mapping[str, Any]) -> bool:
+    """Tell whether the data set is there; raise if another one is."""
+    if not output.exists() or not any(output.iterdir()):
+        return False
+    _check_plan(output, plan)
+    logger.info("%s is complete already", output)
+    return True
+
+
+def _write_shards(shards: Sequence[_Shard[Item]], name: str, num_proc: int) -> None:
+    """Write those that are not there yet."""
     missing = [shard for shard in shards if not shard.path.exists()]
     total = sum(len(shard.items) for shard in shards)
     remaining = sum(len(shard.items) for shard in missing)
     with tqdm(
-        total=total, initial=total - remaining, unit="case", desc=output.name, disable=None
+        total=total, initial=total - remaining, unit="case", desc=name, disable=None
     ) as progress:
-        for name in run_in_processes(_write_shard, missing, num_proc, progress.update):
-            logger.info("wrote %s", name)
-
-    _finish(staging, label_sets, card_text, card_metadata or {})
-    if output.exists():
-        output.rmdir()
-    (staging / CONTENT_FOLDER).rename(output)
-    shutil.rmtree(staging)
-    return CaseStore.open(output)
+        for written in run_in_processes(_write_shard, missing, num_proc, progress.update):
+            logger.info("wrote %s", written)
 
 
 def _plan(
@@ -168,6 +192,10 @@ def _prepare(staging: Path, plan: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for leftover in staging.rglob(".*.tmp"):
         leftover.unlink()
+    _write_plan(content, plan)
+
+
+def _write_plan(content: Path, plan: Mapping[str, Any]) -> None:
     with atomic_write(content / PLAN_FILE) as temporary:
         temporary.write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
 
@@ -219,8 +247,8 @@ def _finish(
     label_sets: Mapping[str, LabelSet],
     card_text: str,
     card_metadata: Mapping[str, Any],
-) -> None:
-    """Check the whole, count labels, and write what describes the shards."""
+) -> dict[Split, int]:
+    """Check the whole, count labels, write what describes the shards, and return how many."""
     content = staging / CONTENT_FOLDER
     rejections = [
         rejection
@@ -248,14 +276,12 @@ def _finish(
     card = render_card(card_text, card_metadata, metadata, label_counts)
     with atomic_write(content / CARD_FILE) as temporary:
         temporary.write_text(card, "utf-8")
+    return {split: len(paths) for split, paths in store.shards.items() if split in metadata.splits}
 
 
 def _check_cases(metadata: CaseMetadata, rejections: Sequence[Rejection]) -> None:
     if len(metadata) == 0:
-        first = f": {rejections[0].path}: {rejections[0].found}" if rejections else ""
-        raise CaseStorageError(
-            f"no case could be built; {len(rejections)} inputs were rejected{first}"
-        )
+        raise NothingBuiltError(rejections)
     case_id, times = Counter(metadata.case_ids).most_common(1)[0]
     if times > 1:
         raise ValueError(f"{times} cases have the id {case_id!r}")

@@ -8,13 +8,17 @@ from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HTTPError,
     LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
 _UNAUTHORIZED = 401
+_GATED = "is a gated dataset"
+"""What `datasets` says of one; a name may hold the word as well, as ``aggregated`` does."""
 
 
 class DataAccessError(PermissionError):
@@ -52,12 +56,20 @@ def explained_access(repo_id: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DatasetNotFoundError, HfHubHTTPError, ConnectionError) as error:
+    except LocalTokenNotFoundError:
+        raise DataAccessError(
+            f"{repo_id}: no token is stored; sign in with `hf auth login`, or set HF_TOKEN"
+        ) from None
+    except (DatasetNotFoundError, HTTPError, ConnectionError) as error:
         raise DataAccessError(f"{repo_id}: {_reason(error, repo_id)}") from None
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
         raise DataAccessError(
             f"{repo_id}: the Hub cannot be reached, and its cache does not hold the data set"
         ) from None
+    except FileNotFoundError as error:  # how the Hub's file system puts every refusal
+        if not any(isinstance(cause, HfHubHTTPError) for cause in _chain(error)):
+            raise
+        raise DataAccessError(f"{repo_id}: {_reason(error, repo_id)}") from None
 
 
 def _reason(error: BaseException, repo_id: str) -> str:
@@ -67,7 +79,7 @@ def _reason(error: BaseException, repo_id: str) -> str:
     statuses = {cause.response.status_code for cause in behind if isinstance(cause, HfHubHTTPError)}
     if any("Invalid credentials" in str(cause) for cause in behind):
         return "the Hub refused the token; sign in again with `hf auth login`, or pass a valid one"
-    if any(isinstance(cause, GatedRepoError) for cause in behind) or "gated" in str(error):
+    if any(isinstance(cause, GatedRepoError) for cause in behind) or _GATED in str(error):
         if _UNAUTHORIZED in statuses or "must be authenticated" in str(error):
             return (
                 f"access is restricted and no token was given; accept the terms at {page}, then "
@@ -76,7 +88,7 @@ def _reason(error: BaseException, repo_id: str) -> str:
         return f"access is restricted and this account has not been admitted; ask for it at {page}"
     if any(isinstance(cause, RevisionNotFoundError) for cause in behind):
         return "has no such revision"
-    if isinstance(error, DatasetNotFoundError | RepositoryNotFoundError):
+    if any(isinstance(cause, DatasetNotFoundError | RepositoryNotFoundError) for cause in behind):
         return (
             "no such builder or folder here, and no such data set on the Hub, or a private one: "
             "sign in with `hf auth login`, set HF_TOKEN or pass token="
