@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from raddiag_hf.data.builder import CaseBuilder
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.builder_source import CaseSource, ScanSource
+from raddiag_hf.data.builder_tables import list_folder
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Split
 
@@ -55,9 +56,9 @@ class BrainTumor(CaseBuilder):
                 found = [folder for folder in folders if folder.is_dir()]
                 if not found:
                     raise DataSourceError(folders[0], "", "a folder of images", "no such folder")
-                for path in sorted(found[0].iterdir()):
+                for path in list_folder(found[0]):
                     if path.suffix.lower() not in PICTURES:
-                        raise DataSourceError(path, "", "a JPEG or PNG image", path.suffix)
+                        raise DataSourceError(path, "", "a JPEG or PNG image", "none")
                     case_id = f"{split_folder.lower()}-{label}-{path.stem}"
                     scan = ScanSource(path.stem, (path,), Modality.MRI, Anatomy.HEAD_AND_NECK)
                     cases.append(

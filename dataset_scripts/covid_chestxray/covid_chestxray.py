@@ -97,7 +97,7 @@ class CovidChestxray(CaseBuilder):
         patients: dict[str, list[Mapping[str, str]]] = {}
         without_volumes = not (self.data_path / VOLUME_FOLDER).is_dir()
         left_out = 0
-        for row in read_table(table, COLUMNS):
+        for row in read_table(table, COLUMNS, filled=("patientid", "filename")):
             if row["folder"] == VOLUME_FOLDER and without_volumes:
                 left_out += 1
             else:

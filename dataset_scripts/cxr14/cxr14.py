@@ -70,7 +70,7 @@ class Cxr14(CaseBuilder):
         """Return the films in the order of the table."""
         tables = [self.data_path / name for name in TABLES]
         table = next((path for path in tables if path.is_file()), tables[0])
-        rows = read_table(table, COLUMNS)
+        rows = read_table(table, COLUMNS, filled=("Image Index", "Patient ID"))
         folders = self._folders()
         splits = self._published_splits()
         cases = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from raddiag_hf.data.builder import CaseBuilder
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.builder_source import CaseSource, ScanSource
-from raddiag_hf.data.builder_tables import parse_age, parse_sex, read_table
+from raddiag_hf.data.builder_tables import list_folder, parse_age, parse_sex, read_table
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality
 
@@ -54,7 +54,7 @@ class Pocus(CaseBuilder):
         table = self.data_path / "dataset_metadata.csv"
         rows = {
             _without_suffix(row["Filename"]): row
-            for row in read_table(table, COLUMNS)
+            for row in read_table(table, COLUMNS, filled=("Filename",))
             if row["InThisRepo"].strip().lower() == "yes"
         }
         files = self._files_of_clips()
@@ -104,7 +104,7 @@ class Pocus(CaseBuilder):
             path = self.data_path / "image_dataset" / folder
             if not path.is_dir():
                 raise DataSourceError(path, "", "a folder of frames", "no such folder")
-            for file in sorted(path.iterdir()):
+            for file in list_folder(path):
                 frame = _FRAME.fullmatch(file.stem)
                 name = _without_suffix(frame["clip"] if frame else file.name)
                 number = int(frame["number"]) if frame else 0

@@ -35,7 +35,7 @@ ICD10_TEXTS_FILE = "icd10_desription.json"
 """What each ICD-10-CM category means; the authors spell it so."""
 
 VERSION = datasets.Version("1.0.0")
-_AGE = re.compile(r"Age:\s*(\d+(?:\.\d+)?\s*[a-z]*)", re.IGNORECASE)
+_AGE = re.compile(r"Age:\s*(\d+(?:\.\d+)?(?:\s*(?!gender)[a-z]+)?)", re.IGNORECASE)
 _CATEGORY = re.compile(r"[A-Z]\d[0-9A-Z]")
 _SEX = re.compile(r"Gender:\s*(\w+)", re.IGNORECASE)
 

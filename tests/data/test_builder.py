@@ -126,6 +126,9 @@ def test_the_error_survives_the_way_from_a_worker_process():
         ("006M", 0.5),
         ("13 years", 13.0),
         ("6 months", 0.5),
+        ("73 years old", 73.0),
+        ("12 hours", 12 / 24 / 365.25),
+        ("2 fortnights", None),
         ("411", None),
         ("nd", None),
         ("", None),
@@ -133,6 +136,48 @@ def test_the_error_survives_the_way_from_a_worker_process():
 )
 def test_ages_are_years_in_any_spelling(text, years):
     assert parse_age(text) == years
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,x.png", "row 2: age: expected a value, found the end of the row"),
+        ("1,x.png,3,4", "row 2: expected as many values as columns, found more"),
+        ("1, ,3", "row 2: file: expected a value, found nothing"),
+    ],
+)
+def test_a_row_that_cannot_be_trusted_is_named(tmp_path, row, message):
+    (tmp_path / "table.csv").write_text(f"id,file,age\n0,w.png,\n{row}\n")
+    with pytest.raises(DataSourceError, match=message):
+        read_table(tmp_path / "table.csv", ["id", "file"], filled=["file"])
+
+
+def test_values_without_a_column_may_be_missing_or_empty(tmp_path):
+    (tmp_path / "table.csv").write_text("id,\n0\n1,,\n")
+    assert [row["id"] for row in read_table(tmp_path / "table.csv", ["id"])] == ["0", "1"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_folder_in_place_of_an_image_is_not_read(images, tmp_path, strict):
+    path = images / "Training" / "glioma" / "Tr_3.jpg"
+    path.rename(tmp_path / "image.jpg")
+    path.mkdir()
+    (tmp_path / "image.jpg").rename(path / "image.jpg")
+    if strict:
+        with pytest.raises(DataSourceError, match=r"1 missing, the first is .*Tr_3\.jpg"):
+            builder(images).verify()
+    else:
+        store = builder(images, strict=False).write(tmp_path / "out")
+        assert sum(store.num_cases(split) for split in store.shards) == 47
+
+
+def test_what_file_managers_leave_is_no_image(images):
+    for name in (".DS_Store", "._Tr_0.jpg", "Thumbs.db", "desktop.ini"):
+        (images / "Training" / "glioma" / name).write_bytes(b"")
+    assert builder(images).verify()["cases"] == 48
+    (images / "Training" / "glioma" / "LICENSE").write_bytes(b"")
+    with pytest.raises(DataSourceError, match="LICENSE: expected a JPEG or PNG image, found none"):
+        builder(images).verify()
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n", b"\xff\xfe\x00a"])

@@ -103,6 +103,9 @@ def read_case(case_source: CaseSource, *, source: str, strict: bool) -> BuiltCas
 
 
 def _read_scan(source: ScanSource) -> CaseScan:
+    for path in source.paths:
+        if path.is_dir():
+            raise ScanReadError(path, ScanReadReason.UNREADABLE, "a folder, not a file")
     if len(source.paths) > 1:
         scan = read_picture_stack(source.paths, ReadLimits())
     else:

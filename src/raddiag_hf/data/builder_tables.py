@@ -1,41 +1,89 @@
 """Read and check the tables and folders that publishers ship beside their images."""
 
 import csv
+import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.case import MAX_AGE_YEARS
 from raddiag_hf.vocabulary import Sex
 
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(y|m|w|d|)", re.IGNORECASE)
-_UNITS_PER_YEAR = {"": 1.0, "y": 1.0, "m": 12.0, "w": 52.18, "d": 365.25}
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+_DAYS_PER_YEAR = 365.25
+_UNITS_PER_YEAR = {
+    unit: per_year
+    for units, per_year in (
+        (("", "y", "yr", "yrs", "yo", "year", "years"), 1.0),
+        (("m", "mo", "mos", "month", "months"), 12.0),
+        (("w", "wk", "wks", "week", "weeks"), _DAYS_PER_YEAR / 7),
+        (("d", "day", "days"), _DAYS_PER_YEAR),
+        (("h", "hr", "hrs", "hour", "hours"), _DAYS_PER_YEAR * 24),
+        (("min", "mins", "minute", "minutes"), _DAYS_PER_YEAR * 24 * 60),
+    )
+    for unit in units
+}
+_MORE = "values beyond the header"
+_LEFT_BY_FILE_MANAGERS = {"thumbs.db", "desktop.ini"}
 _SEXES = {"f": Sex.FEMALE, "w": Sex.FEMALE, "female": Sex.FEMALE, "m": Sex.MALE, "male": Sex.MALE}
 
 
-def read_table(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
+def read_table(
+    path: Path, columns: Collection[str], *, filled: Collection[str] = ()
+) -> list[dict[str, str]]:
     """Return the rows of a CSV file that has at least ``columns``.
 
+    Args:
+        path: The file.
+        columns: Those that it must have.
+        filled: Those of them in which no row may be empty.
+
     Raises:
-        DataSourceError: If it is missing, not CSV in UTF-8, lacks a column or has no row.
+        DataSourceError: If it is missing, not CSV in UTF-8, lacks a column or has no row; or a row
+            ends early, has more values than the header has columns, or says nothing in ``filled``.
     """
     if not path.is_file():
         raise DataSourceError(path, "", "a CSV file", "no such file")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = csv.DictReader(file, restkey=_MORE)
             header = reader.fieldnames or []
             for column in columns:
                 if column not in header:
                     listed = ", ".join(name for name in header if name)
                     raise DataSourceError(path, f"column {column!r}", "a column", listed or "none")
-            rows = list(reader)
+            rows = []
+            for row in reader:
+                _check_row(path, f"row {len(rows) + 1}", row, filled)
+                rows.append(row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataSourceError(path, "", "CSV in UTF-8", str(error)) from None
     if not rows:
         raise DataSourceError(path, "rows", "at least one", "none")
     return rows
+
+
+def _check_row(
+    path: Path, name: str, row: Mapping[str, str | None], filled: Collection[str]
+) -> None:
+    if any(row.get(_MORE) or ()):
+        raise DataSourceError(path, name, "as many values as columns", "more")
+    for column, value in row.items():
+        if value is None and column:
+            raise DataSourceError(path, f"{name}: {column}", "a value", "the end of the row")
+    for column in filled:
+        if not (row[column] or "").strip():
+            raise DataSourceError(path, f"{name}: {column}", "a value", "nothing")
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted, without what file managers leave in it."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name.lower() not in _LEFT_BY_FILE_MANAGERS
+    )
 
 
 def check_files(files: Iterable[Path], listed_in: Path) -> None:
@@ -51,7 +99,9 @@ def check_files(files: Iterable[Path], listed_in: Path) -> None:
         if file.parent not in by_folder:
             folder = file.parent
             by_folder[folder] = (
-                {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+                {entry.name for entry in os.scandir(folder) if entry.is_file()}
+                if folder.is_dir()
+                else set()
             )
         total += 1
         if file.name not in by_folder[file.parent]:
@@ -66,12 +116,13 @@ def check_files(files: Iterable[Path], listed_in: Path) -> None:
 
 
 def parse_age(text: str) -> float | None:
-    """Return an age in years: ``"58"``, ``"058Y"``, ``"13 years"``, ``"6 months"``.
+    """Return an age in years: ``"58"``, ``"058Y"``, ``"13 years"``, ``"12 hours"``.
 
-    None where it says nothing, or more than a person can be (CXR14 has 411).
+    None where it says nothing, is in an unknown unit, or is more than a person can be (CXR14 has
+    411).
     """
     match = _AGE.match(text.strip())
-    if match is None:
+    if match is None or match[2].lower() not in _UNITS_PER_YEAR:
         return None
     years = float(match[1]) / _UNITS_PER_YEAR[match[2].lower()]
     return years if years <= MAX_AGE_YEARS else None
