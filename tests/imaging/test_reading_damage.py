@@ -135,6 +135,15 @@ def test_a_partial_download_gives_a_scan_read_error(
         read_scan(path)
 
 
+@pytest.mark.parametrize("num_bytes", [300, 330, 350, 400, 500])
+def test_an_image_cut_short_is_damaged_rather_than_a_report(tmp_path: Path, num_bytes: int) -> None:
+    content = dicom_file(tmp_path / "whole.dcm").read_bytes()
+    (tmp_path / "cut.dcm").write_bytes(content[:num_bytes])
+    with pytest.raises(ScanReadError) as caught:
+        read_scan(tmp_path / "cut.dcm")
+    assert caught.value.reason is ScanReadReason.CORRUPT
+
+
 def test_files_without_preamble_and_meta_header_are_read(tmp_path: Path) -> None:
     expected = read_scan(dicom_file(tmp_path / "whole.dcm"))
     dataset = dcmread(tmp_path / "whole.dcm")

@@ -54,22 +54,31 @@ _DOSE_SHEET = re.compile(
 )
 
 
-def refuse_unless_diagnostic(path: Path, tags: Tags, *, has_pixels: bool) -> None:
+def refuse_unless_diagnostic(path: Path, tags: Tags, meta: Tags, *, has_pixels: bool) -> None:
     """Let only images pass that are made for diagnosis.
 
+    Args:
+        path: The file.
+        tags: Of its data set.
+        meta: Of its meta header, which outlives a cut through the data set.
+        has_pixels: Whether there is pixel data.
+
     Raises:
-        ScanReadError: ``NOT_AN_IMAGE`` for objects without pixels; ``NOT_DIAGNOSTIC`` for
+        ScanReadError: ``NOT_AN_IMAGE`` for objects that have no pixels; ``CORRUPT`` for images
+            that lack theirs and for what does not even say what it is; ``NOT_DIAGNOSTIC`` for
             localisers, dose sheets, raw detector data ("for processing"), segmentations, dose
             grids, parametric maps and scanned documents.
     """
-    sop_class = uid.UID(tags.text("SOPClassUID"))
-    if not has_pixels and "Image Storage" in sop_class.name:
-        raise ScanReadError(
-            path, ScanReadReason.CORRUPT, "an image whose pixels are missing: truncated"
-        )
     if not has_pixels:
-        raise ScanReadError(path, ScanReadReason.NOT_AN_IMAGE, _name_without_pixels(sop_class))
-    reason = _not_diagnostic(sop_class, tags)
+        kind = uid.UID(meta.text("MediaStorageSOPClassUID") or tags.text("SOPClassUID"))
+        if not kind:
+            found = "neither pixels nor a SOPClassUID: truncated"
+            raise ScanReadError(path, ScanReadReason.CORRUPT, found)
+        if "Image Storage" in kind.name:
+            found = "an image whose pixels are missing: truncated"
+            raise ScanReadError(path, ScanReadReason.CORRUPT, found)
+        raise ScanReadError(path, ScanReadReason.NOT_AN_IMAGE, _name_without_pixels(kind))
+    reason = _not_diagnostic(uid.UID(tags.text("SOPClassUID")), tags)
     if reason is not None:
         raise ScanReadError(path, ScanReadReason.NOT_DIAGNOSTIC, reason)
 

@@ -163,7 +163,8 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
     file = open_dicom(path, limits)
     with only_scan_read_errors(path, "the DICOM header", quote=False):
         tags = Tags(file.header)
-        refuse_unless_diagnostic(path, tags, has_pixels=file.pixel_offset is not None)
+        meta = Tags(file.header.file_meta)
+        refuse_unless_diagnostic(path, tags, meta, has_pixels=file.pixel_offset is not None)
         rows, columns = _required_size(path, tags, "Rows"), _required_size(path, tags, "Columns")
         num_frames = _num_frames(path, tags)
         limits.check(path, num_frames, rows, columns)
