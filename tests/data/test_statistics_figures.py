@@ -61,6 +61,12 @@ def test_cases_of_very_many_scans_share_the_last_bar():
     assert "30+" in texts(scans)
 
 
+def test_images_and_modalities_per_case_are_drawn_to_one_scale():
+    scans, modalities = draw_case_sizes(STATISTICS).axes
+    assert scans.get_ylim() == modalities.get_ylim()
+    assert scans.get_ylim()[1] > 110
+
+
 def test_many_labels_are_a_ranked_curve_and_few_have_names():
     many, few = draw_labels(STATISTICS).axes
     assert many.get_yscale() == "log"

@@ -106,7 +106,7 @@ def draw_case_sizes(statistics: CaseStatistics) -> Figure:
         Paper, Figure 2c.
     """
     figure = Figure(figsize=(8.6, 3.0), layout="constrained")
-    scans, modalities = figure.subplots(1, 2, width_ratios=(3, 1))
+    scans, modalities = figure.subplots(1, 2, width_ratios=(3, 1), sharey=True)
 
     numbers = np.array(list(statistics.scans_per_case), dtype=int)
     cases = np.array(list(statistics.scans_per_case.values()), dtype=float)
