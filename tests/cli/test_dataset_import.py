@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from raddiag_hf.data.rejection import read_rejections
@@ -83,6 +84,16 @@ def test_of_many_files_that_never_were_scans_a_few_are_named(run, tmp_path):
     assert "left out: 15 more files: unknown_format" in err
 
 
+def test_bits_decide_how_many_values_a_voxel_has(run, tmp_path):
+    manifest = write_manifest(tmp_path, 2, size=32)
+    for bits in (8, 16):
+        output = tmp_path / f"{bits}"
+        assert run("dataset", "import", manifest, "-o", output, "--bits", str(bits))[0] == 0
+        rows = pq.read_table(next((output / "data").iterdir())).to_pylist()
+        assert rows[0]["scans"][0]["volume"]["dtype"] == f"uint{bits}"
+    assert run("dataset", "import", manifest, "-o", tmp_path / "9", "--bits", "9")[0] == 2
+
+
 def test_every_file_that_the_manifest_lists_is_named(run, tmp_path):
     manifest = write_manifest(tmp_path, 12)
     for number in range(1, 9):
@@ -107,6 +118,7 @@ def test_strict_stops_with_one_line(run, tmp_path):
     [
         (lambda folder: (folder / "manifest.csv").unlink(), [], "there is no such manifest"),
         (lambda folder: (folder / "l.txt").write_text("Normal"), ["--labels", "l.txt"], "row 2, c"),
+        (lambda folder: (folder / "manifest.csv").write_text("a,b"), [], "has no column case_id"),
         (lambda folder: (folder / "k").write_text("x"), ["--key", "k"], "k: is not a key file"),
         (lambda folder: None, ["--key", "cases/key"], "keep the key apart from it"),
         (
@@ -124,6 +136,7 @@ def test_a_mistake_is_answered_in_one_line(run, tmp_path, monkeypatch, prepare, 
     assert (code, out) == (2, "")
     assert message in err.splitlines()[-1]
     assert "Traceback" not in err
+    assert not (tmp_path / "cases.key").exists()
 
 
 def test_an_import_killed_in_the_middle_goes_on_to_the_same_bytes(run, tmp_path):

@@ -303,8 +303,32 @@ def test_strict_bears_what_lies_beside_scans_in_every_archive(tmp_path, studies)
 
 def test_nothing_readable_is_the_fault_of_the_source(tmp_path):
     manifest = write_manifest(tmp_path, "case_id,path", "a,absent.dcm")
-    with pytest.raises(HospitalDataError, match="no case could be built; 1 inputs were rejected"):
+    with pytest.raises(
+        HospitalDataError, match="no case could be built; 1 inputs were rej"
+    ) as caught:
         import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    named = f": row 2: {tmp_path / 'absent.dcm'}: not_found: there is no such file"
+    assert str(caught.value).endswith(named)
+
+
+def test_slices_that_are_listed_one_by_one_are_warned_of(tmp_path, caplog):
+    write_series(tmp_path / "ct", numbered_slices(3))
+    names = sorted(path.name for path in (tmp_path / "ct").iterdir())
+    header = "case_id,path"
+    by_slice = write_manifest(tmp_path, header, *(f"a,ct/{name}" for name in names))
+    import_hospital_data(by_slice, tmp_path / "torn", PSEUDONYMS)
+    assert "1 cases, the first in row 2, list single slices of one series" in caplog.text
+    caplog.clear()
+    import_hospital_data(write_manifest(tmp_path, header, "a,ct"), tmp_path / "one", PSEUDONYMS)
+    assert "slices" not in caplog.text
+
+
+def test_views_of_one_series_are_scans_and_no_slices(tmp_path, caplog):
+    for name in "ab":
+        write_dicom(tmp_path / f"{name}.dcm", PIXELS, Modality="DX")
+    manifest = write_manifest(tmp_path, "case_id,path", "c,a.dcm", "c,b.dcm")
+    import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert "slices" not in caplog.text
 
 
 def test_a_fault_of_ours_is_not_blamed_on_the_source(tmp_path, monkeypatch):

@@ -122,6 +122,7 @@ def test_a_date_gives_the_age_at_the_examination(tmp_path):
         ([row(""), row("b")], "row 2, column case_id: is empty"),
         ([row("a", "x"), row("b", "./x")], "row 3, column path: is the path of row 2 too"),
         ([row("a", "x/../y/1"), row("b", "y")], "row 2, column path: lies in the path of row 3"),
+        ([row("a", "ct\\1.dcm")], "row 2, column path: is not there; it has backslashes"),
         ([row(labels="X"), row("b", labels="x")], "row 3, column labels: 'x' is spelt 'X' in row"),
         (
             [row("a", "1", sex="f"), row("b", "2"), row("a", "3", sex="m")],

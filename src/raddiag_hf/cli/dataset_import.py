@@ -4,7 +4,7 @@ import json
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -82,6 +82,10 @@ def import_hospital(
             help="Keep images whose tags say that their pixels show who they are of.",
         ),
     ] = False,
+    bits: Annotated[
+        Literal[8, 16],
+        typer.Option(help="Of a voxel: 16 keep whole Hounsfield units, 8 take half the space."),
+    ] = 16,
     max_side: Annotated[
         int | None,
         typer.Option(min=1, metavar="PIXELS", help="Shrink larger slices; 256 suits the model."),
@@ -104,6 +108,7 @@ def import_hospital(
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.data.hospital_import import import_hospital_data
     from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
+    from raddiag_hf.data.hospital_source import read_hospital_source
     from raddiag_hf.data.scan_record import StorageOptions
 
     if not source.exists():
@@ -111,18 +116,19 @@ def import_hospital(
     label_set = None if labels is None else read_label_file(labels)
     progress = Console(stderr=True)
     key = key or output.absolute().with_name(f"{output.absolute().name}.key")
-    pseudonyms = Pseudonyms(_key(key, output, progress))
     # What it would say of each file is said below, under the file's own path.
     logging.getLogger("raddiag_hf.imaging.reading").setLevel(logging.ERROR)
+    found = read_hospital_source(source, label_set)
+    found.check_output(output)
     result = import_hospital_data(
-        source,
+        found,
         output,
-        pseudonyms,
+        Pseudonyms(_key(key, output, progress)),
         label_set=label_set,
         site=site,
         is_strict=strict,
         keeps_burned_in=keep_burned_in,
-        storage=StorageOptions(max_side=max_side, max_slices=max_slices),
+        storage=StorageOptions(bits=bits, max_side=max_side, max_slices=max_slices),
         seed=seed,
         num_proc=num_proc,
     )

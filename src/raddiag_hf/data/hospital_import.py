@@ -1,7 +1,6 @@
 """Import a hospital's own scans as a case data set without identifiers."""
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,23 +11,17 @@ from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
 from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, StrayFiles
-from raddiag_hf.data.hospital_folders import read_study_folder
-from raddiag_hf.data.hospital_manifest import read_manifest
 from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
-from raddiag_hf.data.rejection import Rejection, read_rejections
+from raddiag_hf.data.hospital_source import HospitalSource, read_hospital_source
+from raddiag_hf.data.rejection import NothingBuiltError, Rejection, read_rejections
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.splits import split_by_patient
 from raddiag_hf.data.storage_error import CaseStorageError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
-logger = logging.getLogger(__name__)
-
 NO_LABELS = LabelSet(("(no labels)",))
 """Stands for a label set where nobody labelled anything; no case has its one label."""
-
-SUSPICIOUSLY_MANY = 10
-"""Cases that hardly are of one patient."""
 
 CARD_TEXT = """
 # Cases imported from a hospital
@@ -69,7 +62,7 @@ class HospitalImport:
 
 
 def import_hospital_data(
-    source: Path,
+    source: Path | HospitalSource,
     output: Path,
     pseudonyms: Pseudonyms,
     *,
@@ -87,7 +80,8 @@ def import_hospital_data(
     in the order of their pseudonyms. Where the manifest gives no splits, patients are split 7:1:2.
 
     Args:
-        source: A manifest (see `read_manifest`) or a folder of DICOM studies.
+        source: A manifest (see `read_manifest`) or a folder of DICOM studies, or what
+            `read_hospital_source` returned of one.
         output: Folder to make.
         pseudonyms: New names for cases and patients.
         label_set: The labels that may occur. None takes those of the manifest, most frequent first.
@@ -102,20 +96,15 @@ def import_hospital_data(
         HospitalDataError: If the source cannot be understood, no scan of it can be read, or, when
             strict, one cannot.
         FileExistsError: If ``output`` holds something else.
+        BuildRunningError: If another run is making ``output``.
         OSError: If the source cannot be read.
     """
-    if source.is_dir():
-        if output.resolve().is_relative_to(source.resolve()):
-            raise HospitalDataError(f"{output}: lies in {source}, which is to be imported")
-        base = source
-        cases, strays = read_study_folder(source)
-    else:
-        base = source.parent
-        cases, strays = read_manifest(source, label_set), StrayFiles(())
-    _warn_of_patients(cases)
-    label_set = label_set or _label_set(cases)
-    builder = HospitalCaseBuilder(pseudonyms, base, site, is_strict, keeps_burned_in)
-    items = _split_items(cases, strays, pseudonyms, seed)
+    if isinstance(source, Path):
+        source = read_hospital_source(source, label_set)
+    source.check_output(output)
+    label_set = label_set or _label_set(source.cases)
+    builder = HospitalCaseBuilder(pseudonyms, source.base, site, is_strict, keeps_burned_in)
+    items = _split_items(source.cases, source.strays, pseudonyms, seed)
     try:
         store = write_cases(
             output,
@@ -128,32 +117,19 @@ def import_hospital_data(
             source_fingerprint=_fingerprint(items, builder),
             num_proc=num_proc,
         )
+    except NothingBuiltError as error:
+        named = NothingBuiltError(_with_real_paths(error.rejections, source, builder))
+        raise HospitalDataError(f"{source.path}: {named}") from error
     except CaseStorageError as error:
-        raise HospitalDataError(f"{source}: {error}") from error
-    rows = (scan for case in cases for scan in case.scans if scan.row is not None)
+        raise HospitalDataError(f"{source.path}: {error}") from error
+    written = output / REJECTED_FILE
+    rejections = read_rejections(written) if written.exists() else ()
+    rows = (scan for case in source.cases for scan in case.scans if scan.row is not None)
     return HospitalImport(
         store,
-        _with_real_paths(output, cases, strays, builder),
+        _with_real_paths(rejections, source, builder),
         frozenset(str(scan.path) for scan in rows),
     )
-
-
-def _warn_of_patients(cases: Sequence[HospitalCase]) -> None:
-    """Say where splits by patient cannot be what they seem."""
-    nameless = sum(not case.patient_id for case in cases)
-    if nameless:
-        logger.warning(
-            "%d of %d cases name no patient; each counts as a patient of its own, so that one "
-            "person may be in several splits",
-            nameless,
-            len(cases),
-        )
-    elif len(cases) >= SUSPICIOUSLY_MANY and len({case.patient_id for case in cases}) == 1:
-        logger.warning(
-            "all %d cases name the same patient, as archives do whose ids were blanked; they all "
-            "are in one split",
-            len(cases),
-        )
 
 
 def _label_set(cases: Sequence[HospitalCase]) -> LabelSet:
@@ -223,17 +199,17 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _with_real_paths(
-    output: Path, cases: Sequence[HospitalCase], strays: StrayFiles, builder: HospitalCaseBuilder
+    rejections: Sequence[Rejection], source: HospitalSource, builder: HospitalCaseBuilder
 ) -> tuple[Rejection, ...]:
-    rejected = output / REJECTED_FILE
-    if not rejected.exists():
+    if not rejections:
         return ()
-    paths = {path for case in cases for scan in case.scans for path in scan.all_files()}
-    paths |= {scan.path for case in cases for scan in case.scans}
-    paths |= {path for path, _ in strays.files}
+    scans = [scan for case in source.cases for scan in case.scans]
+    paths = {path for scan in scans for path in scan.all_files()}
+    paths |= {scan.path for scan in scans}
+    paths |= {path for path, _ in source.strays.files}
     paths |= {folder for path in paths for folder in path.parents}
     real = {builder.name_of(path): str(path) for path in paths}
     return tuple(
         replace(rejection, path=real.get(rejection.path, rejection.path))
-        for rejection in read_rejections(rejected)
+        for rejection in rejections
     )

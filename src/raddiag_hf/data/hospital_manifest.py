@@ -143,6 +143,13 @@ def _case(manifest: Path, rows: Sequence[ManifestRow]) -> HospitalCase:
 
 def _scan(manifest: Path, row: ManifestRow) -> HospitalScan:
     path = Path(manifest.parent, row.path)
+    if os.sep == "/" and "\\" in row.path and not os.path.lexists(path):
+        raise manifest_error(
+            manifest,
+            row.number,
+            "path",
+            "is not there; it has backslashes, as on Windows, where this system has /",
+        )
     # Of a name that no file system allows, Path.is_dir raises instead of answering.
     return HospitalScan(
         path=path,

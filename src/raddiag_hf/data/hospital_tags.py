@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from raddiag_hf.imaging.dicom_diagnostic import CROSS_SECTIONAL
 from raddiag_hf.imaging.dicom_file import DicomFile, open_dicom
 from raddiag_hf.imaging.dicom_tags import Tags
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
@@ -31,6 +32,8 @@ class HospitalTags:
         birth_date: Where it is a date.
         sex: Where it is one of F, M, O.
         is_burned_in: The file says that its pixels show who it is about.
+        slice_of: ``SeriesInstanceUID`` of the series that it is one slice of; empty for
+            projections, clips and whole volumes.
     """
 
     study: str
@@ -39,6 +42,7 @@ class HospitalTags:
     birth_date: date | None
     sex: Sex | None
     is_burned_in: bool
+    slice_of: str
 
 
 def read_hospital_tags(path: Path) -> HospitalTags:
@@ -64,6 +68,8 @@ def hospital_tags(file: DicomFile) -> HospitalTags:
         age = _dicom_age(tags.text("PatientAge"))
         if age is None:
             age = age_at(birth_date, parse_date(tags.text("StudyDate")))
+        is_single = tags.number("NumberOfFrames") in (None, 1)
+        is_slice = is_single and tags.text("Modality").upper() in CROSS_SECTIONAL
         return HospitalTags(
             study=tags.text("StudyInstanceUID"),
             patient_id=tags.text("PatientID"),
@@ -71,6 +77,7 @@ def hospital_tags(file: DicomFile) -> HospitalTags:
             birth_date=birth_date,
             sex=_SEXES.get(tags.text("PatientSex").upper()),
             is_burned_in=tags.text("BurnedInAnnotation").upper() == "YES",
+            slice_of=tags.text("SeriesInstanceUID") if is_slice else "",
         )
 
 
