@@ -32,7 +32,8 @@ def render_model(model: EvaluatedModel) -> Table:
         header = Text(row.category, style="bold").append(f"\n{row.classes}", style="dim")
         table.add_column(header, justify="right", no_wrap=True)
     for number, metric in enumerate(metric_columns([model])):
-        table.add_row(METRICS[metric], *(_cell(row.cells[number]) for row in rows))
+        cells = (_cell(row.cells[number], separator="\n") for row in rows)  # four fit 80 columns
+        table.add_row(METRICS[metric], *cells)
     return table
 
 
@@ -113,7 +114,7 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _cell(cell: TableCell) -> Text:
+def _cell(cell: TableCell, separator: str = " ") -> Text:
     value, interval = cell.in_percent(digits=1)
     text = Text(value, style="bold" if cell.is_best else "")
-    return text.append(f" {interval}", style="dim") if interval else text
+    return text.append(f"{separator}{interval}", style="dim") if interval else text
