@@ -3,6 +3,8 @@
 import pytest
 from datasets import load_dataset
 
+from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.vocabulary import Split
 from tests.fixtures.folders import contents
 from tests.fixtures.killing import kill_while_writing
 from tests.fixtures.publisher_files import save_picture
@@ -58,6 +60,46 @@ def test_pictures_of_which_none_can_be_read_are_the_inputs_fault(run, publisher,
     assert not (tmp_path / "cases").exists()
 
 
+def test_what_was_left_out_is_said(run, publisher, tmp_path):
+    for number in (0, 1):
+        (publisher / "Training" / "glioma" / f"Tr-gl_{number:04d}.jpg").write_bytes(b"no picture")
+    command = ("dataset", "build", "brain_tumor", "--data-dir", publisher, "--no-strict")
+    code, _, err = run(*command, "--output", tmp_path / "cases")
+    assert code == 0
+    assert f"left out: {publisher}/Training/glioma/Tr-gl_0000.jpg: " in err
+    assert f"left out: 2 scans, of 2 cases; all are in {tmp_path}/cases/rejected.csv" in err
+
+
+def test_fewer_bits_and_pixels_can_be_stored(run, publisher, tmp_path):
+    command = ("dataset", "build", "brain_tumor", "--data-dir", publisher, "--max-side", "4")
+    for bits in ("8", "16"):
+        assert run(*command, "--bits", bits, "--output", tmp_path / bits)[0] == 0
+        (row, *_) = CaseStore.open(tmp_path / bits).iter_rows(Split.TRAIN, [0])
+        volume = row["scans"][0]["volume"]
+        assert (volume["dtype"], volume["shape"]) == (f"uint{bits}", [1, 4, 4])
+
+
+def test_phantoms_are_verified_by_what_is_known_before_they_are_drawn(run):
+    code, _, err = run("dataset", "build", "phantoms", "--verify")
+    assert code == 0
+    assert "1,000 cases, 1,000 patients" in err
+    assert " 0 " not in err
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [("import nonexistent_library", "No module named"), ("class :", "invalid syntax")],
+)
+def test_a_script_that_cannot_be_imported_is_the_inputs_fault(run, tmp_path, code, message):
+    script = tmp_path / "mine.py"
+    script.write_text(code + "\n")
+    for _ in range(2):
+        code, _, err = run("dataset", "build", script, "--verify")
+        assert code == 2
+        assert err.startswith(f"raddiag: {script}: cannot be imported: {message}")
+        assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -65,6 +107,7 @@ def test_pictures_of_which_none_can_be_read_are_the_inputs_fault(run, publisher,
         (["brain_tumor", "--config", "icd11", "--verify"], "icd11"),
         (["brain_tumor", "--verify"], "data_dir"),
         (["brain_tumor", "--data-dir", "nowhere", "--verify"], "nowhere"),
+        (["brain_tumor", "--verify", "--bits", "12"], "--bits 12: expected 8 or 16"),
         (["brain_tumor"], "name either --output DIR to build, or --verify"),
     ],
 )

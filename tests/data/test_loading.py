@@ -142,6 +142,15 @@ def test_a_written_folder_is_loaded_by_its_path(tmp_path):
     assert len(cases) == 6
 
 
+def test_a_written_folder_goes_before_a_builder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pocus").mkdir()
+    with pytest.raises(ValueError, match="data_dir: expected a folder, found none"):
+        load_dataset("pocus", cache_dir=tmp_path / "cache")
+    write_store(tmp_path / "pocus")
+    assert len(load_dataset("pocus", split="test", cache_dir=tmp_path / "cache")) == 6
+
+
 @pytest.mark.parametrize("num_proc", [None, 2])
 def test_an_error_in_the_data_is_what_the_caller_sees(script, tmp_path, num_proc):
     (tmp_path / "pictures" / "3.png").write_text("no picture")

@@ -8,14 +8,19 @@ from rich.console import Console
 
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
+NAMED_SCANS = 20
+"""Scans that were left out and are named; a whole archive of a publisher may be damaged."""
+
 EXAMPLES = """
 An interrupted build goes on where it stopped when the same command is given again.
 
 **Examples**
 
-`raddiag dataset build pocus --data-dir downloads/covid19_ultrasound --output pocus`
+`raddiag dataset build pocus --data-dir downloads/covid19_ultrasound/data --output pocus-cases`
 
 `raddiag dataset build rp3d_diag --config icd10 --data-dir RP3D-DiagDS --output rp3d --num-proc 8`
+
+`raddiag dataset build brain_tumor --data-dir brain_tumor --output tumors --bits 8 --max-side 256`
 
 `raddiag dataset build cxr14 --data-dir downloads/cxr14 --verify`
 """
@@ -49,6 +54,21 @@ def build(
             help="Stop at a scan that cannot be read, or set it aside in rejected.csv.",
         ),
     ] = True,
+    bits: Annotated[
+        int,
+        typer.Option(
+            metavar="8|16",
+            help="Of a stored pixel. 16 keep whole Hounsfield units; 8 take less room and read "
+            "faster, and are what pictures have.",
+        ),
+    ] = 16,
+    max_side: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="PIXELS", help="Shrink larger slices; 256 suits the model."),
+    ] = None,
+    max_slices: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Keep so many slices of a scan.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check files, columns and counts.")
     ] = False,
@@ -56,24 +76,48 @@ def build(
     """Build a case data set as sharded Parquet, in parallel; or verify the publisher's files."""
     if (output is None) != verify:
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
-    from raddiag_hf.data.builder_error import DataSourceError
+    if bits not in (8, 16):
+        raise ArgumentError(f"--bits {bits}: expected 8 or 16")
     from raddiag_hf.data.loading import load_builder
+    from raddiag_hf.data.scan_record import StorageOptions
     from raddiag_hf.data.storage_error import CaseStorageError
+    from raddiag_hf.input_error import InputError
 
+    storage = StorageOptions(8 if bits == 8 else 16, max_side, max_slices)
     try:
-        builder = load_builder(name, config, data_dir=data_dir, strict=strict)
-    except DataSourceError:
+        builder = load_builder(name, config, data_dir=data_dir, strict=strict, storage=storage)
+    except InputError:
         raise
     except ValueError as error:
         raise ArgumentError(f"{name}: {error}") from None
     console = Console(stderr=True)
     if output is None:
-        counts = ", ".join(f"{count:,} {what}" for what, count in builder.verify().items())
+        known = {what: count for what, count in builder.verify().items() if count}
+        counts = ", ".join(f"{count:,} {what}" for what, count in known.items())
         console.print(f"{builder.TITLE}: {counts}", highlight=False, soft_wrap=True)
         return
     try:
         store = builder.write(output, num_proc=num_proc)
     except CaseStorageError as error:
         raise ArgumentError(f"{name}: {error}") from error
+    _list_rejections(output, console)
     counts = ", ".join(f"{store.num_cases(split):,} {split}" for split in store.shards)
     console.print(f"{output}: {counts}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _list_rejections(output: Path, console: Console) -> None:
+    """Say how much was set aside, and name the first of it."""
+    from raddiag_hf.data.case_writer import REJECTED_FILE
+    from raddiag_hf.data.rejection import read_rejections
+
+    path = output / REJECTED_FILE
+    if not path.exists():
+        return
+    rejections = read_rejections(path)
+    lines = [
+        f"left out: {rejection.path}: {rejection.found}" for rejection in rejections[:NAMED_SCANS]
+    ]
+    cases = len({rejection.case_id for rejection in rejections})
+    lines.append(f"left out: {len(rejections):,} scans, of {cases:,} cases; all are in {path}")
+    for line in lines:
+        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)

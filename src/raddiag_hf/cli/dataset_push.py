@@ -22,7 +22,7 @@ given again. Who may read it is set on its page: a gate, members, an agreement t
 
 `raddiag dataset push cases --repo my-hospital/chest-cases`
 
-`HF_TOKEN=... raddiag dataset push pocus --repo me/pocus-cases --public`
+`HF_TOKEN=... raddiag dataset push pocus-cases --repo me/pocus-cases --public`
 """
 
 

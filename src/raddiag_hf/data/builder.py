@@ -108,7 +108,8 @@ class CaseBuilder(datasets.GeneratorBasedBuilder):
         """Check files, columns and counts without reading an image.
 
         Returns:
-            The numbers of ``cases``, ``patients``, ``scans``, ``files`` and ``labels``.
+            The numbers of ``cases``, ``patients``, ``scans``, ``files`` and ``labels``; 0 of what
+            is known only once it is built, as the scans of phantoms are.
 
         Raises:
             DataSourceError: At the first that is not as expected.

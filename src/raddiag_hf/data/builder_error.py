@@ -1,8 +1,12 @@
-"""The one error for a published data set that is not as its publisher describes it."""
+"""The errors for a published data set that is not as described, and for a script of a user's."""
 
 from pathlib import Path
 
 from raddiag_hf.input_error import InputError
+
+
+class BuilderScriptError(InputError):
+    """A builder's script that Python cannot import: which, and why."""
 
 
 class DataSourceError(InputError):

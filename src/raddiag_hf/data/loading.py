@@ -14,7 +14,8 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.data.builder import CaseBuilder
-from raddiag_hf.data.builder_error import DataSourceError
+from raddiag_hf.data.builder_error import BuilderScriptError, DataSourceError
+from raddiag_hf.data.case_store import DATA_FOLDER
 from raddiag_hf.data.file_states import folder_state
 from raddiag_hf.data.hub_access import clean_token, explained_access
 
@@ -46,6 +47,7 @@ def load_builder(
 
     Raises:
         FileNotFoundError: If there is no such script.
+        BuilderScriptError: If Python cannot import the script.
         ValueError: If the script does not define one builder, or it has no such configuration or
             option.
         DataSourceError: If the data are not as the publisher describes them.
@@ -96,8 +98,8 @@ def load_dataset(
 
     Args:
         path: The name of a builder (``"pocus"``) or the path of a builder's script, with
-            ``data_dir``; a folder that was written as Parquet; or a data set on the Hub,
-            ``"<namespace>/<name>"``.
+            ``data_dir``; a folder that was written as Parquet, which goes before a builder of the
+            same name; or a data set on the Hub, ``"<namespace>/<name>"``.
         name: Configuration.
         data_dir: For builders: the folder that was downloaded from the publisher.
         split: ``"train"``, ``"validation"``, ``"test"`` or a slice such as ``"train[:10%]"``; all
@@ -121,7 +123,9 @@ def load_dataset(
     Example:
         >>> cases = load_dataset("phantoms", split="test", num_train=0, num_validation=0)
     """
-    is_folder = Path(path).is_dir() and str(path) not in builder_names()
+    is_folder = Path(path).is_dir() and (
+        str(path) not in builder_names() or any(Path(path).glob(f"{DATA_FOLDER}/*.parquet"))
+    )
     if is_folder or _find_script(path) is None:
         if options:
             raise ValueError(f"{path}: is no builder, so it has no option {sorted(options)[0]!r}")
@@ -197,7 +201,11 @@ def _import(script: Path) -> ModuleType:
         raise ValueError(f"{script}: cannot be imported")
     module = importlib.util.module_from_spec(specification)
     sys.modules[module_name] = module
-    specification.loader.exec_module(module)
+    try:
+        specification.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        del sys.modules[module_name]
+        raise BuilderScriptError(f"{script}: cannot be imported: {error}") from error
     return module
 
 
