@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,22 @@ def test_labels_are_ranked_and_grouped():
     labels = case_statistics(metadata_of(cases)).labels["labels"]
     assert list(labels.counts.items()) == [("Mass", 100), ("Nodule", 30), ("Normal", 0)]
     assert labels.groups == {"head": 1, "body": 1, "tail": 1}
+
+
+def test_groups_are_those_of_the_training_cases(tmp_path):
+    store = write_store(tmp_path / "store")
+    labels = case_statistics(read_metadata(store)).labels["labels"]
+    assert labels.counts == {"Normal": 16, "Pneumothorax": 15, "Hip fracture": 15}
+    assert labels.train_counts == {"Normal": 14, "Pneumothorax": 13, "Hip fracture": 13}
+    groups = [group.value for group in store.label_sets["labels"].groups()]
+    assert labels.groups == {name: groups.count(name) for name in ("head", "body", "tail")}
+
+
+def test_without_a_training_split_there_are_no_groups():
+    metadata = replace(metadata_of(CASES), splits=("test",) * len(CASES))
+    labels = case_statistics(metadata).labels["labels"]
+    assert (labels.train_counts, labels.groups) == ({}, {})
+    assert labels.counts == {"Mass": 2, "Normal": 2, "Nodule": 0}
 
 
 def test_totals_are_those_of_the_data_set(tmp_path):

@@ -27,10 +27,15 @@ STATISTICS = CaseStatistics(
     modalities_per_case={1: 110, 2: 20},
     labels={
         "disorders": LabelDistribution(
+            {f"Disorder {index}": max(0, 250 - index) for index in range(200)},
             {f"Disorder {index}": max(0, 150 - index) for index in range(200)},
             {"head": 51, "body": 70, "tail": 79},
         ),
-        "labels": LabelDistribution({"Mass": 120, "Normal": 30}, {"head": 1, "body": 1, "tail": 0}),
+        "labels": LabelDistribution(
+            {"Mass": 150, "Normal": 40},
+            {"Mass": 120, "Normal": 30},
+            {"head": 1, "body": 1, "tail": 0},
+        ),
     },
 )
 
@@ -71,18 +76,27 @@ def test_many_labels_are_a_ranked_curve_and_few_have_names():
     many, few = draw_labels(STATISTICS).axes
     assert many.get_yscale() == "log"
     assert many.get_xlim() == (0, 150)  # labels without a case have no place
-    assert {"200 labels (disorders), 50 without a case", "Head (100 cases or more): 51"} <= texts(
-        many
-    )
+    title = "200 labels (disorders), 50 without a training case"
+    assert {title, "Head (100 training cases or more): 51", "Training cases"} <= texts(many)
     assert {"Mass", "Normal", "120", "2 labels"} <= texts(few)
 
 
 def test_labels_without_a_case_are_counted_and_not_drawn():
     counts = {"COVID-19": 31, "ARDS": 2} | {f"Rare {number}": 0 for number in range(50)}
-    distribution = LabelDistribution(counts, {"head": 0, "body": 1, "tail": 51})
+    distribution = LabelDistribution(counts, counts, {"head": 0, "body": 1, "tail": 51})
     (axes,) = draw_labels(replace(STATISTICS, labels={"labels": distribution})).axes
-    assert {"COVID-19", "31", "ARDS", "2", "52 labels, 50 without a case"} <= texts(axes)
+    assert {"COVID-19", "31", "ARDS", "2", "52 labels, 50 without a training case"} <= texts(axes)
     assert "Rare 0" not in texts(axes)
+
+
+@pytest.mark.parametrize("num_labels", [3, 60])
+def test_without_training_cases_labels_are_in_no_group(num_labels):
+    counts = {f"Label {number}": 200 - number for number in range(num_labels)}
+    distribution = LabelDistribution(counts, {}, {})
+    (axes,) = draw_labels(replace(STATISTICS, labels={"labels": distribution})).axes
+    assert axes.get_legend() is None
+    assert axes.patches
+    assert "Training cases" not in texts(axes)
 
 
 def test_one_case_is_a_case():

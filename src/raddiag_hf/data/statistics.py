@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from raddiag_hf.data.case_metadata import CaseMetadata
 from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.knowledge.label_set import LabelGroup, LabelSet
+from raddiag_hf.vocabulary import Split
 
 NORMAL_LABELS = frozenset({"normal", "no finding", "regular", "notumor"})
 """Names, in lower case, of labels that say that nothing was found: of RP3D-DiagDS, the chest data
@@ -37,10 +38,12 @@ class LabelDistribution:
 
     Attributes:
         counts: Label -> cases over all splits, most frequent first; labels without a case too.
-        groups: Head, body, tail -> number of labels, by ``counts``.
+        train_counts: Label -> training cases, most frequent first; empty without a training split.
+        groups: Head, body, tail -> number of labels, by ``train_counts``; empty without.
     """
 
     counts: Mapping[str, int]
+    train_counts: Mapping[str, int]
     groups: Mapping[str, int]
 
 
@@ -106,12 +109,7 @@ def case_statistics(
         unlabelled=_case_group(metadata, per_case, ~is_labelled),
         scans_per_case=_histogram(np.bincount(metadata.scan_cases, minlength=cases)),
         modalities_per_case=_histogram(per_case.sum(axis=1)),
-        labels={
-            column: _distribution(
-                metadata.label_names[column], indicators.astype(np.int64).sum(axis=0)
-            )
-            for column, indicators in metadata.labels.items()
-        },
+        labels={column: _distribution(metadata, column) for column in metadata.labels},
     )
 
 
@@ -136,23 +134,34 @@ def _case_group(
     anatomies = np.bincount(metadata.anatomies[is_member], minlength=len(ANATOMIES))
     return CaseGroup(
         cases=int(is_member.sum()),
-        modalities=_ranked(MODALITIES, per_case[is_member].sum(axis=0)),
-        anatomies=_ranked(ANATOMIES, anatomies),
+        modalities=_ranked_present(MODALITIES, per_case[is_member].sum(axis=0)),
+        anatomies=_ranked_present(ANATOMIES, anatomies),
     )
 
 
-def _distribution(names: tuple[str, ...], counts: NDArray[np.int64]) -> LabelDistribution:
-    groups = LabelSet(names, train_counts=tuple(counts.tolist())).groups()
-    ranked = sorted(zip(names, counts.tolist(), strict=True), key=lambda item: -item[1])
+def _distribution(metadata: CaseMetadata, column: str) -> LabelDistribution:
+    names = metadata.label_names[column]
+    indicators = metadata.labels[column].astype(np.int64)
+    counts = _ranked(names, indicators.sum(axis=0))
+    in_train = metadata.in_split(Split.TRAIN)
+    if not in_train.any():
+        return LabelDistribution(counts, {}, {})
+    in_training = indicators[in_train].sum(axis=0)
+    groups = LabelSet(names, train_counts=tuple(in_training.tolist())).groups()
     return LabelDistribution(
-        counts=dict(ranked),
+        counts=counts,
+        train_counts=_ranked(names, in_training),
         groups={group.value: groups.count(group) for group in LabelGroup},
     )
 
 
 def _ranked(names: tuple[str, ...], counts: NDArray[np.int64]) -> dict[str, int]:
     ranked = sorted(zip(names, counts.tolist(), strict=True), key=lambda item: -item[1])
-    return {str(name): count for name, count in ranked if count}
+    return {str(name): count for name, count in ranked}
+
+
+def _ranked_present(names: tuple[str, ...], counts: NDArray[np.int64]) -> dict[str, int]:
+    return {name: count for name, count in _ranked(names, counts).items() if count}
 
 
 def _histogram(values: NDArray[np.int64]) -> dict[int, int]:

@@ -23,7 +23,7 @@ GROUP_COLORS = {
 }
 """From the palette of Okabe and Ito: distinct for every kind of colour vision."""
 GROUP_BOUNDS = {
-    LabelGroup.HEAD: "100 cases or more",
+    LabelGroup.HEAD: "100 training cases or more",
     LabelGroup.BODY: "30 to 99",
     LabelGroup.TAIL: "fewer than 30",
 }
@@ -135,14 +135,15 @@ def draw_case_sizes(statistics: CaseStatistics) -> Figure:
 
 
 def draw_labels(statistics: CaseStatistics) -> Figure:
-    """Draw the cases of each label by head, body and tail, for every label column.
+    """Draw the training cases of each label by head, body and tail, for every label column.
 
-    Labels without a case are counted in the title and in their group, and not drawn.
+    Labels without a case are counted in the title and in their group, and not drawn. Without a
+    training split, the cases of all splits are drawn, in no group.
 
     Source:
         Paper, Figure 2d; a logarithmic axis instead of clipped ones.
     """
-    with_cases = [sum(map(bool, one.counts.values())) for one in statistics.labels.values()]
+    with_cases = [sum(map(bool, _drawn(one).values())) for one in statistics.labels.values()]
     heights = [0.9 + 0.24 * max(3, n) if n <= MOST_NAMED_LABELS else 3.2 for n in with_cases]
     figure = Figure(figsize=(8.6, sum(heights)), layout="constrained")
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -155,8 +156,11 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
             _draw_ranked_labels(axes, distribution)
         in_column = "" if column == DEFAULT_LABEL_COLUMN else f" ({column})"
         num_empty = len(distribution.counts) - num_drawn
-        empty = f", {num_empty:,} without a case" if num_empty else ""
+        case = "training case" if distribution.groups else "case"
+        empty = f", {num_empty:,} without a {case}" if num_empty else ""
         axes.set_title(f"{_count(len(distribution.counts), 'label')}{in_column}{empty}")
+        if not distribution.groups:
+            continue
         axes.legend(
             handles=[
                 Patch(
@@ -169,6 +173,17 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
             loc="lower right" if num_drawn <= MOST_NAMED_LABELS else "upper right",
         )
     return figure
+
+
+def _drawn(distribution: LabelDistribution) -> Mapping[str, int]:
+    return distribution.train_counts or distribution.counts
+
+
+def _group_sizes(distribution: LabelDistribution) -> list[tuple[str, int]]:
+    """Return colour and number of labels of each part of the ranking."""
+    if not distribution.groups:
+        return [(NEUTRAL_COLOR, len(distribution.counts))]
+    return [(color, distribution.groups[group]) for group, color in GROUP_COLORS.items()]
 
 
 def _kinds(statistics: CaseStatistics) -> list[tuple[str, str, CaseGroup]]:
@@ -202,21 +217,20 @@ def _draw_groups(groups: Sequence[tuple[str, str, int, Mapping[str, int]]]) -> F
 
 
 def _draw_named_labels(axes: Axes, distribution: LabelDistribution) -> None:
-    colors = [
-        color for group, color in GROUP_COLORS.items() for _ in range(distribution.groups[group])
-    ]
-    names = [name for name, count in distribution.counts.items() if count][::-1]
-    values = [distribution.counts[name] for name in names]
+    colors = [color for color, size in _group_sizes(distribution) for _ in range(size)]
+    drawn = _drawn(distribution)
+    names = [name for name, count in drawn.items() if count][::-1]
+    values = [drawn[name] for name in names]
     labels = [f"{value:,}" for value in values]
     _draw_bars(axes, names, values, labels, colors[: len(names)][::-1])
 
 
 def _draw_ranked_labels(axes: Axes, distribution: LabelDistribution) -> None:
     """Draw a bar for each label, without names."""
-    counts = [count for count in distribution.counts.values() if count]
+    counts = [count for count in _drawn(distribution).values() if count]
     start = 0
-    for group, color in GROUP_COLORS.items():
-        end = min(start + distribution.groups[group], len(counts))
+    for color, size in _group_sizes(distribution):
+        end = min(start + size, len(counts))
         edges = np.arange(start, end + 1)
         axes.stairs(counts[start:end], edges, baseline=0.1, fill=True, color=color)
         start = end
@@ -227,7 +241,7 @@ def _draw_ranked_labels(axes: Axes, distribution: LabelDistribution) -> None:
     axes.yaxis.set_major_formatter(_thousands)
     axes.xaxis.set_major_formatter(_thousands)
     axes.set_xlabel("Labels, most frequent first")
-    axes.set_ylabel("Cases")
+    axes.set_ylabel("Training cases" if distribution.groups else "Cases")
 
 
 def _draw_bars(
