@@ -28,7 +28,7 @@ by `;`. A case with several scans has several rows. What it leaves open is taken
 **Left behind** are names, dates, descriptions, paths and DICOM identifiers. Case and patient ids
 become keyed hashes: keep the key file, apart from the data set. Equal keys give equal pseudonyms.
 Ages are whole years and end at 90. What is burned into the pixels stays there; files whose tags
-admit it are left out.
+admit it are left out. So are cases whose DICOM files name more than one patient: a case is of one.
 
 An interrupted import goes on when the same command is run again.
 
