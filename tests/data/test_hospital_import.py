@@ -309,6 +309,9 @@ def test_nothing_readable_is_the_fault_of_the_source(tmp_path):
         import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
     named = f": row 2: {tmp_path / 'absent.dcm'}: not_found: there is no such file"
     assert str(caught.value).endswith(named)
+    write_arrays(tmp_path, 1)
+    mended = write_manifest(tmp_path, "case_id,path,modality", "a,0.npy,CT")
+    import_hospital_data(mended, tmp_path / "cases", PSEUDONYMS)
 
 
 def test_slices_that_are_listed_one_by_one_are_warned_of(tmp_path, caplog):

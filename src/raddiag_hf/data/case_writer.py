@@ -121,7 +121,11 @@ def write_cases(
                 _prepare(staging, plan)
                 shards = list(_shards(staging, items, build_case, features, storage))
                 _write_shards(shards, output.name, num_proc)
-                counts = _finish(staging, label_sets, card_text, card_metadata or {})
+                try:
+                    counts = _finish(staging, label_sets, card_text, card_metadata or {})
+                except NothingBuiltError:
+                    shutil.rmtree(staging, ignore_errors=True)  # nothing to go on from
+                    raise
                 _write_plan(staging / CONTENT_FOLDER, plan | {SHARD_COUNTS: counts})
                 if output.exists():
                     output.rmdir()
