@@ -1,7 +1,7 @@
 """`raddiag dataset build`: a public data set from its publisher's files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -55,12 +55,8 @@ def build(
         ),
     ] = True,
     bits: Annotated[
-        int,
-        typer.Option(
-            metavar="8|16",
-            help="Of a stored pixel. 16 keep whole Hounsfield units; 8 take less room and read "
-            "faster, and are what pictures have.",
-        ),
+        Literal[8, 16],
+        typer.Option(help="Of a voxel: 16 keep whole Hounsfield units, 8 take half the space."),
     ] = 16,
     max_side: Annotated[
         int | None,
@@ -76,14 +72,12 @@ def build(
     """Build a case data set as sharded Parquet, in parallel; or verify the publisher's files."""
     if (output is None) != verify:
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
-    if bits not in (8, 16):
-        raise ArgumentError(f"--bits {bits}: expected 8 or 16")
     from raddiag_hf.data.loading import load_builder
     from raddiag_hf.data.scan_record import StorageOptions
     from raddiag_hf.data.storage_error import CaseStorageError
     from raddiag_hf.input_error import InputError
 
-    storage = StorageOptions(8 if bits == 8 else 16, max_side, max_slices)
+    storage = StorageOptions(bits, max_side, max_slices)
     try:
         builder = load_builder(name, config, data_dir=data_dir, strict=strict, storage=storage)
     except InputError:
