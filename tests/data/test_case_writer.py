@@ -223,6 +223,13 @@ def test_another_build_in_the_same_place_is_refused(tmp_path, change, named):
         write_store(tmp_path / "unfinished", **change)
 
 
+def test_what_has_lost_a_split_since_is_not_called_complete(tmp_path):
+    write_store(tmp_path / "store")
+    (tmp_path / "store" / "data" / "test-00000-of-00001.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match="split test has 0 of 1 shards"):
+        write_store(tmp_path / "store")
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="holds something else"):
