@@ -63,7 +63,8 @@ def assert_same(found: PredictionTable, table: PredictionTable) -> None:
     for name in ("case_ids", "patient_ids", "anatomies", "modalities", "label_names"):
         assert getattr(found, name) == getattr(table, name)
     np.testing.assert_array_equal(found.labels, table.labels)
-    np.testing.assert_array_equal(found.logits, table.logits)
+    # threads share out sums as they come free, which rounds the last bit one way or the other
+    np.testing.assert_allclose(found.logits, table.logits, atol=2e-6)
 
 
 def test_every_case_has_the_answer_of_its_own_forward_pass(loaded, expected):
