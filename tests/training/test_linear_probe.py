@@ -54,6 +54,15 @@ def test_a_label_without_positives_gets_its_frequency_and_no_weights():
     assert probe.weight[2].abs().max() > 0
 
 
+def test_where_no_label_varies_every_one_gets_its_frequency():
+    x, _ = features_and_labels(9, 5, 1)
+    y = torch.tensor([[0.0, 1.0]]).expand(9, 2)
+    (probe,) = fit_linear_probes(x, y, [1.0])
+    torch.testing.assert_close(
+        probe.logits(x).sigmoid().float(), torch.tensor([[0.05, 0.95]]).expand(9, 2)
+    )
+
+
 def test_a_constant_feature_has_no_weight():
     x, y = features_and_labels(50, 5, 2)
     x[:, 2] = 7
@@ -65,10 +74,10 @@ def test_a_constant_feature_has_no_weight():
 def test_validation_chooses_the_penalty():
     x, y = features_and_labels(400, 60, 3)
     probes = fit_linear_probes(x[:80], y[:80], [1e-2, 10.0, 1e6])
-    best, losses = choose_probe(probes, x[80:], y[80:])
+    best, losses = choose_probe(probes, [probe.logits(x[80:]) for probe in probes], y[80:])
     assert best.penalty == 10.0
     assert losses[10.0] == min(losses.values())
-    again, _ = choose_probe(probes, x[:80], y[:80])
+    again, _ = choose_probe(probes, [probe.logits(x[:80]) for probe in probes], y[:80])
     assert again.penalty == 1e-2, "on its own training cases the weakest penalty is best"
 
 

@@ -1,7 +1,8 @@
-"""Case embeddings of a whole data set, computed once and kept."""
+"""What the classifier reads of a whole data set, computed once and kept."""
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.data.collate import collate_cases
+from raddiag_hf.model.fusion import draw_scans, pool_embeddings, pool_predictions
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Split
 
@@ -23,6 +25,40 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is in all."""
 
 
+@dataclass(frozen=True)
+class CaseFeatures:
+    """The embeddings that a classifier reads of cases: one of each case, or with late fusion, scan.
+
+    Attributes:
+        rows: Embeddings of all cases in order, ``(rows, hidden)``, float32.
+        row_counts: Rows of each case, int64, ``(cases,)``; all 1 without late fusion.
+        fusion_type: That of the model's configuration.
+    """
+
+    rows: Tensor
+    row_counts: Tensor
+    fusion_type: str
+
+    def case_embeddings(self) -> Tensor:
+        """Return one embedding of each case, ``(cases, hidden)``; late fusion pools the scans'."""
+        if self.fusion_type == "transformer":
+            return self.rows
+        draw = draw_scans(self.rows, training=False)
+        return pool_embeddings(self.rows, self.row_counts, self.fusion_type, draw)
+
+    def predict(self, classify: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return logits ``(cases, labels)`` by the model's own rule: late fusion pools predictions.
+
+        Args:
+            classify: Maps embeddings ``(rows, hidden)`` to logits ``(rows, labels)``.
+        """
+        logits = classify(self.rows)
+        if self.fusion_type == "transformer":
+            return logits
+        draw = draw_scans(self.rows, training=False)
+        return pool_predictions(logits, self.row_counts, self.fusion_type, draw)
+
+
 def extract_features(
     model: RadDiagForImageClassification,
     cases: Mapping[Split, Subset[Any]],
@@ -32,8 +68,8 @@ def extract_features(
     num_workers: int,
     chunk_size: int | None,
     report_progress: Progress,
-) -> dict[Split, Tensor]:
-    """Return the embedding of every case, ``(cases, hidden)`` float32 for each split.
+) -> dict[Split, CaseFeatures]:
+    """Return what the classifier reads of the cases of each split.
 
     Embeddings are written to ``folder`` a few hundred cases at a time, and what is there is not
     computed again. A few cases are in memory at once, beside the embeddings themselves.
@@ -50,22 +86,25 @@ def extract_features(
     folder.mkdir(parents=True, exist_ok=True)
     total, done = sum(len(members) for members in cases.values()), 0
     encoder: Any = None
-    found: dict[Split, Tensor] = {}
+    found: dict[Split, CaseFeatures] = {}
     for split, members in cases.items():
         shards = []
         for first in range(0, len(members), SHARD_CASES):
             path = folder / f"{split}-{first:06d}.safetensors"
-            rows = range(first, min(first + SHARD_CASES, len(members)))
+            shard = range(first, min(first + SHARD_CASES, len(members)))
             if not path.is_file():
                 if encoder is None:
                     encoder = _inference_copy(model, device, chunk_size)
-                embeddings = _embed(encoder, Subset(members, rows), num_workers)
+                embeddings = _embed(encoder, Subset(members, shard), num_workers)
                 with atomic_write(path) as temporary:
-                    save_file({"embeddings": embeddings}, temporary)
-            shards.append(load_file(path)["embeddings"])
-            done += len(rows)
+                    save_file(embeddings, temporary)
+            shards.append(load_file(path))
+            done += len(shard)
             report_progress("Extracting features", done, total)
-        found[split] = torch.cat(shards)
+        rows, counts = (
+            torch.cat([stored[name] for stored in shards]) for name in ("rows", "row_counts")
+        )
+        found[split] = CaseFeatures(rows, counts, model.config.fusion_type)
     return found
 
 
@@ -78,13 +117,16 @@ def _inference_copy(
 
 
 @torch.inference_mode()
-def _embed(encoder: Any, cases: Subset[Any], num_workers: int) -> Tensor:
+def _embed(encoder: Any, cases: Subset[Any], num_workers: int) -> dict[str, Tensor]:
     loader = DataLoader(
         cases, batch_size=BATCH_CASES, collate_fn=collate_cases, num_workers=num_workers
     )
     inputs = ("pixel_values", "slice_counts", "scan_counts", "modality_slots")
-    embeddings = []
+    is_late = encoder.config.fusion_type != "transformer"
+    embeddings, counts = [], []
     for batch in loader:
         output = encoder(**{name: batch[name].to(encoder.device) for name in inputs})
-        embeddings.append(output.pooler_output.float().cpu())
-    return torch.cat(embeddings)
+        read = output.scan_embeddings if is_late else output.pooler_output
+        embeddings.append(read.float().cpu())
+        counts.append(batch["scan_counts"] if is_late else torch.ones_like(batch["scan_counts"]))
+    return {"rows": torch.cat(embeddings), "row_counts": torch.cat(counts)}

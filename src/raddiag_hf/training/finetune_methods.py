@@ -22,6 +22,8 @@ from raddiag_hf.training.linear_probe import choose_probe, fit_linear_probes
 from raddiag_hf.vocabulary import Split
 
 CHECKPOINT_FOLDER = "checkpoints"
+FEATURES_FORMAT = "rows"
+"""Changes with what is stored of cases, so that nothing stored otherwise is read."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ def fit_probe(
 ) -> AdaptedModel:
     """Fit a logistic regression on case embeddings, and make it the model's classifier.
 
+    With late fusion it is fitted on the pooled embeddings of each case's scans, and judged by what
+    the finished model does with it: classify scan by scan, and pool the predictions.
+
     Args:
         model: Of the new labels, with a classifier of one linear layer.
         data: Its training cases are learnt; the penalty is chosen on validation.
@@ -61,7 +66,12 @@ def fit_probe(
         device: Where to encode.
         report_progress: Called after every file of embeddings.
     """
-    identity = [model_fingerprint(loaded), model.config.fusion_type, data.fingerprint()]
+    identity = [
+        FEATURES_FORMAT,
+        model_fingerprint(loaded),
+        model.config.fusion_type,
+        data.fingerprint(),
+    ]
     fingerprint = hashlib.sha256(" ".join(identity).encode()).hexdigest()
     features = extract_features(
         model,
@@ -74,15 +84,20 @@ def fit_probe(
     )
     labels = {split: torch.from_numpy(data.labels(split)) for split in features}
     report_progress("Fitting", 0, 1)
-    probes = fit_linear_probes(features[Split.TRAIN], labels[Split.TRAIN], settings.penalties)
-    probe, losses = choose_probe(probes, features[Split.VALIDATION], labels[Split.VALIDATION])
+    training, validation = features[Split.TRAIN], features[Split.VALIDATION]
+    probes = fit_linear_probes(training.case_embeddings(), labels[Split.TRAIN], settings.penalties)
+    probe, losses = choose_probe(
+        probes,
+        [validation.predict(probe.logits) for probe in probes],
+        labels[Split.VALIDATION],
+    )
     report_progress("Fitting", 1, 1)
     model.classifier.load_state_dict({"fc.weight": probe.weight, "fc.bias": probe.bias})
     tried = ", ".join(f"{penalty:g}: {loss:.4f}" for penalty, loss in losses.items())
     return AdaptedModel(
         model,
         {
-            split: probe.logits(members).numpy()
+            split: members.predict(probe.logits).numpy()
             for split, members in features.items()
             if split is not Split.TRAIN
         },

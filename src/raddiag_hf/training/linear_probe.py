@@ -82,7 +82,8 @@ def fit_linear_probes(
     found: dict[float, LinearProbe] = {}
     for penalty in sorted(set(penalties), reverse=True):  # each starts where the last one ended
         steps = (penalty + spread * curvature).rsqrt()
-        solution = _minimise(rotated, y[:, is_fitted], penalty, steps, spread, solution)
+        if is_fitted.any():
+            solution = _minimise(rotated, y[:, is_fitted], penalty, steps, spread, solution)
         weight = torch.zeros(y.shape[1], x.shape[1], dtype=torch.float64)
         weight[is_fitted] = solution[0] @ basis.T / scale
         fitted_bias = bias.clone()
@@ -92,23 +93,21 @@ def fit_linear_probes(
 
 
 def choose_probe(
-    probes: Sequence[LinearProbe], features: Tensor, labels: Tensor
+    probes: Sequence[LinearProbe], logits: Sequence[Tensor], labels: Tensor
 ) -> tuple[LinearProbe, dict[float, float]]:
     """Return the probe with the lowest cross-entropy on validation cases.
 
     Args:
         probes: Of different penalties.
-        features: Of validation cases, ``(cases, features)``.
+        logits: What each gives validation cases, ``(cases, labels)``.
         labels: 0 or 1, shape ``(cases, labels)``.
 
     Returns:
         The best, of equals the one with the highest penalty; and penalty -> mean cross-entropy.
     """
     losses = {
-        probe.penalty: F.binary_cross_entropy_with_logits(
-            probe.logits(features), labels.double()
-        ).item()
-        for probe in probes
+        probe.penalty: F.binary_cross_entropy_with_logits(predicted, labels.double()).item()
+        for probe, predicted in zip(probes, logits, strict=True)
     }
     best = min(probes, key=lambda probe: (losses[probe.penalty], -probe.penalty))
     return best, losses
