@@ -109,6 +109,13 @@ def test_a_folder_that_is_no_data_set_is_one_error(tmp_path):
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"layer_decay": 1.5}, "layer_decay is 1.5"),
         ({"penalties": (1.0, -1.0)}, "penalties"),
+        ({"seed": -1}, "seed is -1, expected a whole number of at least 0"),
+        ({"num_workers": -1}, "num_workers is -1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"num_epochs": 2.5}, "num_epochs is 2.5, expected a whole number"),
+        ({"batch_size": "8"}, "batch_size is '8'"),
+        ({"lora_rank": 4}, "lora_rank is 4, but the method is linear-probe"),
+        ({"method": Method.FULL, "train_batch_norm": True, "batch_size": 1}, "batch_size is 1"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(changes, message):

@@ -1,5 +1,6 @@
 """What a fine-tuning run can be told."""
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -44,6 +45,17 @@ class Fusion(StrEnum):
 
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Penalties that a linear probe chooses from; scikit-learn's ``C`` is their inverse."""
+
+_WHOLE_NUMBERS = {
+    "num_epochs": 1,
+    "patience": 1,
+    "batch_size": 1,
+    "lora_rank": 1,
+    "chunk_size": 1,
+    "num_workers": 0,
+    "seed": 0,
+}
+"""Settings that count something, and the least that each can be."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +109,18 @@ class FinetuneSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "patience", "batch_size", "lora_rank", "chunk_size"):
+        for name, least in _WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise FinetuneError(f"{name} is {value}, expected at least 1")
-        if self.learning_rate is not None and not self.learning_rate > 0:
+            if value is None and name == "chunk_size":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise FinetuneError(
+                    f"{name} is {value!r}, expected a whole number of at least {least}"
+                )
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise FinetuneError(f"learning_rate is {self.learning_rate}, expected more than 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise FinetuneError(f"weight_decay is {self.weight_decay}, expected at least 0")
         for name in ("validation_fraction", "layer_decay"):
             upper = 1 if name == "layer_decay" else 0.9
             if not 0 < getattr(self, name) <= upper:
@@ -111,6 +129,8 @@ class FinetuneSettings:
             raise FinetuneError(f"penalties are {list(self.penalties)}, expected positive numbers")
         if self.method is Method.LINEAR_PROBE and self.head is Head.KNOWLEDGE:
             raise FinetuneError("head is knowledge, but a linear probe learns its own head")
+        if self.lora_rank != FinetuneSettings.lora_rank and self.method is not Method.LORA:
+            raise FinetuneError(f"lora_rank is {self.lora_rank}, but the method is {self.method}")
         if self.train_batch_norm and self.method is not Method.FULL:
             raise FinetuneError(
                 f"train_batch_norm is for full fine-tuning: {self.method} saves no batch statistics"
@@ -118,6 +138,11 @@ class FinetuneSettings:
         if self.train_batch_norm and self.chunk_size is not None:
             raise FinetuneError(
                 f"chunk_size is {self.chunk_size}, but batch norms can only be trained unchunked"
+            )
+
+        if self.train_batch_norm and self.batch_size == 1:
+            raise FinetuneError(
+                "batch_size is 1, but batch norms can only be trained on several cases at once"
             )
 
     @property
