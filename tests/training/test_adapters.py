@@ -122,6 +122,21 @@ def test_an_adapter_folder_is_a_model_to_diagnose_with(saved):
     assert loaded.model.config.decision_thresholds == [0.1, 0.2, 0.3]
 
 
+def test_merged_adapters_can_be_trained_further(saved):
+    folder, _ = saved
+    model = read_model(str(folder)).model
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_adapters_that_do_not_tell_their_base_are_merged_with_a_warning(saved, caplog):
+    folder, _ = saved
+    read_model(str(folder))
+    assert "nothing tells whether" in caplog.text
+    (folder / "adapter_base.json").write_text("{")
+    with pytest.raises(ModelSourceError, match=r"adapter_base\.json"):
+        read_model(str(folder))
+
+
 def test_adapters_are_saved_without_their_base(saved):
     folder, _ = saved
     size = (folder / "adapter_model.safetensors").stat().st_size

@@ -1,6 +1,8 @@
 """Fine-tuning end to end, on cases whose labels can be seen."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import torch
 from transformers import AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
+from raddiag_hf.checkpoints.model_source import ModelSourceError
+from raddiag_hf.data.build_lock import BuildRunningError, sole_build
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.loading import load_model, read_model
 from raddiag_hf.knowledge.label_set import LabelSet
@@ -22,7 +26,8 @@ from raddiag_hf.training.finetune_settings import (
     Method,
 )
 from raddiag_hf.training.model_adaptation import adapt_model, plan_adaptation
-from tests.fixtures.cases import LABELS
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import LABELS, numbered, write_store
 from tests.fixtures.finetuning import visible_case, write_visible_store
 from tests.fixtures.models import tiny_model
 from tests.fixtures.saved_models import label_names, save_tiny_model
@@ -94,10 +99,10 @@ def test_the_saved_folder_loads_with_auto_classes(finished, method):
     assert model.config.label_set_fingerprint == LABELS.fingerprint
 
 
-def test_the_probe_predicts_the_logits_that_were_evaluated(finished, data):
-    record, output = finished(Method.LINEAR_PROBE)
+def assert_metrics_are_those_of_the_saved_model(record, output, data):
     loaded = read_model(str(output))
-    assert loaded.model.config.classifier_type == "probe"
+    config = loaded.model.config
+    assert config.classifier_type == "probe"
     from datasets import load_dataset
 
     from raddiag_hf.data.training_cases import CasePacker
@@ -111,9 +116,44 @@ def test_the_probe_predicts_the_logits_that_were_evaluated(finished, data):
         labels.append(batch.pop("labels")[0].numpy())
         with torch.no_grad():
             logits.append(loaded.model(**batch).logits[0].numpy())
-    found = evaluate_predictions(np.array(labels), np.array(logits))
-    expected = record.metrics["groups"]["auc"][-1]
-    assert found.groups["all"].values["auc"] == pytest.approx(expected, abs=1e-6)
+    found = evaluate_predictions(
+        np.array(labels),
+        np.array(logits) / config.calibration_temperature,
+        thresholds=config.decision_thresholds,
+    )
+    for metric in ("auc", "ap", "f1", "mcc"):
+        expected = record.metrics["groups"][metric][-1]
+        assert found.groups["all"].values[metric] == pytest.approx(expected, abs=1e-6), metric
+
+
+def test_the_probe_predicts_the_logits_that_were_evaluated(finished, data):
+    record, output = finished(Method.LINEAR_PROBE)
+    assert_metrics_are_those_of_the_saved_model(record, output, data)
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """Cases of one to three scans."""
+    folder = tmp_path_factory.mktemp("studies") / "cases"
+    write_store(
+        folder,
+        {
+            Split.TRAIN: numbered(range(30)),
+            Split.VALIDATION: numbered(range(30, 48)),
+            Split.TEST: numbered(range(48, 78)),
+        },
+    )
+    return folder
+
+
+@pytest.mark.parametrize("fusion_type", ["transformer", "mean", "max", "random"])
+def test_a_probe_that_fuses_late_is_judged_by_its_fused_predictions(studies, tmp_path, fusion_type):
+    """The transformer is skipped, which leaves the mean."""
+    base = save_tiny_model(tmp_path / "base", fusion_type=fusion_type)
+    settings = FinetuneSettings(Method.LINEAR_PROBE, fusion=Fusion.SKIP, **FAST)
+    record = finetune(str(base), studies, tmp_path / "out", settings)
+    assert read_model(str(tmp_path / "out")).model.config.fusion_type != "transformer"
+    assert_metrics_are_those_of_the_saved_model(record, tmp_path / "out", studies)
 
 
 def test_single_scan_data_skip_the_fusion(finished):
@@ -230,6 +270,61 @@ def test_a_foreign_folder_is_not_written_to(base, data, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_second_run_into_the_same_folder_is_told(base, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("raddiag_hf.data.build_lock.PATIENCE_S", 0.1)
+    output = tmp_path / "out"
+    with (
+        sole_build(output, output / WORK_FOLDER),
+        pytest.raises(BuildRunningError, match="out: another run is making it"),
+    ):
+        finetune(str(base), data, output, SETTINGS[Method.LINEAR_PROBE])
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The output of a linear probe, to damage."""
+    return Path(shutil.copytree(finished(Method.LINEAR_PROBE)[1], tmp_path / "out"))
+
+
+def test_a_finished_run_whose_weights_are_gone_is_made_again(finished, base, data, copied, caplog):
+    (copied / "model.safetensors").unlink()
+    record = finetune(str(base), data, copied, SETTINGS[Method.LINEAR_PROBE])
+    assert record == finished(Method.LINEAR_PROBE)[0]
+    assert "is gone, so the run is made again" in caplog.text
+    read_model(str(copied))
+
+
+@pytest.mark.parametrize("file", [f"{WORK_FOLDER}/plan.json", RECORD_FILE])
+@pytest.mark.parametrize("content", ['{"model": "ab', "[1]"])
+def test_what_tells_of_a_run_and_is_damaged_is_one_error(base, data, copied, file, content):
+    (copied / file).write_text(content)
+    with pytest.raises(FinetuneError, match="is damaged") as caught:
+        finetune(str(base), data, copied, SETTINGS[Method.LINEAR_PROBE])
+    assert str(copied / file) in str(caught.value)
+
+
+def test_adapters_are_not_merged_into_a_base_that_has_changed(finished, base, tmp_path):
+    output = Path(shutil.copytree(finished(Method.LORA)[1], tmp_path / "out"))
+    changed = save_tiny_model(tmp_path / "base", seed=1)
+    config = json.loads((output / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(base)
+    config["base_model_name_or_path"] = str(changed)
+    (output / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelSourceError, match="trained on other weights than"):
+        read_model(str(output))
+    shutil.copytree(base, changed, dirs_exist_ok=True)
+    read_model(str(output))
+
+
+def test_adapters_to_adapters_are_refused_before_training(finished, data, tmp_path):
+    adapters = finished(Method.LORA)[1]
+    with pytest.raises(FinetuneError, match="adapters to adapters cannot be loaded"):
+        finetune(str(adapters), data, tmp_path / "out", SETTINGS[Method.LORA])
+    assert not (tmp_path / "out").exists()
+    record = finetune(str(adapters), data, tmp_path / "out", SETTINGS[Method.LINEAR_PROBE])
+    assert record.head == "logistic regression"
+
+
 def plan(model, method=Method.FULL, labels=LABELS, is_single_scan=False, **options):
     settings = FinetuneSettings(method, **options)
     return plan_adaptation(model.config, labels, is_single_scan, settings), settings
@@ -242,20 +337,37 @@ def test_an_equal_label_set_keeps_the_classifier():
     adaptation, settings = plan(model, labels=labels, is_single_scan=True)
     assert adaptation.head == "the model's own"
     assert not adaptation.skips_fusion, "the classifier knows fused embeddings"
-    adapted = adapt_model(model, adaptation, labels, settings)
+    adapted = adapt_model(model, adaptation, labels, 60, settings)
     assert torch.equal(adapted.classifier.fc2.weight, model.classifier.fc2.weight)
 
 
 def test_a_new_label_set_keeps_all_but_the_last_layer():
     model = tiny_model(decision_thresholds=[0.5] * 5, calibration_temperature=2.0)
     adaptation, settings = plan(model)
-    adapted = adapt_model(model, adaptation, LABELS, settings)
+    adapted = adapt_model(model, adaptation, LABELS, 60, settings)
     kept, new = adapted.state_dict(), model.state_dict()
     differing = {name for name in kept if not torch.equal(kept[name], new[name])}
     assert differing == {"classifier.fc2.weight", "classifier.fc2.bias"}
     assert adapted.config.decision_thresholds is None
     assert adapted.config.calibration_temperature == 1.0
     assert adapted.config.freeze_batch_norm
+
+
+@pytest.mark.parametrize("labels", [LABELS, LabelSet(tuple("abcde"))])
+def test_a_loss_that_counts_gets_the_counts_of_the_new_cases(labels):
+    """Of as many labels or of others: the old counts say nothing of the new data."""
+    model = tiny_model(
+        classification_loss="logit_adjusted",
+        train_label_counts=[1, 2, 3, 4, 5],
+        num_train_cases=9,
+    )
+    counted = labels.with_train_counts([20] * len(labels))
+    for method, loss in ((Method.FULL, "logit_adjusted"), (Method.LINEAR_PROBE, "bce")):
+        adaptation, settings = plan(model, method, labels=counted)
+        config = adapt_model(model, adaptation, counted, 60, settings).config
+        assert config.train_label_counts == [20] * len(labels)
+        assert config.num_train_cases == 60
+        assert config.classification_loss == loss
 
 
 @pytest.mark.parametrize(

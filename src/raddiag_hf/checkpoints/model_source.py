@@ -30,6 +30,7 @@ SAVED_MODEL_FILES = (
     "model.safetensors.index.json",
     "adapter_config.json",
     "adapter_model.safetensors",
+    "adapter_base.json",
 )
 """What ``save_pretrained`` of model, adapters and processor writes, as patterns."""
 

@@ -1,11 +1,9 @@
 """Tell whether two loaded models compute the same."""
 
-import hashlib
 import json
 
-import torch
-
 from raddiag_hf.inference.loading import LoadedModel
+from raddiag_hf.inference.weights_digest import weights_digest
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -34,9 +32,5 @@ def model_fingerprint(loaded: LoadedModel) -> str:
         if name not in _WITHOUT_EFFECT
     }
     settings = (config, loaded.processor.to_dict())
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(loaded.model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(content.numpy().data)
-    return digest.hexdigest()
+    prefix = json.dumps(settings, sort_keys=True, default=str).encode()
+    return weights_digest(loaded.model, prefix)

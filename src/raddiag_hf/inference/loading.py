@@ -1,6 +1,7 @@
 """Load a model to diagnose with, wherever it lies and whoever wrote it."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
 from raddiag_hf.checkpoints.model_source import ModelSource, ModelSourceError, open_model_source
+from raddiag_hf.inference.weights_digest import weights_digest
 from raddiag_hf.input_error import InputError
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+
+logger = logging.getLogger(__name__)
 
 BROKEN_FILE_ERRORS = (
     OSError,
@@ -32,6 +36,8 @@ that are not whole."""
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 """What PEFT writes of adapters; their base is read from where the first says."""
+ADAPTER_BASE, BASE_DIGEST_KEY = "adapter_base.json", "weights_digest"
+"""What we write beside them: the `weights_digest` of the one model that they belong to."""
 
 
 class DeviceError(InputError):
@@ -47,12 +53,14 @@ class LoadedModel:
         processor: The image processor that was saved with it.
         model_id: The folder or Hub id that was asked for.
         revision: The commit of the Hub repository; None for a folder.
+        has_adapters: Whether these are adapters, merged into the base that they name.
     """
 
     model: RadDiagForImageClassification
     processor: RadDiagImageProcessor
     model_id: str
     revision: str | None
+    has_adapters: bool = False
 
 
 def load_model(
@@ -127,7 +135,8 @@ def read_model(
         LabelFileError: If the label file in the authors' repository cannot be used.
     """
     source, folder = _find_model(model_id, subfolder, labels, revision, token)
-    if (folder / ADAPTER_CONFIG).is_file():
+    has_adapters = (folder / ADAPTER_CONFIG).is_file()
+    if has_adapters:
         model = _read_adapted_model(folder, model_id, token)
     else:
         model = read_saved_model(folder, model_id)
@@ -138,7 +147,7 @@ def read_model(
     except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: its image processor: {_one_line(error)}") from None
     _check_processor(model, processor, model_id)
-    return LoadedModel(model, processor, model_id, source.commit)
+    return LoadedModel(model, processor, model_id, source.commit, has_adapters)
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -243,6 +252,7 @@ def _read_adapted_model(
         raise ModelSourceError(
             f"{model_id}: the model that its adapters belong to cannot be had: {error}"
         ) from None
+    _check_base(folder, model_id, base, base_id)
     model = RadDiagForImageClassification(config)
     wanted = model.state_dict()
     weights = {
@@ -261,7 +271,29 @@ def _read_adapted_model(
     except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: its adapters: {_one_line(error)}") from None
     merged: RadDiagForImageClassification = adapted.merge_and_unload()
-    return merged.eval()
+    return merged.requires_grad_(True).eval()
+
+
+def _check_base(
+    folder: Path, model_id: str, base: RadDiagForImageClassification, base_id: str
+) -> None:
+    """Refuse adapters whose base is no longer the model that they were trained on."""
+    path = folder / ADAPTER_BASE
+    if not path.is_file():
+        logger.warning(
+            "%s: has no %s, so nothing tells whether %s is still the model that its adapters were "
+            "trained on", model_id, ADAPTER_BASE, base_id,
+        )  # fmt: skip
+        return
+    try:
+        expected = json.loads(path.read_text("utf-8"))[BASE_DIGEST_KEY]
+    except BROKEN_FILE_ERRORS as error:
+        raise ModelSourceError(f"{model_id}: {ADAPTER_BASE}: {_one_line(error)}") from None
+    if weights_digest(base) != expected:
+        raise ModelSourceError(
+            f"{model_id}: its adapters were trained on other weights than {base_id} holds: it has "
+            "changed since"
+        )
 
 
 def _check_processor(

@@ -1,6 +1,7 @@
 """Adapt a trained model to another data set: a hospital's few hundred cases, for one."""
 
 import json
+import logging
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.data.build_lock import sole_build
 from raddiag_hf.evaluation import (
     BootstrapSettings,
     EvaluationResult,
@@ -18,7 +20,15 @@ from raddiag_hf.evaluation import (
     frequency_groups,
 )
 from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
-from raddiag_hf.inference.loading import LoadedModel, choose_device, read_model
+from raddiag_hf.inference.loading import (
+    ADAPTER_BASE,
+    ADAPTER_WEIGHTS,
+    BASE_DIGEST_KEY,
+    LoadedModel,
+    choose_device,
+    read_model,
+)
+from raddiag_hf.inference.weights_digest import weights_digest
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.features import Progress
 from raddiag_hf.training.finetune_data import FinetuneData, open_finetune_data
@@ -35,7 +45,10 @@ from raddiag_hf.training.finetune_record import (
 )
 from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings, Method
 from raddiag_hf.training.model_adaptation import Adaptation, adapt_model, plan_adaptation
+from raddiag_hf.training.storage_failures import named_storage_failure
 from raddiag_hf.vocabulary import Split
+
+logger = logging.getLogger(__name__)
 
 RECORD_FILE, METRICS_FILE, LABEL_SET_FILE = "finetuning.json", "metrics.json", "label_set.json"
 WORK_FOLDER, PLAN_FILE = ".work", "plan.json"
@@ -63,7 +76,7 @@ def finetune(
     Everything is chosen on validation cases; test cases are looked at once, at the end.
 
     An interrupted run goes on when this is called again with equal arguments; a finished one is
-    left as it is.
+    left as it is, unless files of it are gone, which are made again.
 
     Args:
         model_id: A folder or Hub id of a RadDiag model; see `load_model`.
@@ -77,7 +90,9 @@ def finetune(
         report_progress: Called with what is done, how much of it, and how much there is.
 
     Raises:
-        FinetuneError: If model, data set and settings do not fit, or ``output`` holds another run.
+        FinetuneError: If model, data set and settings do not fit, ``output`` holds another run, or
+            it cannot be written.
+        BuildRunningError: If another run is at work in ``output``.
         ModelSourceError: If the model cannot be had.
         DeviceError: If there is no such device.
         TextEncoderError, LabelTextError: If the label names cannot be read with ``text_encoder``.
@@ -86,23 +101,50 @@ def finetune(
     device = choose_device(settings.device)
     data = open_finetune_data(dataset, settings)
     loaded = read_model(model_id, revision=revision, token=token)
+    is_lora = settings.method is Method.LORA
+    if loaded.has_adapters and is_lora:
+        raise FinetuneError(
+            f"{model_id}: holds adapters, and adapters to adapters cannot be loaded: adapt the "
+            "model that they belong to, or choose another method"
+        )
     _check_modalities(data, loaded)
+    base_digest = weights_digest(loaded.model) if is_lora else None  # with its own label names
     _read_label_names(loaded.model, data, settings, text_encoder, token)
     adaptation = plan_adaptation(loaded.model.config, data.label_set, data.is_single_scan, settings)
     output = Path(output)
     work = output / WORK_FOLDER
-    finished = _claim(output, _plan(loaded, data, settings))
-    if finished is not None:
-        return finished
+    _refuse_foreign(output)
+    with sole_build(output, work), named_storage_failure(output):
+        finished = _claim(output, _plan(loaded, data, settings))
+        if finished is not None:
+            return finished
+        return _run(
+            loaded, data, settings, adaptation, output, device, base_digest, report_progress
+        )
 
-    model = adapt_model(loaded.model, adaptation, data.label_set, settings)
+
+def _run(
+    loaded: LoadedModel,
+    data: FinetuneData,
+    settings: FinetuneSettings,
+    adaptation: Adaptation,
+    output: Path,
+    device: torch.device,
+    base_digest: str | None,
+    report_progress: Progress,
+) -> FinetuneRecord:
+    """Adapt, decide, evaluate and save; ``output`` is this run's."""
+    work = output / WORK_FOLDER
+    model = adapt_model(
+        loaded.model, adaptation, data.label_set, len(data.rows[Split.TRAIN]), settings
+    )
     adapt = fit_probe if settings.method is Method.LINEAR_PROBE else train_weights
     adapted = adapt(model, data, loaded, settings, work, device, report_progress)
     notes = _choose_decisions(adapted, data)
     adapted.model.config.encoder_chunk_size = loaded.model.config.encoder_chunk_size
     result = _evaluate(adapted, data)
     record = _record(loaded, data, settings, adaptation, adapted, result, device, notes)
-    _save(output, adapted, loaded, data, record)
+    _save(output, adapted, loaded, data, record, base_digest)
     return record
 
 
@@ -143,29 +185,57 @@ def _plan(loaded: LoadedModel, data: FinetuneData, settings: FinetuneSettings) -
     }
 
 
+def _refuse_foreign(output: Path) -> None:
+    """Refuse a folder that no run made, before anything is written to it."""
+    is_ours = (output / WORK_FOLDER / PLAN_FILE).is_file()
+    if not is_ours and output.is_dir() and any(p.name != WORK_FOLDER for p in output.iterdir()):
+        raise FinetuneError(f"{output}: is not empty and holds no run to go on with")
+
+
 def _claim(output: Path, plan: dict[str, Any]) -> FinetuneRecord | None:
     """Make the output folder this run's; return the record if the run is finished.
 
     Raises:
-        FinetuneError: If the folder holds something else.
+        FinetuneError: If the folder holds another run, or what tells of it is damaged.
     """
     path = output / WORK_FOLDER / PLAN_FILE
     if path.is_file():
-        earlier = json.loads(path.read_text("utf-8"))
+        try:
+            earlier = dict(json.loads(path.read_text("utf-8")))
+        except (ValueError, TypeError) as error:
+            raise FinetuneError(
+                f"{path}: is damaged ({error}): remove {output} and run again"
+            ) from None
         names = {**earlier, **plan}
         if differing := sorted(name for name in names if earlier.get(name) != plan.get(name)):
             raise FinetuneError(
                 f"{output}: holds a run that differs in {', '.join(differing)}; name another "
                 "output, or remove it"
             )
-        record = output / RECORD_FILE
-        return FinetuneRecord.from_json(record.read_text("utf-8")) if record.is_file() else None
-    if output.is_dir() and any(found.name != WORK_FOLDER for found in output.iterdir()):
-        raise FinetuneError(f"{output}: is not empty and holds no run to go on with")
-    path.parent.mkdir(parents=True, exist_ok=True)
+        return _finished(output, is_lora=plan["method"] == Method.LORA)
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
     return None
+
+
+def _finished(output: Path, is_lora: bool) -> FinetuneRecord | None:
+    """Return the record of a finished run; None if it is not, or not all of its model is there."""
+    path = output / RECORD_FILE
+    if not path.is_file():
+        return None
+    try:
+        record = FinetuneRecord.from_json(path.read_text("utf-8"))
+    except ValueError as error:
+        raise FinetuneError(
+            f"{path}: is damaged ({error}): remove it, and the run is made again"
+        ) from None
+    weights = ADAPTER_WEIGHTS if is_lora else "model*.safetensors"
+    expected = (weights, "config.json", "preprocessor_config.json", LABEL_SET_FILE)
+    if gone := [pattern for pattern in expected if not any(output.glob(pattern))]:
+        logger.warning("%s: %s is gone, so the run is made again", output, gone[0])
+        path.unlink()
+        return None
+    return record
 
 
 def _choose_decisions(adapted: AdaptedModel, data: FinetuneData) -> list[str]:
@@ -241,6 +311,7 @@ def _save(
     loaded: LoadedModel,
     data: FinetuneData,
     record: FinetuneRecord,
+    base_digest: str | None,
 ) -> None:
     """Write everything aside, move it into place, the record last, and drop the checkpoints."""
     work = output / WORK_FOLDER
@@ -250,6 +321,9 @@ def _save(
     adapted.save(staging)
     loaded.processor.save_pretrained(staging)
     data.label_set.save(staging / LABEL_SET_FILE)
+    if base_digest is not None:
+        text = json.dumps({BASE_DIGEST_KEY: base_digest}) + "\n"
+        (staging / ADAPTER_BASE).write_text(text, "utf-8")
     if record.metrics is not None:
         text = json.dumps(record.metrics, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         (staging / METRICS_FILE).write_text(text, "utf-8")

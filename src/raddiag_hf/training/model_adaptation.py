@@ -89,6 +89,7 @@ def adapt_model(
     base: RadDiagForImageClassification,
     adaptation: Adaptation,
     label_set: LabelSet,
+    num_train_cases: int,
     settings: FinetuneSettings,
 ) -> RadDiagForImageClassification:
     """Return a model of the new labels with the weights of ``base`` that stay.
@@ -96,6 +97,16 @@ def adapt_model(
     Without fusion the model averages the probabilities of a case's scans; of one scan that is its
     own. Thresholds of the base do not carry over. A knowledge head that reads new names still needs
     their text embeddings.
+
+    The loss that the base was trained with stays, with the label counts of the new training cases;
+    a linear probe has the cross-entropy that it is fitted with.
+
+    Args:
+        base: The trained model.
+        adaptation: What of it stays.
+        label_set: The labels to learn, with the training cases of each.
+        num_train_cases: Training cases in all.
+        settings: Method, seed, and whether batch norms are trained.
     """
     changes: dict[str, Any] = {
         "id2label": label_set.id2label,
@@ -106,7 +117,11 @@ def adapt_model(
         "decision_threshold_source": None,
         "calibration_temperature": 1.0,
         "freeze_batch_norm": not settings.train_batch_norm,
+        "train_label_counts": list(label_set.train_counts) or None,
+        "num_train_cases": num_train_cases,
     }
+    if settings.method is Method.LINEAR_PROBE:
+        changes["classification_loss"] = "bce"
     if adaptation.classifier_type != "knowledge":
         changes |= {"text_encoder_fingerprint": None, "trained_labels": None}
     if adaptation.skips_fusion:
