@@ -9,7 +9,7 @@ import pytest
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.inference.case_packing import CaseError
 from raddiag_hf.inference.diagnose import diagnose_case
-from raddiag_hf.inference.explanation import LabelError, explain_case
+from raddiag_hf.inference.explanation import LabelError, explain_case, label_index
 from raddiag_hf.inference.saliency import ScoreCamSettings
 from raddiag_hf.vocabulary import Modality, Plane
 from tests.fixtures.cases import make_scan
@@ -63,8 +63,17 @@ def test_two_labels_have_two_maps(model):
 
 
 def test_an_unknown_label_is_refused_with_what_is_near(model):
-    with pytest.raises(LabelError, match=r"no label 'tear' among its 5; did you mean 'meniscal"):
+    with pytest.raises(LabelError, match=r"no label 'tear' among its 5; did you mean 'Meniscal"):
         explain_case(model, PROCESSOR, CASE, label="tear")
+
+
+def test_labels_that_differ_by_case_alone_are_told_apart():
+    names = ["ALL", "All", "Normal"]
+    model = tiny_model(num_labels=3, id2label=dict(enumerate(names)))
+    assert [label_index(model, name) for name in names] == [0, 1, 2]
+    assert label_index(model, "NORMAL") == 2
+    with pytest.raises(LabelError, match=r"2 labels like 'all' among its 3; .* 'ALL' or 'All'"):
+        label_index(model, "all")
 
 
 def test_an_empty_case_is_refused(model):

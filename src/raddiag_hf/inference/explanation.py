@@ -179,17 +179,21 @@ def explain_case(
 
 
 def label_index(model: RadDiagForImageClassification, label: str) -> int:
-    """Return the column of a label, which is matched without regard to case.
+    """Return the column of a label: spelt so exactly, or the only one that differs by case alone.
 
     Raises:
-        LabelError: If there is none.
+        LabelError: If there is none, or several differ by case alone.
     """
-    columns = {name.casefold(): column for column, name in model.config.id2label.items()}
-    if label.casefold() not in columns:
-        similar = [name for name in columns if label.casefold() in name][:3]
-        hint = f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
-        raise LabelError(f"the model has no label {label!r} among its {len(columns)}{hint}")
-    return columns[label.casefold()]
+    names, sought = model.config.id2label, label.casefold()
+    exact = [column for column, name in names.items() if name == label]
+    columns = exact or [column for column, name in names.items() if name.casefold() == sought]
+    if len(columns) == 1:
+        return columns[0]
+    near = [names[column] for column in columns]
+    similar = (near or [name for name in names.values() if sought in name.casefold()])[:3]
+    hint = f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+    has = f"{len(columns)} labels like" if columns else "no label"
+    raise LabelError(f"the model has {has} {label!r} among its {len(names)}{hint}")
 
 
 def _attention_shares(
