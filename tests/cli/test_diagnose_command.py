@@ -3,6 +3,7 @@
 import json
 import os
 
+import nibabel
 import numpy as np
 import pydicom.data
 import pytest
@@ -46,12 +47,34 @@ def test_a_folder_gives_its_files(run, model_folder, scan_folder, tmp_path):
     assert sorted(os.listdir(out_folder)) == ["diagnosis.json", "report.html"]
 
 
+def test_an_earlier_cases_explanation_is_removed(run, model_folder, scan_folder, tmp_path):
+    (tmp_path / "overlays").mkdir()
+    for name in ("explanation.json", "overlays/scan-1-mri.nii.gz", "notes.txt"):
+        (tmp_path / name).write_text("of another case")
+    code, _, _ = run("diagnose", scan_folder / "ct.dcm", "-m", model_folder, "-o", tmp_path)
+    assert code == 0
+    assert sorted(os.listdir(tmp_path)) == ["diagnosis.json", "notes.txt", "report.html"]
+
+
 def test_a_scan_named_twice_is_read_once(run, model_folder, scan_folder, tmp_path):
     copy = tmp_path / "ct.dcm"
     copy.write_bytes((scan_folder / "ct.dcm").read_bytes())
     _, out, err = run("diagnose", scan_folder / "ct.dcm", copy, "--model", model_folder, "--json")
     assert len(json.loads(out)["scans"]) == 1
     assert f"named twice, read once: {copy}" in err
+
+
+def test_equal_voxels_in_another_place_are_another_scan(run, model_folder, tmp_path):
+    voxels = np.arange(4 * 40 * 40, dtype=np.int16).reshape(40, 40, 4)
+    scans = []
+    for name, offset in (("here", 0), ("again", 0), ("above", 50)):
+        affine = np.diag([1.0, 1.0, 4.0, 1.0])
+        affine[2, 3] = offset
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / f"{name}.nii")
+        scans += ["--scan", f"mri={tmp_path / name}.nii"]
+    _, out, err = run("diagnose", *scans, "-m", model_folder, "--json")
+    assert len(json.loads(out)["scans"]) == 2
+    assert err.count("named twice") == 1
 
 
 def test_names_of_files_reach_no_output(run, model_folder, scan_folder, tmp_path):

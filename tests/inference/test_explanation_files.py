@@ -11,7 +11,10 @@ from PIL import Image
 
 from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.inference.explanation import Explanation, ScanExplanation
-from raddiag_hf.inference.explanation_files import write_explanation_files
+from raddiag_hf.inference.explanation_files import (
+    remove_explanation_files,
+    write_explanation_files,
+)
 from raddiag_hf.inference.explanation_grid import source_grid
 from raddiag_hf.inference.overlays import legend_picture, overlay_picture
 from raddiag_hf.inference.report.pictures import draw_slice
@@ -171,6 +174,20 @@ def test_pictures_are_whole_and_numbered_as_radiologists_count(tmp_path):
         with Image.open(tmp_path / name) as picture:
             picture.load()
             assert picture.width > picture.height > 200
+
+
+def test_files_of_an_earlier_case_are_removed_and_those_of_others_stay(tmp_path):
+    earlier, _ = write(tmp_path, make_scan(3, (30, 30, 20), Modality.CT))
+    (tmp_path / "overlays" / "scan-notes.png").write_text("of the user")
+    record, _ = write(tmp_path, make_scan(4, (2, 30, 20), Modality.MRI))
+    found = {f"overlays/{path.name}" for path in (tmp_path / "overlays").iterdir()}
+    assert found == {*record["overlays"], record["map"], "overlays/scan-notes.png"}
+    assert not found & {*earlier["overlays"], earlier["map"]}
+    remove_explanation_files(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "overlays",
+        "overlays/scan-notes.png",
+    ]
 
 
 def test_where_the_map_is_low_the_slice_is_as_it_was():

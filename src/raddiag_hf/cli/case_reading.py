@@ -85,6 +85,7 @@ def _without_repeats(case: Sequence["Scan"]) -> list["Scan"]:
             scan.modality == other.modality
             and scan.volume.shape == other.volume.shape
             and (scan.volume == other.volume).all()
+            and _lies_like(scan, other)
             for other in kept
         ):
             where = scan.provenance.get("path")
@@ -92,3 +93,15 @@ def _without_repeats(case: Sequence["Scan"]) -> list["Scan"]:
         else:
             kept.append(scan)
     return kept
+
+
+def _lies_like(scan: "Scan", other: "Scan") -> bool:
+    """Say whether equal voxels are of equal size and, where both files tell, in one place."""
+    import numpy as np
+
+    from raddiag_hf.inference.explanation_grid import source_grid
+
+    one, two = source_grid(scan), source_grid(other)
+    if one.space_code > 0 and two.space_code > 0:
+        return np.allclose(one.affine, two.affine)
+    return np.allclose(scan.spacing_mm, other.spacing_mm, equal_nan=True)

@@ -106,8 +106,14 @@ def diagnose(
 def _write(
     output: Path, case: OpenedCase, diagnosis: "Diagnosis", explain: bool, progress: Console
 ) -> None:
-    """Write the report, and what explains its leading finding where that is wanted."""
-    from raddiag_hf.inference.explanation_files import write_explanation_files
+    """Write the report, and what explains its leading finding where that is wanted.
+
+    An earlier explanation in the folder is removed: it belongs to an earlier diagnosis.
+    """
+    from raddiag_hf.inference.explanation_files import (
+        remove_explanation_files,
+        write_explanation_files,
+    )
     from raddiag_hf.inference.report.case_files import write_case_files
     from raddiag_hf.inference.saliency import ScoreCamSettings
 
@@ -116,5 +122,7 @@ def _write(
         leading = diagnosis.findings[0].label
         explanation = run_explanation(case, leading, ScoreCamSettings(), progress)
         write_explanation_files(output, explanation, case.scans)
+    else:
+        remove_explanation_files(output)
     report = write_case_files(output, diagnosis, case.scans, explanation)
     progress.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)

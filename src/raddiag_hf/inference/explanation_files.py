@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from raddiag_hf.inference.explanation_grid import SourceGrid, source_grid
 from raddiag_hf.inference.overlays import overlay_figure
 from raddiag_hf.inference.saliency_grid import saliency_slices
 
+RECORD_FILE, OVERLAY_FOLDER = "explanation.json", "overlays"
+_OVERLAY = re.compile(r"scan-\d+-[a-z-]+(-slice-\d{3,})?\.png|scan-\d+-[a-z-]+\.nii\.gz")
+
 
 def write_explanation_files(
     output_dir: Path, explanation: Explanation, scans: Sequence[Scan]
@@ -27,24 +31,44 @@ def write_explanation_files(
     patient gets into theirs.
 
     Args:
-        output_dir: Made where it does not exist; older files of these names are replaced.
+        output_dir: Made where it does not exist; files of an earlier explanation are removed.
         explanation: Of these scans.
         scans: In the order of ``explanation.scans``.
 
     Raises:
         OSError: If the folder cannot be made or written.
     """
-    folder = output_dir / "overlays"
+    remove_explanation_files(output_dir)
+    folder = output_dir / OVERLAY_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     record = explanation.to_dict()
     for number, (scan, explained) in enumerate(zip(scans, explanation.scans, strict=True)):
         stem = f"scan-{number + 1}-{str(scan.modality).split()[0].lower()}"
         record["scans"][number] |= _write_scan(folder, stem, scan, explained, explanation.label)
-    path = output_dir / "explanation.json"
+    path = output_dir / RECORD_FILE
     with atomic_write(path) as temporary:
         text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
     return path
+
+
+def remove_explanation_files(output_dir: Path) -> None:
+    """Remove what `write_explanation_files` wrote there: it may be another patient's.
+
+    Files of other names stay.
+
+    Raises:
+        OSError: If one cannot be removed.
+    """
+    (output_dir / RECORD_FILE).unlink(missing_ok=True)
+    folder = output_dir / OVERLAY_FOLDER
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if _OVERLAY.fullmatch(path.name):
+            path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _write_scan(
@@ -61,8 +85,8 @@ def _write_scan(
     with atomic_write(folder / f"{stem}.nii.gz") as path:
         _write_map(path, scan, explained, grid)
     return {
-        "overlays": [f"overlays/{name}" for name in names],
-        "map": f"overlays/{stem}.nii.gz",
+        "overlays": [f"{OVERLAY_FOLDER}/{name}" for name in names],
+        "map": f"{OVERLAY_FOLDER}/{stem}.nii.gz",
         "map_position_known": grid.space_code > 0,
         "map_alignment": grid.statement,
     }
