@@ -1,8 +1,13 @@
 """`raddiag train` builds a command, plans memory, and refuses what cannot be followed."""
 
+import subprocess
+
 import pytest
 
 from raddiag_hf.cli.main import main
+from raddiag_hf.training import train
+from tests.fixtures.finetuning import write_visible_store
+from tests.fixtures.saved_models import save_tiny_model
 
 
 def test_the_command_is_shown_and_not_run(capsys, tmp_path):
@@ -26,6 +31,25 @@ def test_a_plan_names_the_setting_that_fits(capsys):
     assert "model.config.encoder_chunk_size=" in printed
 
 
+def test_an_adapted_model_gets_its_card(tmp_path, monkeypatch):
+    def run_here(command, **_):
+        arguments = command[command.index("raddiag_hf.training.train") + 1 :]
+        return subprocess.CompletedProcess(command, train.main(arguments))
+
+    monkeypatch.setattr("raddiag_hf.cli.train.subprocess.run", run_here)
+    base = save_tiny_model(tmp_path / "base")
+    write_visible_store(tmp_path / "cases", train=20, validation=10, test=0)
+    changes = [
+        f"model.checkpoint={base}",
+        f"data.dataset={tmp_path / 'cases'}",
+        f"output={tmp_path / 'out'}",
+        "finetune.num_workers=0",
+        "finetune.device=cpu",
+    ]
+    assert main(["train", "linear_probe", *changes]) == 0
+    assert "a linear probe" in (tmp_path / "out" / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -33,6 +57,8 @@ def test_a_plan_names_the_setting_that_fits(capsys):
         (["pretrain", "training.lr=1"], "there is no training.lr"),
         (["pretrain", "--memory", "12GB"], "--memory belongs to --plan"),
         (["pretrain", "--plan", "--memory", "12"], "expected a size such as 12GB"),
+        (["lora", "--plan"], "--plan is for trainings"),
+        (["lora", "--num-processes", "2"], "a fine-tuning runs in one process"),
         (["pretrain", "--accelerate-config", "tpu"], "not one of ddp, deepspeed, fsdp2"),
     ],
 )

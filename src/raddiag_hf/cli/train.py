@@ -73,12 +73,21 @@ def train(
 ) -> int:
     """Train a network after a recipe: data, network and schedule as a file, changes as arguments.
 
-    Writes checkpoints, TensorBoard logs, and at the end OUTPUT/model with its image processor.
+    Writes checkpoints, TensorBoard logs, and at the end OUTPUT/model with its image processor;
+    recipes that adapt a saved model write what `raddiag finetune` does.
     """
     from raddiag_hf.training.recipe import load_recipe
 
     changes = overrides or []
     loaded = load_recipe(recipe, changes)
+    if loaded.finetune is not None:
+        if plan:
+            raise ArgumentError("--plan is for trainings: it cannot predict a fine-tuning")
+        if accelerate_config is not None or (num_processes or 1) > 1:
+            raise ArgumentError(
+                "--num-processes and --accelerate-config are for trainings: a fine-tuning runs in "
+                "one process"
+            )
     if plan:
         from raddiag_hf.cli.memory_table import print_plan
 
@@ -92,7 +101,16 @@ def train(
         return 0
     # Accelerate starts several processes without GPUs only if it is told so beforehand.
     without_gpus = {"ACCELERATE_USE_CPU": "true"} if loaded.training.get("use_cpu") else {}
-    return subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
+    code = subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
+    if code == 0 and loaded.finetune is not None:
+        from raddiag_hf.hub.model_card import write_model_card
+        from raddiag_hf.training.finetune import RECORD_FILE
+        from raddiag_hf.training.finetune_record import FinetuneRecord
+
+        output = Path(loaded.output)
+        text = (output / RECORD_FILE).read_text("utf-8")
+        write_model_card(output, FinetuneRecord.from_json(text))
+    return code
 
 
 def training_command(
