@@ -1,5 +1,7 @@
 """Thresholds come from validation data; rare classes share one, and it is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,6 +47,9 @@ def test_rare_classes_share_the_threshold_of_their_pool() -> None:
     best = best_f1(truth, probabilities)
     assert f1_score(truth, probabilities >= shared) == pytest.approx(best, abs=1e-12)
     assert f"{rare.sum()} with fewer than 10 positives share one" in chosen.describe()
+    one = replace(chosen, is_pooled=np.array([False, True]), num_cases=1).describe()
+    assert "on 1 validation case; 1 class has a threshold of its own, 1 with fewer" in one
+    assert one.endswith("than 10 positives has that of all classes together")
 
 
 def test_pool_without_support_falls_back_on_all_classes() -> None:

@@ -154,6 +154,9 @@ def test_stored_thresholds_and_temperature_are_what_diagnose_uses(tmp_path, fold
     again = evaluate_model(stored, folder / "data", "test", tmp_path / "again", QUICK)
     np.testing.assert_allclose(again.result.per_class["f1"], found.result.per_class["f1"])
     assert again.rule.source == rule.source
+    assert not any("were chosen on" in warning for warning in again.warnings)
+    seen = evaluate_model(stored, folder / "data", "validation", tmp_path / "seen", QUICK)
+    assert seen.warnings[0].startswith("The model's thresholds were chosen on validation cases")
 
 
 def test_thresholds_cannot_be_stored_with_a_model_that_is_not_the_users(folder, loaded, tmp_path):
@@ -170,6 +173,8 @@ def test_a_model_without_thresholds_has_no_f1_and_says_so(tmp_path, folder, load
     assert found.warnings == (
         "The model carries no thresholds, so F1, MCC and accuracy are left out; choose them on "
         "the validation cases.",
+        "Intervals from only 30 resamples are rough: their ends take 100 at least, and better "
+        "1000.",
     )
 
 
@@ -266,12 +271,60 @@ def test_evaluations_of_other_cases_stand_side_by_side_unpaired(tmp_path, folder
     table.select(np.arange(30)).write(second / "predictions.parquet")
     third = shutil.copytree(folder / "out", tmp_path / "third")
     (third / "predictions.parquet").unlink()
+    fourth = shutil.copytree(folder / "out", tmp_path / "fourth")
+    foreign = replace(table, provenance={**table.provenance, "model_fingerprint": "of another"})
+    foreign.write(fourth / "predictions.parquet")
     comparison = compare_evaluations(
-        [first, second, third], bootstrap=BootstrapSettings(resamples=20)
+        [first, second, third, fourth], bootstrap=BootstrapSettings(resamples=20)
     )
-    assert [model.name for model in comparison.models] == ["first", "second", "third"]
+    assert [model.name for model in comparison.models] == ["first", "second", "third", "fourth"]
+    assert "holds other predictions than metrics.json" in comparison.not_paired["fourth"]
     assert comparison.not_paired["second"] == "its cases or labels are others"
     assert comparison.not_paired["third"].endswith("predictions.parquet is not there")
+
+
+def test_the_best_is_not_sought_among_other_data_of_the_same_name(tmp_path, folder, evaluation):
+    first = shutil.copytree(folder / "out", tmp_path / "first")
+    second = shutil.copytree(folder / "out", tmp_path / "second")
+    content = json.loads((second / "metrics.json").read_text())
+    content["data_fingerprint"] = "0123456789"
+    (second / "metrics.json").write_text(json.dumps(content))
+    quick = BootstrapSettings(resamples=20)
+    one, two = compare_evaluations([first, second], bootstrap=quick).models
+    assert one.granularity != two.granularity
+    assert two.granularity.endswith("test (01234567)")
+    shutil.copy(first / "metrics.json", second)
+    one, two = compare_evaluations([first, second], bootstrap=quick).models
+    assert one.granularity == two.granularity
+
+
+def test_results_of_another_model_do_not_stay_beside_new_predictions(tmp_path, folder, loaded):
+    out = tmp_path / "out"
+    results = ("metrics.json", "table.md", "table.tex", "report.html", "figures/roc.png")
+    (out / "figures").mkdir(parents=True)
+    for name in (*results, "figures/mine.png", "calibration_predictions.parquet"):
+        (out / name).write_text("of another model")
+    left = []
+
+    def list_results(what, done, total):
+        if what.startswith("Predicting") and done:
+            left.extend(name for name in results if (out / name).exists())
+
+    overwrite = replace(QUICK, prediction=PredictionSettings(num_workers=0, overwrite=True))
+    evaluate_model(loaded, folder / "data", "test", out, overwrite, list_results)
+    assert left == []
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
+        *("metrics.json", "mine.png", "predictions.parquet", "table.md", "table.tex"),
+    ]
+
+
+def test_a_report_of_earlier_metrics_is_removed(tmp_path, folder, evaluation, loaded):
+    out = shutil.copytree(folder / "out", tmp_path / "out")
+    (out / "report.html").write_text("of earlier metrics")
+    evaluate_model(loaded, folder / "data", "test", out, CALIBRATED)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        path.name for path in (folder / "out").iterdir()
+    )
 
 
 def test_what_is_no_evaluation_is_refused(tmp_path, folder, evaluation):

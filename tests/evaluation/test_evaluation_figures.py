@@ -11,7 +11,6 @@ from raddiag_hf.evaluation import reliability
 from raddiag_hf.evaluation.figures.breakdown_figure import draw_breakdown
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
 from raddiag_hf.evaluation.figures.evaluation_figures import (
-    NAMES,
     evaluation_figures,
     save_figures,
 )
@@ -22,6 +21,7 @@ from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities,
 from raddiag_hf.evaluation.figures.roc_figure import draw_roc
 from raddiag_hf.evaluation.negatives import case_kinds
 from raddiag_hf.evaluation.precision_recall import mean_precision_recall
+from raddiag_hf.evaluation.result_files import FIGURE_NAMES
 from tests.fixtures.evaluations import make_evaluation
 from tests.fixtures.prediction_tables import make_predictions
 
@@ -173,7 +173,7 @@ def test_figures_follow_the_palette(evaluation):
 
 def test_the_same_evaluation_gives_the_same_files(tmp_path, evaluation):
     figures = {figure.name: figure for figure in evaluation_figures(evaluation)}
-    assert tuple(figures) == NAMES
+    assert tuple(figures) == FIGURE_NAMES
     roc = {"roc": figures["roc"]}
     once = [path.read_bytes() for path in save_figures(roc, tmp_path)]
     again = [path.read_bytes() for path in save_figures(roc, tmp_path)]
@@ -196,9 +196,12 @@ def without_positives(table):
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        (make_predictions(40, 1), set(NAMES) - {"normal_abnormal"}),
-        (make_predictions(40, 3, label_names=("a", "b", "c")), set(NAMES) - {"normal_abnormal"}),
-        (make_predictions(40, 3, anatomies=(None,) * 40), set(NAMES)),
+        (make_predictions(40, 1), set(FIGURE_NAMES) - {"normal_abnormal"}),
+        (
+            make_predictions(40, 3, label_names=("a", "b", "c")),
+            set(FIGURE_NAMES) - {"normal_abnormal"},
+        ),
+        (make_predictions(40, 3, anatomies=(None,) * 40), set(FIGURE_NAMES)),
         (without_positives(make_predictions(40, 3)), {"calibration"}),
         (make_predictions(1, 2), {"calibration"}),
     ],
@@ -210,3 +213,10 @@ def test_degenerate_evaluations_draw_what_there_is(table, expected):
     assert {figure.name for figure in figures} == expected
     for figure in figures:
         assert figure.render("svg").startswith(b"<?xml")
+
+
+def test_labels_with_dollar_signs_are_drawn_as_text(tmp_path):
+    names = ("$x_{", "cost $5", "a", "b", "c", "$$")
+    figures = evaluation_figures(make_evaluation(make_predictions(label_names=names)))
+    chosen = {one.name: one for one in figures if one.name == "probabilities"}
+    assert len(save_figures(chosen, tmp_path)) == 2

@@ -61,11 +61,20 @@ def test_models_are_compared_within_their_data_only():
 
 def test_undefined_metrics_are_dashes_and_empty_groups_have_no_row():
     model = evaluated("one")
-    model.groups["evaluated"][1] = 0
+    model.groups["classes"][1] = 0
     model.groups["mcc"][0] = None
     text = markdown_table([model])
     assert "Medium" not in text
     assert cells(text.splitlines()[2])[7] == "–"
+
+
+def test_a_group_of_which_nothing_can_be_evaluated_is_shown():
+    table = make_predictions()
+    table.labels[:, GROUPS["tail"]] = False
+    result = evaluate_predictions(table.labels, table.logits, groups=GROUPS)
+    text = markdown_table([EvaluatedModel("one", "cases", result.group_table())])
+    (line,) = [line for line in text.splitlines() if "| Tail |" in line]
+    assert cells(line)[3:] == ["0 of 2", *("–" for _ in range(5))]
 
 
 def test_a_model_without_thresholds_has_no_f1_column():

@@ -110,6 +110,17 @@ def test_files_that_are_no_predictions_are_refused(tmp_path):
         PredictionTable.read(path)
 
 
+def test_a_damaged_file_is_named(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    make_table().write(path)
+    content = bytearray(path.read_bytes())
+    end = content.index(b"raddiag_predictions")
+    content[4 : end // 2] = b"\xff" * (end // 2 - 4)
+    path.write_bytes(content)
+    with pytest.raises(EvaluationInputError, match=r"predictions.parquet: "):
+        PredictionTable.read(path)
+
+
 def test_a_file_that_is_missing_is_an_operating_system_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         PredictionTable.read(tmp_path / "absent.parquet")

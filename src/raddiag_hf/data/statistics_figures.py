@@ -35,6 +35,7 @@ MOST_NAMED_LABELS = 40
 
 STYLE = {
     "font.size": 9,
+    "text.parse_math": False,  # labels are text, also with dollar signs
     "text.color": "#2B3640",
     "axes.labelcolor": "#2B3640",
     "xtick.color": "#2B3640",

@@ -1,8 +1,8 @@
 """Several evaluations in one table, and whether one model is better than another."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,11 @@ from raddiag_hf.atomic_files import atomic_write
 
 from .bootstrap import BootstrapSettings
 from .comparison import PairedComparison, compare_predictions
-from .evaluate_model import (
-    FILE_FORMAT,
-    METRICS_FILE,
-    PREDICTIONS_FILE,
-    evaluated_model,
-    table_notes,
-)
+from .evaluate_model import FILE_FORMAT, evaluated_model, table_notes
 from .evaluation_error import EvaluationInputError
+from .evaluation_warnings import resample_warnings
 from .prediction_table import PredictionTable
+from .result_files import METRICS_FILE, PREDICTIONS_FILE
 from .tables import EvaluatedModel, write_tables
 
 COMPARISON_FILE = "comparison.json"
@@ -41,7 +37,8 @@ class EvaluationComparison:
     """Evaluations side by side.
 
     Attributes:
-        models: Rows of the table, in the order given.
+        models: Rows of the table, in the order given; the best is sought among those on the same
+            data only.
         notes: What a reader has to know.
         baseline: Name of the first evaluation.
         paired: By name of each other evaluation, its difference from the first: positive where it
@@ -94,12 +91,13 @@ def compare_evaluations(
         raise EvaluationInputError(
             f"a comparison needs at least two evaluations, {len(metrics_files)} were named"
         )
+    bootstrap = bootstrap or BootstrapSettings()
     evaluations = _named([_read(path) for path in metrics_files])
     baseline = evaluations[0]
     paired: dict[str, PairedComparison] = {}
     not_paired: dict[str, str] = {}
     for other in evaluations[1:]:
-        found = _pair(other, baseline, bootstrap or BootstrapSettings(), resample_patients)
+        found = _pair(other, baseline, bootstrap, resample_patients)
         if isinstance(found, str):
             not_paired[other.name] = found
         else:
@@ -109,8 +107,10 @@ def compare_evaluations(
         for note in table_notes(evaluation.content):
             named = f"{evaluation.name}: {note}" if note.startswith("Thresholds") else note
             notes[named] = None
+    if paired:
+        notes |= dict.fromkeys(resample_warnings(bootstrap))
     comparison = EvaluationComparison(
-        models=tuple(evaluated_model(one.content, one.name) for one in evaluations),
+        models=_models(evaluations, paired),
         notes=tuple(notes),
         baseline=baseline.name,
         paired=paired,
@@ -152,6 +152,26 @@ def _named(evaluations: Sequence[_Evaluation]) -> list[_Evaluation]:
     ]
 
 
+def _models(
+    evaluations: Sequence[_Evaluation], paired: Mapping[str, PairedComparison]
+) -> tuple[EvaluatedModel, ...]:
+    """Return the rows; data of one name that are not the same are told apart by their digest."""
+    models = [evaluated_model(one.content, one.name) for one in evaluations]
+    data = [
+        evaluations[0 if one.name in paired else place].content.get("data_fingerprint", "")
+        for place, one in enumerate(evaluations)
+    ]
+    found: dict[str, set[str]] = {}
+    for model, digest in zip(models, data, strict=True):
+        found.setdefault(model.granularity, set()).add(digest)
+    return tuple(
+        replace(model, granularity=f"{model.granularity} ({digest[:8]})")
+        if len(found[model.granularity]) > 1
+        else model
+        for model, digest in zip(models, data, strict=True)
+    )
+
+
 def _pair(
     other: _Evaluation, baseline: _Evaluation, bootstrap: BootstrapSettings, by_patient: bool
 ) -> PairedComparison | str:
@@ -160,6 +180,10 @@ def _pair(
     if missing := [file for file in files if not file.is_file()]:
         return f"{missing[0]} is not there"
     a, b = (PredictionTable.read(file) for file in files)
+    for file, table, one in zip(files, (a, b), (other, baseline), strict=True):
+        keys = ("model_fingerprint", "data_fingerprint")
+        if any(table.provenance.get(key) != one.content.get(key) for key in keys):
+            return f"{file} holds other predictions than {one.path.name} was computed from"
     if a.label_names != b.label_names or sorted(a.case_ids) != sorted(b.case_ids):
         return "its cases or labels are others"
     places = {case: row for row, case in enumerate(b.case_ids)}

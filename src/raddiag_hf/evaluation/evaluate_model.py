@@ -28,15 +28,20 @@ from .decision_rule import (
 from .evaluation_error import EvaluationInputError
 from .evaluation_result import EvaluationResult
 from .evaluation_split import EvaluationSplit, open_split
+from .evaluation_warnings import evaluation_warnings, resample_warnings
 from .groups import frequency_groups
 from .metrics import evaluate_predictions
 from .predict_cases import PredictionSettings, predict_cases
-from .prediction_table import PredictionTable
+from .prediction_table import PredictionTable, read_provenance
 from .processes import join_processes
+from .result_files import (
+    CALIBRATION_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    remove_report,
+)
 from .tables import EvaluatedModel, write_tables
 
-METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
-CALIBRATION_FILE = "calibration_predictions.parquet"
 FILE_FORMAT = 1
 
 StepReport = Callable[[str, int, int], None]
@@ -155,7 +160,8 @@ def evaluate_model(
 
     ``output`` receives ``predictions.parquet``, ``metrics.json``, ``table.md`` and ``table.tex``;
     ``calibration_predictions.parquet`` where thresholds are chosen. An evaluation that was
-    interrupted goes on where it was when it is asked for again; see `predict_cases`.
+    interrupted goes on where it was when it is asked for again; see `predict_cases`. A report and
+    figures of earlier metrics are removed.
 
     Args:
         loaded: The model, on the device of this process.
@@ -214,6 +220,8 @@ def evaluate_model(
             min_positives=settings.min_positives,
         )
     table = PredictionTable.read(output / PREDICTIONS_FILE)
+    if calibration is None and settings.prediction.overwrite:
+        _remove_if_foreign(output / CALIBRATION_FILE, table.provenance)
     evaluation = _evaluate(table, cases, calibration, rule, settings, report)
     _write(evaluation, output)
     if config_file is not None:
@@ -270,7 +278,7 @@ def _evaluate(
         },
         provenance=table.provenance,
         groups=groups,
-        warnings=tuple(_warnings(cases, calibration, rule)),
+        warnings=(*evaluation_warnings(cases, calibration, rule), *resample_warnings(bootstrap)),
         official=evaluate_predictions(
             table.labels,
             table.logits,
@@ -283,33 +291,21 @@ def _evaluate(
     )
 
 
-def _warnings(
-    cases: EvaluationSplit, calibration: EvaluationSplit | None, rule: DecisionRule
-) -> list[str]:
-    found = []
-    if rule.thresholds is None:
-        found.append(
-            "The model carries no thresholds, so F1, MCC and accuracy are left out; choose them on "
-            "the validation cases."
-        )
-    if not any(cases.label_set.train_counts):
-        found.append(
-            "The data set does not say how many training cases its labels have, so there is no "
-            "head, body and tail."
-        )
-    if calibration is not None:
-        shared = {*cases.metadata.patient_ids} & {*calibration.metadata.patient_ids}
-        if shared:
-            found.append(
-                f"{len(shared)} patients have cases in the {cases.split} and in the "
-                f"{calibration.split} split, so thresholds were chosen on patients that they are "
-                "evaluated on."
-            )
-    return found
+def _remove_if_foreign(path: Path, provenance: Mapping[str, str]) -> None:
+    """Remove predictions that thresholds of another model were chosen on."""
+    try:
+        found = read_provenance(path)
+    except FileNotFoundError:
+        return
+    except EvaluationInputError:
+        found = {}
+    if found.get("model_fingerprint") != provenance["model_fingerprint"]:
+        path.unlink()
 
 
 def _write(evaluation: ModelEvaluation, output: Path) -> None:
     content = evaluation.to_dict()
+    remove_report(output)  # it would tell of other metrics
     with atomic_write(output / METRICS_FILE) as path:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
         path.write_text(text + "\n", "utf-8")

@@ -26,9 +26,9 @@ from .figures.evaluation_figures import EvaluationFigure, evaluation_figures, sa
 from .figures.palette import DARK, LIGHT
 from .groups import ALL
 from .report_wording import count, value_cell
+from .result_files import FIGURE_FOLDER, REPORT_FILE
 from .tables import CATEGORIES, METRICS
 
-REPORT_FILE, FIGURE_FOLDER = "report.html", "figures"
 HEADLINE_METRICS = {
     "auc": "AUC",
     "ap": "Average precision",

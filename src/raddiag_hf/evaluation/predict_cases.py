@@ -22,6 +22,7 @@ from .evaluation_split import EvaluationSplit
 from .model_fingerprint import model_fingerprint
 from .prediction_table import PredictionTable, read_provenance
 from .processes import join_processes
+from .result_files import remove_results
 
 CASES_PER_BLOCK = 32
 """Cases whose predictions are stored together: what an interrupted process loses."""
@@ -72,6 +73,8 @@ def predict_cases(
     slices, and every block is stored when it is done, in ``<stem>.parts`` beside ``path``. Whoever
     is interrupted goes on with the missing blocks, with as many processes as there are then; a
     file that is complete is left as it is. Every process returns when the whole file is there.
+    Metrics, tables and figures of earlier predictions in the folder are removed before there are
+    others.
 
     Args:
         loaded: The model, on the device of this process.
@@ -97,6 +100,7 @@ def predict_cases(
         if path.exists():
             shutil.rmtree(parts, ignore_errors=True)  # left by who was killed after the last step
         else:
+            remove_results(path.parent)
             parts.mkdir(exist_ok=True)
             missing = [block for block in _blocks(cases) if not _part(parts, block).exists()]
     (missing,) = broadcast_object_list([missing])

@@ -178,6 +178,11 @@ def _explained(path: Path | str) -> Iterator[None]:
         ) from None
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise EvaluationInputError(f"{path}: is not a table of predictions: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # Arrow's word for damaged content, which does not name the file.
+        raise EvaluationInputError(f"{path}: is damaged: {error}") from error
 
 
 def _content(schema: pa.Schema) -> dict[str, Any]:

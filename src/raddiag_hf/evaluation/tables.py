@@ -8,6 +8,7 @@ from pathlib import Path
 from raddiag_hf.atomic_files import atomic_write
 
 from .evaluation_result import Table
+from .result_files import TABLE_FILES
 
 METRICS = {
     "auc": "AUC",
@@ -143,7 +144,7 @@ def write_tables(
     folder: Path, models: Sequence[EvaluatedModel], notes: Sequence[str] = ()
 ) -> tuple[Path, Path]:
     """Write ``table.md`` and ``table.tex``, and return their paths."""
-    paths = folder / "table.md", folder / "table.tex"
+    paths = folder / TABLE_FILES[0], folder / TABLE_FILES[1]
     for path, text in zip(
         paths, (markdown_table(models, notes), latex_table(models, notes)), strict=True
     ):
@@ -158,7 +159,7 @@ def metric_columns(models: Sequence[EvaluatedModel]) -> list[str]:
 
 
 def table_rows(models: Sequence[EvaluatedModel]) -> list[TableRow]:
-    """Return the rows in order; groups without a class that could be evaluated have none."""
+    """Return the rows in order; groups without a class have none."""
     metrics = metric_columns(models)
     rows = []
     for granularity in dict.fromkeys(model.granularity for model in models):
@@ -169,7 +170,7 @@ def table_rows(models: Sequence[EvaluatedModel]) -> list[TableRow]:
                 for model in compared
                 if group in model.groups["group"]
             ]
-            members = [(model, at) for model, at in members if model.groups["evaluated"][at]]
+            members = [(model, at) for model, at in members if model.groups["classes"][at]]
             best = {name: _best(members, name) for name in metrics}
             rows += [
                 TableRow(

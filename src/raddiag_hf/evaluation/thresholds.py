@@ -39,10 +39,17 @@ class DecisionThresholds:
     def describe(self) -> str:
         """Say where the thresholds come from, in one sentence."""
         pooled = int(self.is_pooled.sum())
+        own = len(self.is_pooled) - pooled
+        has_own = (
+            "1 class has a threshold of its own"
+            if own == 1
+            else f"{own} classes have a threshold of their own"
+        )
+        shares = "has that of all classes together" if pooled == 1 else "share one"
         return (
-            f"{self.criterion} on {self.num_cases} validation cases; "
-            f"{len(self.is_pooled) - pooled} classes have a threshold of their own, {pooled} with "
-            f"fewer than {self.support} share one"
+            f"{self.criterion} on {self.num_cases} validation "
+            f"{'case' if self.num_cases == 1 else 'cases'}; {has_own}, {pooled} with fewer than "
+            f"{self.support} {shares}"
         )
 
     def config_fields(self) -> dict[str, list[float] | str]:

@@ -22,17 +22,7 @@ from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities
 from raddiag_hf.evaluation.figures.roc_figure import draw_roc
 from raddiag_hf.evaluation.groups import ALL
 from raddiag_hf.evaluation.precision_recall import mean_precision_recall
-
-NAMES = (
-    "roc",
-    "precision_recall",
-    "calibration",
-    "probabilities",
-    "normal_abnormal",
-    "modality",
-    "anatomy",
-)
-FORMATS = ("png", "pdf")
+from raddiag_hf.evaluation.result_files import FIGURE_FORMATS, FIGURE_NAMES
 
 _DOTS_PER_INCH = 200
 
@@ -114,8 +104,8 @@ def save_figures(figures: Mapping[str, EvaluationFigure], folder: Path) -> list[
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name in NAMES:
-        for file_format in FORMATS:
+    for name in FIGURE_NAMES:
+        for file_format in FIGURE_FORMATS:
             path = folder / f"{name}.{file_format}"
             if name not in figures:
                 path.unlink(missing_ok=True)

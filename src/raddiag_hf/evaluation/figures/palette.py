@@ -38,6 +38,7 @@ class Palette:
         """Return matplotlib's settings, for `matplotlib.rc_context`."""
         return {
             "font.size": 8,
+            "text.parse_math": False,  # labels are text, also with dollar signs
             "text.color": self.ink,
             "axes.labelcolor": self.ink,
             "axes.edgecolor": self.axis,
