@@ -4,8 +4,20 @@ from io import StringIO
 
 from rich.console import Console
 
-from raddiag_hf.cli.evaluation_table import render_model
+from raddiag_hf.cli.evaluation_table import (
+    render_comparison,
+    render_model,
+    render_normal_cases,
+)
 from raddiag_hf.evaluation.tables import EvaluatedModel
+
+GROUPS = {"group": ["all"], "classes": [2], "evaluated": [2], "auc": [0.5]}
+
+
+def printed(table):
+    output = StringIO()
+    Console(file=output, width=120).print(table)
+    return output.getvalue()
 
 
 def test_intervals_of_four_groups_fit_a_narrow_terminal():
@@ -29,3 +41,12 @@ def test_intervals_of_four_groups_fit_a_narrow_terminal():
     assert text.count("(100.0, 100.0)") == 8
     assert "R@0.05" in text
     assert "…" not in text
+
+
+def test_names_with_brackets_are_shown_as_they_are():
+    models = [EvaluatedModel(f"[/{name}]", f"[/data{name}]: labels", GROUPS) for name in "ab"]
+    shown = printed(render_comparison(models, {}))
+    assert all(name in shown for name in ("[/a]", "[/b]", "[/dataa]", "[/datab]"))
+    assert "[/normal]" in printed(
+        render_normal_cases({"normal_label": "[/normal]", "normal_abnormal": []})
+    )

@@ -49,7 +49,7 @@ def demo(
     transformers_logging.disable_progress_bar()
     start = time.perf_counter()
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

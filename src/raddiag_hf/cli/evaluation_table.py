@@ -60,7 +60,8 @@ def render_comparison(
             name = METRICS[metric]
             for row in rows:
                 difference = _difference(paired.get(row.model), category, metric)
-                table.add_row(shown, name, Text(row.model), _cell(row.cells[number]), *difference)
+                cells = Text(shown), name, Text(row.model), _cell(row.cells[number])
+                table.add_row(*cells, *difference)
                 shown = name = ""
         table.add_section()
     return table
@@ -110,7 +111,7 @@ def _difference(
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for name in names:
-        table.add_column(name, no_wrap=name != "Model", overflow="fold")
+        table.add_column(Text(name), no_wrap=name != "Model", overflow="fold")
     return table
 
 

@@ -19,7 +19,7 @@ def run_explanation(
     from raddiag_hf.inference.explanation import explain_case
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -24,7 +24,7 @@ def step_progress(quiet: bool = False) -> Iterator[ReportStep]:
     Args:
         quiet: Draw nothing, as all processes but the main one should.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeElapsedColumn(), console=Console(stderr=True), disable=quiet
     ) as progress:
