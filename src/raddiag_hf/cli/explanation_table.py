@@ -27,10 +27,18 @@ def render_explanation(explanation: Explanation) -> RenderableType:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal in rich
     for scan in explanation.scans:
         table.add_row(*_cells(scan))
+    numbered = enumerate(explanation.scans, start=1)
+    without_gain = [str(number) for number, scan in numbered if scan.saliency.gain <= 0]
+    caution = (
+        f"No higher score than a black scan: scan {', '.join(without_gain)}; a map there only "
+        "compares parts of the scan with each other. "
+        if without_gain
+        else ""
+    )
     notes = (
         "Share and effect: the logit with all scans minus without this one. Attention: of the "
         "case's token among scans. Peak: the map's highest place, counted from 1. "
-        f"{DISCLAIMER}"
+        f"{caution}{DISCLAIMER}"
     )
     return Padding(Group(head, table, Text(notes, style="dim")), (0, 1, 1, 1))
 

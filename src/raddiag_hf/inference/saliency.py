@@ -68,7 +68,9 @@ class SaliencyMap:
 
     Attributes:
         values: In [0, 1], float32, ``(encoded slices, map height, map width)``; the highest of the
-            scan is 1. All 0 where no part of the scan, shown alone, raises the score.
+            scan is 1. High where a part, shown alone, raises the score more than other parts do
+            (``increase``: where it raises it); it need not raise it at all. All 0 where no part
+            stands out.
         layer: The layer whose activation maps were weighted.
         num_masks: How many masked copies of the scan were scored.
         gain: Logit of the label with the scan minus that with the scan black.
@@ -89,14 +91,14 @@ def score_cam(
     settings: ScoreCamSettings | None = None,
     progress: Progress | None = None,
 ) -> SaliencyMap:
-    """Explain one scan of a case: which places, kept alone, raise the label's logit.
+    """Explain one scan of a case: which places, kept alone, speak most for the label.
 
     Each activation map is stretched to [0, 1] over all slices of the scan together, brought to the
     size of the input, and multiplied with the scan's pixels. The masked scan goes through slice
     encoder, slice transformer, fusion and head together with the other scans of the case, whose
-    embeddings are reused. The logit so gained over a black scan gives the map's weight: one weight
-    for the whole scan, so maps of different slices can be compared. The result is the positive part
-    of the weighted sum of the maps.
+    embeddings are reused. The logit so gained over a black scan, less the mean gain of all maps
+    unless the weighting is ``increase``, is the map's weight: one for the whole scan, so maps of
+    different slices can be compared. The result is the positive part of the weighted sum.
 
     Args:
         model: In evaluation mode.

@@ -62,6 +62,16 @@ def test_an_empty_map_is_said_to_be_empty():
     assert html.count("<polyline") == 0
 
 
+def test_a_scan_that_does_not_raise_the_score_is_said_to():
+    explanation = make_explanation()
+    sentence = "This scan does not raise the score over a black one"
+    assert sentence not in render(explanation)
+    ct = explanation.scans[0]
+    without = replace(ct, saliency=replace(ct.saliency, gain=-0.5))
+    html = render(replace(explanation, scans=(without, explanation.scans[1])))
+    assert html.count(sentence) == 1
+
+
 def test_a_label_cannot_break_out_of_the_page():
     html = render(replace(make_explanation(), label="<script>"))
     assert "<script" not in html
