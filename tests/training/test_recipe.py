@@ -3,10 +3,12 @@
 import pytest
 import yaml
 
+from raddiag_hf.data.case_augmentation import CaseAugmentation
+from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.training import train
 from raddiag_hf.training.finetune_settings import Method
-from raddiag_hf.training.preparation import training_arguments
-from raddiag_hf.training.recipe import load_recipe, recipe_names
+from raddiag_hf.training.preparation import build_augmentation, training_arguments
+from raddiag_hf.training.recipe import load_recipe, recipe_from_dict, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
 
 
@@ -63,6 +65,19 @@ def test_yaml_reads_as_people_mean_it(tmp_path):
         ("finetune: {method: full}\ntraining: {seed: 1}", "training: a recipe with a finetune"),
         ("finetune: {rank: 1}", r"there is no finetune\.rank; did you mean"),
         ("output: ''", "output is '', expected a folder"),
+        ("training: {seed: 1}\ntraining: {seed: 2}", "training is given twice"),
+        ("training: {seed: 1, seed: 2}", "seed is given twice"),
+        ("training: {output_dir: x}", "training.output_dir: the folder .* is named by output"),
+        ("training: {learning_rate: abc}", "training.learning_rate is 'abc', expected float"),
+        ("training: {num_train_epochs: two}", "num_train_epochs is 'two', expected float"),
+        ("training: {seed: true}", "training.seed is True, expected int"),
+        ("training: {bf16: 1}", "training.bf16 is 1, expected bool"),
+        ("augmentation: {shuffle_scans: maybe}", "shuffle_scans is 'maybe', expected bool"),
+        ("augmentation: {max_mixed_cases: 2.5}", "max_mixed_cases is 2.5, expected int"),
+        ("augmentation: {scan_augmentation: {shear: x}}", r"scan_augmentation\.shear is 'x'"),
+        ("finetune: {method: full}\ndata: {label_column: x}", r"mean finetune\.label_column"),
+        ("finetune: {method: full}\ndata: {train_split: x}", r"reads data\.dataset alone"),
+        ("finetune: {method: full}\nmodel: {config: {a: 1}}", r"reads model\.checkpoint alone"),
         ("- a", "holds list, expected keys and values"),
         ("a: [", "is not YAML"),
     ],
@@ -101,3 +116,52 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
 def test_what_the_training_relies_on_cannot_be_turned_off():
     with pytest.raises(RecipeError, match=r"remove_unused_columns is True, but has to be False"):
         training_arguments(load_recipe("phantoms", ["training.remove_unused_columns=true"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("gradient_accumulation_steps=0", "gradient_accumulation_steps is 0, expected at least 1"),
+        ("seed=-1", "seed is -1, expected at least 0"),
+        ("learning_rate=.nan", "learning_rate is nan"),
+        ("num_train_epochs=0", "num_train_epochs is 0, expected more than 0"),
+        ("report_to=wnadb", "report_to is 'wnadb', expected none or what is installed"),
+        ("metric_for_best_model=aucc", r"metric_for_best_model is 'aucc'; did you mean auc\?"),
+        ("lr_scheduler_type=cosin", "training: cosin is not a valid SchedulerType"),
+        ("save_only_model=true", "save_only_model is True, but has to be False"),
+        ("ignore_data_skip=true", "ignore_data_skip is True, but has to be False"),
+    ],
+)
+def test_values_that_no_training_can_follow_are_named(override, message):
+    with pytest.raises(RecipeError, match=message):
+        training_arguments(load_recipe("phantoms", [f"training.{override}"]))
+
+
+def test_an_augmentation_that_is_named_brings_no_other_with_it():
+    assert build_augmentation(load_recipe("finetune")) is None
+    found = build_augmentation(
+        recipe_from_dict(
+            {
+                "augmentation": {
+                    "scan_augmentation": {"noise_probability": 1, "contrast_gamma": [0.9, 1.1]}
+                }
+            }
+        )
+    )
+    assert found == CaseAugmentation(
+        scan_augmentation=ScanAugmentation(
+            noise_probability=1,
+            contrast_probability=0,
+            affine_probability=0,
+            elastic_probability=0,
+            contrast_gamma=(0.9, 1.1),
+        ),
+        key_slice_probability=0,
+        mixing_probability=0,
+        scan_drop_probability=0,
+        shuffle_scans=False,
+    )
+
+
+def test_the_pretrain_recipe_augments_as_the_paper():
+    assert build_augmentation(load_recipe("pretrain")) == CaseAugmentation()

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.training.heaviest_batch import heaviest_batch
 from raddiag_hf.training.memory_plan import (
     HEADROOM,
     PRECISIONS,
@@ -13,7 +14,12 @@ from raddiag_hf.training.memory_plan import (
     available_memory,
     choose_plan,
 )
-from raddiag_hf.training.preparation import load_training_data, network_config
+from raddiag_hf.training.preparation import (
+    build_augmentation,
+    grey_picture_slices,
+    load_training_data,
+    network_config,
+)
 from raddiag_hf.training.recipe import Recipe
 
 UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20}
@@ -34,13 +40,24 @@ def print_plan(recipe: Recipe, memory: str | None) -> None:
         bytes_there, where = parse_size(memory), "--memory"
     if recipe.data.dataset is None:
         config, slices, num_cases = network_config(recipe, None), list(PAPER_CASE), 1
-        what = "one case of 6 scans x 32 slices (the recipe names no data)"
+        what = "one case of 6 scans x 32 slices, not mixed (the recipe names no data)"
     else:
         data = load_training_data(recipe.data)
         config = network_config(recipe, data.label_set)
         num_cases = int(recipe.training.get("per_device_train_batch_size", 8))
-        slices = data.heaviest_batch(num_cases, config.max_slices)
-        what = f"the {num_cases} cases with most slices, {len(slices)} scans, {sum(slices)} slices"
+        augmentation = build_augmentation(recipe)
+        slices = heaviest_batch(
+            data.metadata,
+            num_cases,
+            config.max_slices,
+            grey_picture_slices=grey_picture_slices(recipe.model),
+            augmentation=augmentation,
+        )
+        mixed = augmentation is not None and augmentation.mixing_probability > 0
+        what = (
+            f"the {num_cases} cases with most slices{', mixed,' if mixed else ':'} "
+            f"{len(slices)} scans, {sum(slices)} slices"
+        )
     can_chunk = bool(config.freeze_batch_norm)
     plans, chosen = choose_plan(
         config, slices, bytes_there, num_cases=num_cases, can_chunk=can_chunk

@@ -26,6 +26,7 @@ from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.argument_checks import check_names, check_ranges
 from raddiag_hf.training.recipe import LOSS_FIELDS, DataSection, ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError, nearest_name
 
@@ -49,8 +50,24 @@ FIXED_ARGUMENTS: Mapping[str, Any] = {
     "logging_nan_inf_filter": False,  # a NaN ends the training
     "auto_find_batch_size": False,  # steps would hold other cases after a failure
     "train_sampling_strategy": "random",  # replaced by steps balanced by slices
+    "save_only_model": False,  # nothing could go on from such a checkpoint
+    "ignore_data_skip": False,  # a run that goes on would learn from cases again
 }
 """What the training relies on; a recipe that says otherwise is refused."""
+NO_AUGMENTATION: Mapping[str, Any] = {
+    "scan_augmentation": None,
+    "key_slice_probability": 0.0,
+    "mixing_probability": 0.0,
+    "scan_drop_probability": 0.0,
+    "shuffle_scans": False,
+}
+NO_SCAN_AUGMENTATION: Mapping[str, float] = {
+    "noise_probability": 0.0,
+    "contrast_probability": 0.0,
+    "affine_probability": 0.0,
+    "elastic_probability": 0.0,
+}
+"""What a recipe does not name is off: one more augmentation must not bring others with it."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +104,6 @@ class TrainingData:
         )
         return [int(count) for count in counts]
 
-    def heaviest_batch(self, num_cases: int, max_slices: int) -> list[int]:
-        """Return the encoded slices of each scan of the cases that have most."""
-        heaviest = np.argsort(self.slice_counts(max_slices))[-num_cases:]
-        scans = np.isin(self.metadata.scan_cases, heaviest)
-        kept = np.minimum(self.metadata.scan_depths[scans], max_slices)
-        return [int(count) for count in kept]
-
     def pack(
         self,
         cases: Dataset,
@@ -116,9 +126,13 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     for name, value in FIXED_ARGUMENTS.items():
         if given.get(name, value) != value:
             raise RecipeError(f"training.{name} is {given[name]!r}, but has to be {value!r}")
+    check_ranges(given)
     values = {**DEFAULT_ARGUMENTS, "dataloader_pin_memory": torch.cuda.is_available(), **given}
-    if values.get("use_cpu") and "WORLD_SIZE" in os.environ:
-        values.setdefault("ddp_backend", "gloo")
+    if "WORLD_SIZE" in os.environ:
+        if not torch.cuda.is_available():
+            values["use_cpu"] = True
+        if values.get("use_cpu"):
+            values.setdefault("ddp_backend", "gloo")
     if recipe.data.validation_split is not None:
         values = {
             "eval_strategy": values["save_strategy"],
@@ -129,19 +143,22 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         }
     accelerator = {"dispatch_batches": False, "split_batches": False}
     try:
-        return TrainingArguments(
+        args = TrainingArguments(
             **{**values, **FIXED_ARGUMENTS, "output_dir": recipe.output},
             accelerator_config={**accelerator, **(given.get("accelerator_config") or {})},
         )
     except (ValueError, TypeError, ImportError) as error:
         raise RecipeError(f"training: {_one_line(error)}") from None
+    check_names(args)
+    return args
 
 
 def load_training_data(section: DataSection) -> TrainingData:
     """Load the splits of a recipe; no pixel is decoded.
 
     Raises:
-        RecipeError: If no data set is named, or the label column is not clear.
+        RecipeError: If no data set is named, the label column is not clear, or a patient is in
+            both splits.
         OSError, DataSourceError: As `load_dataset`.
     """
     if section.dataset is None:
@@ -170,6 +187,9 @@ def load_training_data(section: DataSection) -> TrainingData:
             f"data.label_column is {column!r}, expected one of {', '.join(sorted(columns))}"
         )
     metadata = read_metadata({"train": train})
+    validation = splits.get(section.validation_split or "")
+    if validation is not None:
+        _check_patients(metadata, validation)
     factors = None
     if section.repeat_threshold is not None:
         try:
@@ -178,13 +198,23 @@ def load_training_data(section: DataSection) -> TrainingData:
             raise RecipeError(f"data.repeat_threshold: {_one_line(error)}") from None
     return TrainingData(
         train=train,
-        validation=splits.get(section.validation_split or ""),
+        validation=validation,
         features=train.features,
         label_column=column,
         label_set=LabelSet(tuple(columns[column].names)),
         metadata=metadata,
         repeat_factors=factors,
     )
+
+
+def _check_patients(training: CaseMetadata, validation: Dataset) -> None:
+    patients = set(validation.select_columns("patient_id")[:]["patient_id"])
+    if shared := len(patients.intersection(training.patient_ids)):
+        raise RecipeError(
+            f"data: {shared} of {len(patients)} patients of data.validation_split have cases in "
+            "data.train_split too, so no number measured on it would hold; choose splits without a "
+            "patient in common"
+        )
 
 
 def build_model(
@@ -278,6 +308,21 @@ def build_config(
         raise RecipeError(f"model: {_one_line(error)}") from None
 
 
+def grey_picture_slices(section: ModelSection) -> int:
+    """Return how many slices the image processor of a recipe makes of a grey picture.
+
+    Raises:
+        RecipeError: If an option of the processor is refused.
+        ModelSourceError: If the checkpoint cannot be read.
+    """
+    if section.checkpoint is not None:
+        return read_model(section.checkpoint).processor.grey_picture_slices
+    try:
+        return RadDiagImageProcessor(**section.processor).grey_picture_slices
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"model.processor: {_one_line(error)}") from None
+
+
 def build_augmentation(recipe: Recipe) -> CaseAugmentation | None:
     """Return how training cases are changed at random.
 
@@ -286,13 +331,13 @@ def build_augmentation(recipe: Recipe) -> CaseAugmentation | None:
     """
     if recipe.augmentation is None:
         return None
-    values = dict(recipe.augmentation)
+    values = {**NO_AUGMENTATION, **recipe.augmentation}
     try:
-        if (of_scans := values.get("scan_augmentation")) is not None:
+        if (of_scans := values["scan_augmentation"]) is not None:
             pairs: dict[str, Any] = {
                 key: tuple(one) if isinstance(one, list) else one for key, one in of_scans.items()
             }
-            values["scan_augmentation"] = ScanAugmentation(**pairs)
+            values["scan_augmentation"] = ScanAugmentation(**{**NO_SCAN_AUGMENTATION, **pairs})
         return CaseAugmentation(**values)
     except (ValueError, TypeError) as error:
         raise RecipeError(f"augmentation: {_one_line(error)}") from None

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from raddiag_hf.training.finetune_settings import FinetuneSettings
 from raddiag_hf.training.recipe_file import (
@@ -15,6 +14,7 @@ from raddiag_hf.training.recipe_file import (
     parse_overrides,
     read_mapping,
 )
+from raddiag_hf.training.value_types import check_types
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship with the package, ``<name>.yaml``."""
@@ -99,7 +99,8 @@ class Recipe:
         data: Which cases.
         model: Which network.
         augmentation: Fields of `CaseAugmentation`, in ``scan_augmentation`` those of
-            `ScanAugmentation`; None for no augmentation.
+            `ScanAugmentation`. A probability that is not named is 0, and scans are shuffled only
+            where that is named; None for no augmentation.
         loss: The fields of `RadDiagConfig` in `LOSS_FIELDS`.
         training: Fields of `transformers.TrainingArguments`, under their own names.
         finetune: Fields of `FinetuneSettings`: adapt ``model.checkpoint`` to the stored data set
@@ -167,19 +168,29 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
     _refuse_unknown(content, _field_names(Recipe), "")
     training = content.get("training") or {}
     _check_keys(training, _field_names(TrainingArguments), "training")
+    if "output_dir" in training:
+        raise RecipeError("training.output_dir: the folder of a training is named by output")
+    check_types(TrainingArguments, training, "training")
     loss = content.get("loss") or {}
     _check_keys(loss, LOSS_FIELDS, "loss")
     augmentation = content.get("augmentation")
     if augmentation is not None:
         _check_keys(augmentation, _field_names(CaseAugmentation), "augmentation")
+        check_types(CaseAugmentation, augmentation, "augmentation")
         of_scans = augmentation.get("scan_augmentation") or {}
         _check_keys(of_scans, _field_names(ScanAugmentation), "augmentation.scan_augmentation")
+        check_types(ScanAugmentation, of_scans, "augmentation.scan_augmentation")
     output = content.get("output", Recipe.output)
     if not isinstance(output, str) or not output:
         raise RecipeError(f"output is {output!r}, expected a folder")
+    data = _section(DataSection, content.get("data"), "data")
+    model = _section(ModelSection, content.get("model"), "model")
+    if content.get("finetune") is not None:
+        _refuse_unused(data, "data", "dataset")
+        _refuse_unused(model, "model", "checkpoint")
     return Recipe(
-        data=_section(DataSection, content.get("data"), "data"),
-        model=_section(ModelSection, content.get("model"), "model"),
+        data=data,
+        model=model,
         augmentation=augmentation,
         loss=loss,
         training=training,
@@ -201,19 +212,23 @@ def _finetune_section(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return section
 
 
+def _refuse_unused(section: DataSection | ModelSection, name: str, used: str) -> None:
+    """Refuse what fine-tuning would not read; defaults, which `Recipe.to_dict` names, may stay."""
+    untouched = type(section)()
+    for key in sorted(_field_names(type(section)) - {used}):
+        if getattr(section, key) != getattr(untouched, key):
+            hint = ""
+            if key in _field_names(FinetuneSettings):
+                hint = f"; did you mean finetune.{key}?"
+            raise RecipeError(
+                f"{name}.{key}: a recipe with a finetune section reads {name}.{used} alone{hint}"
+            )
+
+
 def _section(kind: Any, content: Any, name: str) -> Any:
     content = content or {}
     _check_keys(content, _field_names(kind), name)
-    for key, hint in get_type_hints(kind).items():
-        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        types = tuple(get_origin(option) or option for option in options)
-        types += (int,) if float in types else ()
-        if key in content and not isinstance(content[key], types):
-            expected = " or ".join(
-                "nothing" if one is NoneType else "keys and values" if one is dict else one.__name__
-                for one in types
-            )
-            raise RecipeError(f"{name}.{key} is {content[key]!r}, expected {expected}")
+    check_types(kind, content, name)
     return kind(**content)
 
 

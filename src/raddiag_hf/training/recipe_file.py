@@ -16,7 +16,19 @@ class RecipeError(InputError):
 
 
 class _RecipeLoader(yaml.SafeLoader):
-    """YAML 1.2's idea of scalars: ``1e-5`` is a number, and ``no`` is a word."""
+    """YAML 1.2's idea of scalars: ``1e-5`` is a number, and ``no`` is a word; keys come once."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the keys and values of a mapping as they stand in the file."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return node
 
 
 _RecipeLoader.yaml_implicit_resolvers = {

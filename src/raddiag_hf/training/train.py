@@ -7,6 +7,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,6 +66,8 @@ def finetune_recipe(recipe: Recipe) -> Path:
         RecipeError: If model, data or a setting is missing or refused.
         FinetuneError: As `finetune`, with its other errors.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RecipeError("a recipe with a finetune section runs in one process")
     if recipe.model.checkpoint is None or recipe.data.dataset is None:
         missing = "data.dataset" if recipe.model.checkpoint else "model.checkpoint"
         raise RecipeError(f"{missing} is missing")
