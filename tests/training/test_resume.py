@@ -1,5 +1,6 @@
 """A killed training goes on, and ends as if nothing had happened."""
 
+import itertools
 import os
 import random
 import signal
@@ -12,7 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from raddiag_hf.training.checkpointing import MARK, list_checkpoints
+from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.run import train_recipe
+from raddiag_hf.training.trainer import RadDiagTrainer
 from tests.fixtures.recipes import quick_recipe, write_recipe, write_training_cases
 
 AUGMENTED = {"key_slice_probability": 0.5, "scan_drop_probability": 0.3}
@@ -32,6 +35,14 @@ def one_thread():
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     return write_training_cases(tmp_path_factory.mktemp("cases") / "cases")
+
+
+class PowerCut(BaseException):
+    """Ends the process, as far as a test can without ending itself."""
+
+
+def cut_power(*_):
+    raise PowerCut
 
 
 def recipe_for(cases, output):
@@ -78,14 +89,8 @@ def test_a_truncated_newest_checkpoint_is_skipped_with_a_warning(
 ):
     output = tmp_path / "run"
 
-    class PowerCut(BaseException):
-        """Ends the process, as far as a test can without ending itself."""
-
-    def cut(*_):
-        raise PowerCut
-
     with monkeypatch.context() as power:
-        power.setattr("raddiag_hf.training.run._save_model", cut)
+        power.setattr("raddiag_hf.training.run._save_model", cut_power)
         with pytest.raises(PowerCut):
             train_recipe(recipe_for(cases, output))
     *_, before, newest = list_checkpoints(output)
@@ -111,3 +116,50 @@ def test_a_run_killed_before_its_model_was_written_only_writes_it(
 
     monkeypatch.setattr("raddiag_hf.training.trainer.RadDiagTrainer.train", no_training)
     assert differing(train_recipe(recipe_for(cases, output)), undisturbed) == []
+
+
+def worse_each_time():
+    """A metric by which the first checkpoint is the best."""
+    evaluations = itertools.count()
+    return lambda _: {"auc": 1 / (1 + next(evaluations)), "ap": 0.5, "evaluated_labels": 3}
+
+
+def validated(cases, output, **training):
+    return quick_recipe(cases, output, validate=True, num_train_epochs=1, eval_steps=2, **training)
+
+
+def test_the_last_weights_stay_the_last_where_the_recipe_wants_them(cases, tmp_path, monkeypatch):
+    recipe = validated(cases, tmp_path / "run", load_best_model_at_end=False)
+    monkeypatch.setattr("raddiag_hf.training.run.macro_metrics", worse_each_time())
+    with monkeypatch.context() as power:
+        power.setattr("raddiag_hf.training.run._save_model", cut_power)
+        with pytest.raises(PowerCut):
+            train_recipe(recipe)
+    last = load_file(tmp_path / "run" / "checkpoint-6" / "model.safetensors")
+    assert differing(train_recipe(recipe), last) == []
+
+
+@pytest.mark.parametrize("cut_at", ["RadDiagTrainer.training_step", "_save_model"])
+def test_the_best_weights_are_found_where_the_run_was_moved_to_and_nothing_replaces_them(
+    cases, tmp_path, monkeypatch, cut_at
+):
+    monkeypatch.setattr("raddiag_hf.training.run.macro_metrics", worse_each_time())
+    real = RadDiagTrainer.training_step
+
+    def step_or_cut(trainer, *given, **named):
+        return cut_power() if trainer.state.global_step == 5 else real(trainer, *given, **named)
+
+    with monkeypatch.context() as power:
+        cut = cut_power if cut_at == "_save_model" else step_or_cut
+        power.setattr(f"raddiag_hf.training.run.{cut_at}", cut)
+        with pytest.raises(PowerCut):
+            train_recipe(validated(cases, tmp_path / "before"))
+    moved = (tmp_path / "before").rename(tmp_path / "after")
+    weights = moved / "checkpoint-2" / "model.safetensors"
+    best = weights.read_bytes()
+    weights.unlink()
+    with pytest.raises(RecipeError, match="checkpoint-2: is the best checkpoint so far"):
+        train_recipe(validated(cases, moved))
+    (moved / "damaged-checkpoint-2").rename(moved / "checkpoint-2")
+    weights.write_bytes(best)
+    assert differing(train_recipe(validated(cases, moved)), load_file(weights)) == []

@@ -3,18 +3,23 @@
 import json
 import resource
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
+from transformers import EvalPrediction
 
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.inference.loading import load_model
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.checkpointing import CheckpointKeeper, find_damage, list_checkpoints
-from raddiag_hf.training.recipe import ModelSection
+from raddiag_hf.training.preparation import load_training_data
+from raddiag_hf.training.recipe import DataSection, ModelSection
 from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.run import CheckpointWriteError, train_recipe
+from raddiag_hf.training.run import CheckpointWriteError, macro_metrics, train_recipe
 from raddiag_hf.training.train import main
 from raddiag_hf.training.trainer import RadDiagTrainer, TrainingDivergedError
 from tests.fixtures.recipes import quick_recipe, write_training_cases
@@ -166,3 +171,44 @@ def test_what_cannot_be_followed_is_said_in_one_line_with_exit_code_2(
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("raddiag: ")
     assert message in last
+
+
+def test_a_patient_in_training_and_validation_is_refused(cases):
+    shared = DataSection(str(cases), train_split="train[:50%]", validation_split="train[40%:]")
+    with pytest.raises(RecipeError, match=r"data: 1 of 7 patients of data\.validation_split"):
+        load_training_data(shared)
+
+
+def test_logits_that_are_not_numbers_end_the_training():
+    logits = np.array([[0.5, np.nan, 0.1]], np.float32)
+    with pytest.raises(TrainingDivergedError, match="logits of validation cases are not finite"):
+        macro_metrics(EvalPrediction(logits, np.zeros((1, 3))))
+
+
+def test_a_model_that_lost_its_weights_is_not_called_complete(trained, cases):
+    weights = trained / "model" / "model.safetensors"
+    weights.rename(trained / "aside")
+    try:
+        with pytest.raises(RecipeError, match="model: has lost its weights"):
+            train_recipe(
+                quick_recipe(cases, trained, validate=True, num_train_epochs=1, eval_steps=2)
+            )
+    finally:
+        (trained / "aside").rename(weights)
+
+
+def test_a_model_that_the_disk_does_not_take_is_said_like_a_checkpoint(
+    cases, tmp_path, monkeypatch
+):
+    real = RadDiagTrainer.save_model
+
+    def full_disk(trainer, output_dir=None, _internal_call=False):
+        if Path(str(output_dir)).name.startswith(".model"):
+            raise SafetensorError("No space left on device")
+        real(trainer, output_dir, _internal_call)
+
+    monkeypatch.setattr(RadDiagTrainer, "save_model", full_disk)
+    output = tmp_path / "run"
+    with pytest.raises(CheckpointWriteError, match=r"No space left.*last good one is .*-2$"):
+        train_recipe(quick_recipe(cases, output, max_steps=2))
+    assert not list(output.glob("*model*"))

@@ -97,15 +97,25 @@ class CheckpointKeeper(TrainerCallback):
 
     Args:
         keep: Latest checkpoints that stay, beside the best one; None for all.
+        best: The best one of a run that goes on. The Trainer looks for it where it was written and
+            forgets it if the run has been moved.
 
     Raises:
         ValueError: If ``keep`` is below 1.
     """
 
-    def __init__(self, keep: int | None = 2) -> None:
+    def __init__(self, keep: int | None = 2, best: Path | None = None) -> None:
         if keep is not None and keep < 1:
             raise ValueError(f"keep is {keep}, expected at least 1")
         self.keep = keep
+        self.best = best
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Tell the Trainer where the best checkpoint lies."""
+        if self.best is not None:
+            state.best_model_checkpoint = str(self.best)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

@@ -1,11 +1,9 @@
 """Run a recipe: start or go on, train, choose thresholds, and leave a model that can be loaded."""
 
-import json
 import logging
+import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from accelerate import PartialState
@@ -14,11 +12,11 @@ from safetensors import SafetensorError
 from transformers import EvalPrediction, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
-from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.evaluation import choose_f1_thresholds, evaluate_predictions
 from raddiag_hf.training.checkpointing import (
     MARK,
     CheckpointKeeper,
+    find_damage,
     last_complete_checkpoint,
     list_checkpoints,
 )
@@ -31,30 +29,12 @@ from raddiag_hf.training.preparation import (
 )
 from raddiag_hf.training.recipe import Recipe
 from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.trainer import RadDiagTrainer
+from raddiag_hf.training.run_claim import claim_output, sole_run
+from raddiag_hf.training.trainer import RadDiagTrainer, TrainingDivergedError
 
 logger = logging.getLogger(__name__)
 
-MODEL_FOLDER, RUN_FILE = "model", "run.json"
-HARMLESS_ARGUMENTS = frozenset(
-    {
-        "per_device_train_batch_size",  # the cases of a step are compared instead
-        "gradient_accumulation_steps",
-        "per_device_eval_batch_size",
-        "dataloader_num_workers",
-        "dataloader_persistent_workers",
-        "dataloader_prefetch_factor",
-        "dataloader_pin_memory",
-        "disable_tqdm",
-        "logging_steps",
-        "report_to",
-        "run_name",
-        "save_total_limit",
-        "ddp_backend",
-        "ddp_timeout",
-    }
-)
-"""Training arguments that may change between a run and its continuation."""
+MODEL_FOLDER = "model"
 
 
 class CheckpointWriteError(OSError):
@@ -73,20 +53,36 @@ def train_recipe(recipe: Recipe) -> Path:
     chosen on them; without a validation split, the last.
 
     Raises:
-        RecipeError: If the recipe cannot be followed, or ``output`` holds the run of another.
+        RecipeError: If the recipe cannot be followed, or ``output`` holds the run of another, or
+            one whose best checkpoint or model is damaged.
+        BuildRunningError: If another run is at work in ``output``.
         TrainingDivergedError: If the loss is no longer a number; checkpoints stay.
-        CheckpointWriteError: If the disk does not take a checkpoint; earlier ones stay.
+        CheckpointWriteError: If the disk does not take a checkpoint or the model; earlier
+            checkpoints stay.
         OSError, DataSourceError, ModelSourceError, LabelMismatchError: If the data, or a checkpoint
             to start from, cannot be had, or do not belong together.
     """
     args = training_arguments(recipe)
-    output, process = Path(recipe.output), PartialState()
-    with process.main_process_first():
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != args.world_size:
+        raise RecipeError(
+            f"{started} processes were started, but {args.world_size} would train together; set "
+            "training.use_cpu=true where there are not as many GPUs"
+        )
+    output = Path(recipe.output)
+    with PartialState().main_process_first():
         data = load_training_data(recipe.data)
-    checkpoint = _start(output, recipe, args, data)
+    with sole_run(output):
+        return _train_alone(recipe, args, data, output)
+
+
+def _train_alone(recipe: Recipe, args: TrainingArguments, data: TrainingData, output: Path) -> Path:
+    if PartialState().is_main_process:
+        claim_output(output, recipe, args, data)
+    PartialState().wait_for_everyone()
     if (output / MODEL_FOLDER).is_dir():
-        logger.info("%s is complete already", output / MODEL_FOLDER)
-        return output / MODEL_FOLDER
+        return _finished_model(output / MODEL_FOLDER)
+    checkpoint, best = _checkpoints_to_go_on_from(output, args.load_best_model_at_end)
 
     set_seed(args.seed)  # draws the weights of a new network
     model, processor = build_model(recipe, data)
@@ -103,20 +99,30 @@ def train_recipe(recipe: Recipe) -> Path:
         compute_metrics=macro_metrics,
         train_slice_counts=data.slice_counts(processor.max_slices),
         train_repeat_factors=data.repeat_factors,
-        callbacks=[CheckpointKeeper(keep)],
+        callbacks=[CheckpointKeeper(keep, best)],
     )
-    _train(trainer, checkpoint)
+    _train(trainer, checkpoint, best)
     if data.validation is not None:
         _choose_thresholds(trainer)
     return _save_model(trainer, output)
 
 
 def macro_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Return mean AUC and AP over the labels that can be evaluated on the validation cases."""
+    """Return mean AUC and AP over the labels that can be evaluated on the validation cases.
+
+    Raises:
+        TrainingDivergedError: If a logit is not finite.
+    """
     logits = prediction.predictions
     if isinstance(logits, tuple):
         logits = logits[0]
-    values = evaluate_predictions(prediction.label_ids, np.asarray(logits, np.float32))
+    logits = np.asarray(logits, np.float32)
+    if not np.isfinite(logits).all():
+        raise TrainingDivergedError(
+            "the logits of validation cases are not finite: lower training.learning_rate, or look "
+            "for cases with broken pixels"
+        )
+    values = evaluate_predictions(prediction.label_ids, logits)
     mean = values.groups["all"]
     return {
         "auc": float(mean.values["auc"]),
@@ -125,71 +131,39 @@ def macro_metrics(prediction: EvalPrediction) -> dict[str, float]:
     }
 
 
-def _start(
-    output: Path, recipe: Recipe, args: TrainingArguments, data: TrainingData
-) -> Path | None:
-    """Claim the output folder; return the checkpoint to go on from, the same in all processes."""
-    process = PartialState()
-    found: list[Path | None] = [None]
-    if process.is_main_process:
-        run = {
-            "recipe": _comparable(recipe),
-            "cases_per_step": args.per_device_train_batch_size
-            * args.gradient_accumulation_steps
-            * args.world_size,
-            "train_cases": len(data.train),
-            "label_set": data.label_set.fingerprint,
-        }
-        _claim(output, run)
-        found = [last_complete_checkpoint(output)]
+def _checkpoints_to_go_on_from(output: Path, needs_best: bool) -> tuple[Path | None, Path | None]:
+    """Return the last checkpoint and the best one up to it, the same in all processes."""
+    found: list[Path | None] = [None, None]
+    if PartialState().is_main_process and (last := last_complete_checkpoint(output)) is not None:
+        found = [last, _best_checkpoint(last) if needs_best else None]
     broadcast_object_list(found)
-    return found[0]
+    return found[0], found[1]
 
 
-def _claim(output: Path, run: Mapping[str, Any]) -> None:
-    """Make the output folder this run's, or refuse one that is another's."""
-    path = output / RUN_FILE
-    if path.is_file():
-        earlier = json.loads(path.read_text("utf-8"))
-        if differing := sorted(_differences(earlier, json.loads(json.dumps(run)))):
-            raise RecipeError(
-                f"{output}: holds a run that differs in {', '.join(differing)}; name another "
-                "output, or remove it"
-            )
-        return
-    if output.is_dir() and any(output.iterdir()):
-        raise RecipeError(f"{output}: is not empty and holds no run to go on with")
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
+def _best_checkpoint(last: Path) -> Path | None:
+    """Return the best checkpoint up to another, wherever the run lay when it was written.
+
+    Raises:
+        RecipeError: If it is no longer what was written.
+    """
+    state = TrainerState.load_from_json(str(last / TRAINER_STATE_NAME))
+    if state.best_model_checkpoint is None:
+        return None
+    best = last.parent / Path(state.best_model_checkpoint).name
+    if find_damage(best) is not None:
+        raise RecipeError(
+            f"{best}: is the best checkpoint so far and is gone or damaged, so the run cannot end "
+            f"with its weights; restore it, or remove {last.parent} to train anew"
+        )
+    return best
 
 
-def _comparable(recipe: Recipe) -> dict[str, Any]:
-    content = recipe.to_dict()
-    del content["output"]
-    content["training"] = {
-        name: value for name, value in recipe.training.items() if name not in HARMLESS_ARGUMENTS
-    }
-    return content
-
-
-def _differences(earlier: Any, current: Any, where: str = "") -> list[str]:
-    if isinstance(earlier, dict) and isinstance(current, dict):
-        return [
-            difference
-            for key in {**earlier, **current}
-            for difference in _differences(
-                earlier.get(key), current.get(key), f"{where}.{key}" if where else key
-            )
-        ]
-    return [] if earlier == current else [where]
-
-
-def _train(trainer: RadDiagTrainer, checkpoint: Path | None) -> None:
+def _train(trainer: RadDiagTrainer, checkpoint: Path | None, best: Path | None) -> None:
     output = Path(trainer.args.output_dir)
     try:
-        if checkpoint is not None and (last := _trained_weights(checkpoint)) is not None:
-            trainer.model.load_state_dict(type(trainer.model).from_pretrained(last).state_dict())
+        if checkpoint is not None and _has_ended(checkpoint):
+            final = type(trainer.model).from_pretrained(best or checkpoint)
+            trainer.model.load_state_dict(final.state_dict())
             return
         if checkpoint is not None:
             logger.info("going on from %s", checkpoint)
@@ -203,13 +177,24 @@ def _train(trainer: RadDiagTrainer, checkpoint: Path | None) -> None:
         raise CheckpointWriteError(_write_failure(output, unfinished[-1], error)) from error
 
 
-def _trained_weights(checkpoint: Path) -> Path | None:
-    """Return where the final weights of a run lie that ended and was not finished, else None."""
+def _has_ended(checkpoint: Path) -> bool:
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-    if state.global_step < state.max_steps:
-        return None
-    best = state.best_model_checkpoint
-    return checkpoint if best is None or not Path(best).is_dir() else Path(best)
+    return state.global_step >= state.max_steps
+
+
+def _finished_model(folder: Path) -> Path:
+    """Return the folder of a model that was written before.
+
+    Raises:
+        RecipeError: If files of it are gone.
+    """
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        raise RecipeError(
+            f"{folder}: has lost its weights or its configuration; remove it, and the same command "
+            "writes it again from the checkpoints"
+        )
+    logger.info("%s is complete already", folder)
+    return folder
 
 
 def _write_failure(output: Path, unfinished: Path, error: Exception) -> str:
@@ -239,7 +224,11 @@ def _save_model(trainer: RadDiagTrainer, output: Path) -> Path:
     if trainer.is_world_process_zero():
         shutil.rmtree(temporary, ignore_errors=True)
     PartialState().wait_for_everyone()
-    trainer.save_model(str(temporary), _internal_call=True)
+    try:
+        trainer.save_model(str(temporary), _internal_call=True)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointWriteError(_write_failure(output, target, error)) from error
     PartialState().wait_for_everyone()
     if trainer.is_world_process_zero():
         (temporary / "training_args.bin").unlink(missing_ok=True)  # a pickle, of no use to others
