@@ -216,7 +216,8 @@ def test_degenerate_evaluations_draw_what_there_is(table, expected):
 
 
 def test_labels_with_dollar_signs_are_drawn_as_text(tmp_path):
-    names = ("$x_{", "cost $5", "a", "b", "c", "$$")
-    figures = evaluation_figures(make_evaluation(make_predictions(label_names=names)))
+    names = ("$x_{$", "cost $5", "a", "b", "c", "$\\no$")
+    evaluation = make_evaluation(make_predictions(label_names=names), resamples=0)
+    figures = evaluation_figures(evaluation)
     chosen = {one.name: one for one in figures if one.name == "probabilities"}
     assert len(save_figures(chosen, tmp_path)) == 2
