@@ -19,6 +19,21 @@ def test_the_command_is_shown_and_not_run(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_several_processes_are_started_on_cpus_where_there_are_no_gpus(monkeypatch):
+    started = []
+
+    def run(command, *, check, env):
+        started.append(env.get("ACCELERATE_USE_CPU"))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("raddiag_hf.cli.train.subprocess.run", run)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    assert main(["train", "phantoms", "--num-processes", "2"]) == 0
+    assert main(["train", "phantoms"]) == 0
+    assert started == ["true", None]
+
+
 def test_a_plan_names_the_setting_that_fits(capsys):
     small = [
         "model.batch_norm=frozen",

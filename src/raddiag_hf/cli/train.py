@@ -99,8 +99,12 @@ def train(
     Console(stderr=True).print(shlex.join(command), style="dim", soft_wrap=True, highlight=False)
     if show_command:
         return 0
+    import torch
+
     # Accelerate starts several processes without GPUs only if it is told so beforehand.
-    without_gpus = {"ACCELERATE_USE_CPU": "true"} if loaded.training.get("use_cpu") else {}
+    use_cpu = loaded.training.get("use_cpu") or not torch.cuda.is_available()
+    is_launched = "accelerate.commands.launch" in command
+    without_gpus = {"ACCELERATE_USE_CPU": "true"} if use_cpu and is_launched else {}
     code = subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
     if code == 0 and loaded.finetune is not None:
         from raddiag_hf.hub.model_card import write_model_card
