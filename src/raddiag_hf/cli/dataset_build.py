@@ -1,12 +1,13 @@
 """`raddiag dataset build`: a public data set from its publisher's files."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.storage_options import BitsOption, MaxSideOption, MaxSlicesOption
 
 NAMED_SCANS = 20
 """Scans that were left out and are named; a whole archive of a publisher may be damaged."""
@@ -54,17 +55,9 @@ def build(
             help="Stop at a scan that cannot be read, or set it aside in rejected.csv.",
         ),
     ] = True,
-    bits: Annotated[
-        Literal[8, 16],
-        typer.Option(help="Of a voxel: 16 keep whole Hounsfield units, 8 take half the space."),
-    ] = 16,
-    max_side: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="PIXELS", help="Shrink larger slices; 256 suits the model."),
-    ] = None,
-    max_slices: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Keep so many slices of a scan.")
-    ] = None,
+    bits: BitsOption = 16,
+    max_side: MaxSideOption = None,
+    max_slices: MaxSlicesOption = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check files, columns and counts.")
     ] = False,

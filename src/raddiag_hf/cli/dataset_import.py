@@ -4,12 +4,13 @@ import json
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.storage_options import BitsOption, MaxSideOption, MaxSlicesOption
 
 if TYPE_CHECKING:
     from raddiag_hf.data.hospital_import import HospitalImport
@@ -82,17 +83,9 @@ def import_hospital(
             help="Keep images whose tags say that their pixels show who they are of.",
         ),
     ] = False,
-    bits: Annotated[
-        Literal[8, 16],
-        typer.Option(help="Of a voxel: 16 keep whole Hounsfield units, 8 take half the space."),
-    ] = 16,
-    max_side: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="PIXELS", help="Shrink larger slices; 256 suits the model."),
-    ] = None,
-    max_slices: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Keep so many slices of a scan.")
-    ] = None,
+    bits: BitsOption = 16,
+    max_side: MaxSideOption = None,
+    max_slices: MaxSlicesOption = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Of the splits, where the manifest has none.")
     ] = 0,

@@ -9,6 +9,7 @@ from pathlib import Path
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
+from raddiag_hf.data.file_states import file_state
 from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, StrayFiles
 from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
@@ -184,18 +185,10 @@ def _fingerprint(
                     content,
                     [[scan.row, scan.modality, scan.anatomy] for scan in item.scans],
                 ]
-            files = [[builder.name_of(path), *_state(path)] for path in paths]
+            files = [[builder.name_of(path), *file_state(path)] for path in paths]
             described.append([split, content, files])
     options = [builder.source, builder.is_strict, builder.keeps_burned_in]
     return builder.pseudonyms.of_import(json.dumps([described, options]))
-
-
-def _state(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
 
 
 def _with_real_paths(
