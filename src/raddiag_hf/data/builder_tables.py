@@ -53,7 +53,7 @@ def read_table(
                 if column not in header:
                     listed = ", ".join(name for name in header if name)
                     raise DataSourceError(path, f"column {column!r}", "a column", listed or "none")
-            rows = []
+            rows: list[dict[str, str]] = []
             for row in reader:
                 _check_row(path, f"row {len(rows) + 1}", row, filled)
                 rows.append(row)
