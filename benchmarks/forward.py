@@ -6,10 +6,12 @@ One run, the same full-size weights (random, from a seed) and the same cases for
 - `packed`: the model as loaded.
 - `floor`: the same ResNet-50 on the real slices only, nothing else.
 - `inference float32`, `inference bfloat16`: after `model.optimize_for_inference`.
-- `knowledge head`: the same network with label-text embeddings (5,569 x 768) instead of weights,
-  run in turn with `packed`.
+- `knowledge head over linear head`: the same network with label-text embeddings (5,569 x 768)
+  instead of weights behind it, the two run in turn; `linear head over itself`, run in the same
+  rounds, is what chance alone makes of such a ratio.
 
     python benchmarks/forward.py              # about 15 minutes on 2 cores
+    python benchmarks/forward.py --part heads # about 4 minutes
     python benchmarks/forward.py --quick      # narrow network, to see that the script runs
 """
 
@@ -21,11 +23,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from _machine import describe_machine, machine_slug
@@ -39,8 +43,8 @@ CASES: dict[str, list[int]] = {
 MIX = [[1], [1, 1], [12, 20], [24], [1, 32, 16]]
 SLOTS = [7, 1, 2, 4]
 PADDED_SCANS, PADDED_SLICES = 4, 32
-PAIRED_SECONDS, MAX_PAIRED_ROUNDS = 60, 40
-"""How long the two heads are compared on each case, and the most runs of each."""
+HEAD_ROUNDS = {"one X-ray": 100, "CT of 24 slices": 12, "X-ray + CT 32 + CT 16": 6}
+"""Rounds in which the heads take turns."""
 MEMORY_SETTINGS = {  # the model casts pixels chunk by chunk, so half-precision ones save their size
     "chunks of 32 slices, float32 pixels": (32, torch.float32),
     "chunks of 8 slices, float16 pixels": (8, torch.float16),
@@ -118,26 +122,73 @@ def seconds(run: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
-def paired_seconds(
-    run: Callable[[], Any], other: Callable[[], Any], repeats: int
-) -> tuple[float, float, int]:
-    """The median of ``other``, of its ratio to ``run`` just before or after it, and the rounds.
+def seconds_in_turn(
+    runs: Mapping[str, Callable[[], Any]], rounds: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return the seconds of every run in every round, ``(rounds,)`` each, after one that warms up.
 
-    The two alternate and take turns at coming first, so that a machine that grows slower or faster
-    meanwhile favours neither.
+    All run once in a round, and take turns at coming first, so that a machine that grows slower or
+    faster meanwhile favours none.
     """
-    once = seconds(run, 1) + seconds(other, 1)
-    rounds = max(repeats, min(MAX_PAIRED_ROUNDS, round(PAIRED_SECONDS / once)))
-    of_other, ratios = [], []
+    for run in runs.values():
+        run()
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
     for number in range(rounds):
-        took = {}
-        for each in (run, other) if number % 2 else (other, run):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             start = time.perf_counter()
-            each()
-            took[each] = time.perf_counter() - start
-        of_other.append(took[other])
-        ratios.append(took[other] / took[run])
-    return statistics.median(of_other), statistics.median(ratios), rounds
+            runs[name]()
+            taken[name].append(time.perf_counter() - start)
+    return {name: np.array(values) for name, values in taken.items()}
+
+
+def paired_ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> list[float]:
+    """Return the median of the ratios of the rounds, and its 95 % bootstrap interval."""
+    ratios = numerator / denominator
+    drawn = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return [round(float(value), 4) for value in (np.median(ratios), low, high)]
+
+
+def compare_heads(narrow: bool) -> dict[str, Any]:
+    """Time the same network with a linear and with a knowledge head, whole and the heads alone."""
+    linear, knowledge = build(narrow), build(narrow, classifier_type="knowledge")
+    knowledge.raddiag = linear.raddiag
+    results: dict[str, Any] = {}
+    for name, counts in CASES.items():
+        batch = batch_of([counts])
+        heads = {
+            "linear": lambda batch=batch: linear(**batch),
+            "knowledge": lambda batch=batch: knowledge(**batch),
+            "linear again": lambda batch=batch: linear(**batch),
+        }
+        print(name)
+        results[name] = ratios_of_heads(heads, HEAD_ROUNDS[name])
+    case = torch.randn(1, linear.config.hidden_size)
+    alone = {
+        "linear": lambda: linear.classifier(case),
+        "knowledge": lambda: knowledge.classifier(case),
+        "linear again": lambda: linear.classifier(case),
+    }
+    print("the heads alone")
+    results["the heads alone"] = ratios_of_heads(alone, 200)
+    return results
+
+
+def ratios_of_heads(heads: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Any]:
+    """Time linear, knowledge and again linear head, and print the ratios."""
+    taken = seconds_in_turn(heads, rounds)
+    result = {
+        "rounds": rounds,
+        "seconds": {name: float(np.median(taken[name])) for name in ("linear", "knowledge")},
+        "knowledge head over linear head": paired_ratio(taken["knowledge"], taken["linear"]),
+        "linear head over itself": paired_ratio(taken["linear again"], taken["linear"]),
+    }
+    for what in ("knowledge head over linear head", "linear head over itself"):
+        ratio, low, high = result[what]
+        print(f"  {what}: {ratio:.3f}x ({low:.3f} to {high:.3f}), {rounds} rounds", flush=True)
+    return result
 
 
 def compare(repeats: int, narrow: bool) -> dict[str, Any]:
@@ -147,7 +198,6 @@ def compare(repeats: int, narrow: bool) -> dict[str, Any]:
         "inference float32": copy.deepcopy(model).optimize_for_inference(torch.float32),
         "inference bfloat16": copy.deepcopy(model).optimize_for_inference(torch.bfloat16),
     }
-    knowledge = build(narrow, classifier_type="knowledge")
     results: dict[str, Any] = {}
     for name, counts in CASES.items():
         batch = batch_of([counts])
@@ -161,9 +211,6 @@ def compare(repeats: int, narrow: bool) -> dict[str, Any]:
                 lambda pixels=pixels: model.raddiag.encoder.encode_slices(pixels), repeats
             ),
         }
-        row["knowledge head"], over_linear, rounds = paired_seconds(
-            lambda batch=batch: model(**batch), lambda batch=batch: knowledge(**batch), repeats
-        )
         parity = {"packed": float((packed - expected).abs().max())}
         for way, optimised in fast.items():
             row[way] = seconds(lambda batch=batch, m=optimised: m(**batch), repeats)
@@ -172,7 +219,6 @@ def compare(repeats: int, narrow: bool) -> dict[str, Any]:
             "seconds": row,
             "speedup over padded": {w: row["padded"] / s for w, s in row.items() if w != "padded"},
             "largest logit difference": parity,
-            "knowledge head over linear head": {"ratio": over_linear, "paired rounds": rounds},
             "spread of logits": float(expected.std()),
         }
         show(name, results[name])
@@ -199,11 +245,6 @@ def show(name: str, result: dict[str, Any]) -> None:
             f"  {way:20s} {value:8.3f} s  {speedup:7.1f}x"
             + (f"  logits within {gap:.1e}" if gap is not None else "")
         )
-    over_linear = result["knowledge head over linear head"]
-    print(
-        f"  knowledge head over linear head: {over_linear['ratio']:.3f}x, median of "
-        f"{over_linear['paired rounds']} alternating pairs"
-    )
 
 
 def peak_memory_mb(num_scans: int, setting: str, narrow: bool) -> float:
@@ -246,7 +287,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a narrow network; writes no result")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs; the median counts")
     parser.add_argument(
-        "--part", choices=["all", "memory", "time"], default="all", help="what to measure again"
+        "--part",
+        choices=["all", "memory", "time", "heads"],
+        default="all",
+        help="what to measure again",
     )
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--setting", help=argparse.SUPPRESS)
@@ -262,6 +306,9 @@ def main() -> None:
     if arguments.part in ("all", "time"):
         with torch.inference_mode():
             report["cases"] = compare(arguments.repeats, arguments.quick)
+    if arguments.part in ("all", "heads"):
+        with torch.inference_mode():
+            report["heads"] = compare_heads(arguments.quick)
     if not arguments.quick:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"forward_{machine_slug()}.json"

@@ -261,7 +261,3 @@ def _read_rows(path: Path) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, 
                         f"line {rows.line_num}: similarity is {similarity!r}, expected a number"
                     ) from None
     return related, similarities
-
-
-def _four_digits(similarity: float | None) -> str:
-    return "" if similarity is None else f"{similarity:.4f}"
