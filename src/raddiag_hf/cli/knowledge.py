@@ -2,7 +2,7 @@
 
 import typer
 
-from raddiag_hf.cli import knowledge_corpus, knowledge_embed, knowledge_pretrain
+from raddiag_hf.cli import knowledge_corpus, knowledge_embed, knowledge_pretrain, knowledge_relate
 
 app = typer.Typer(
     name="knowledge",
@@ -12,6 +12,7 @@ app = typer.Typer(
 app.command("corpus", epilog=knowledge_corpus.EXAMPLES)(knowledge_corpus.corpus)
 app.command("pretrain", epilog=knowledge_pretrain.EXAMPLES)(knowledge_pretrain.pretrain)
 app.command("embed", epilog=knowledge_embed.EXAMPLES)(knowledge_embed.embed)
+app.command("relate", epilog=knowledge_relate.EXAMPLES)(knowledge_relate.relate)
 
 
 @app.callback(invoke_without_command=True)
