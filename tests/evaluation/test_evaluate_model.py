@@ -62,7 +62,7 @@ def evaluation(folder, loaded):
 def test_thresholds_come_from_validation_cases_alone(folder, evaluation):
     validation = PredictionTable.read(folder / "out" / "calibration_predictions.parquet")
     assert set(validation.case_ids) == {f"case-{number}" for number in range(100, 136)}
-    rule = choose_decision_rule(validation, min_positives=5)
+    rule = choose_decision_rule(validation.labels, validation.logits, min_positives=5)
     np.testing.assert_array_equal(evaluation.result.thresholds, rule.thresholds)
     assert evaluation.rule.temperature == rule.temperature
     assert "36 validation cases" in evaluation.rule.source
@@ -122,7 +122,9 @@ def test_stored_thresholds_and_temperature_are_what_diagnose_uses(tmp_path, fold
     scaled = replace(make_predictions(400), logits=3 * make_predictions(400).logits)
     assert fit_temperature(scaled.labels, scaled.logits).temperature > 1.5
 
-    rule = replace(choose_decision_rule(scaled), thresholds=np.array([0.45, 0.5, 0.55]))
+    rule = replace(
+        choose_decision_rule(scaled.labels, scaled.logits), thresholds=np.array([0.45, 0.5, 0.55])
+    )
     monkeypatch.setattr(
         "raddiag_hf.evaluation.evaluate_model.choose_decision_rule", lambda *_, **__: rule
     )
@@ -209,7 +211,7 @@ def test_too_few_positives_for_any_threshold_are_the_inputs_fault(tmp_path, fold
 
 def test_a_rule_chosen_for_a_false_positive_rate_keeps_it():
     table = make_predictions(400)
-    rule = choose_decision_rule(table, target_fpr=0.1)
+    rule = choose_decision_rule(table.labels, table.logits, target_fpr=0.1)
     predicted = table.probabilities(rule.temperature) >= rule.thresholds
     rates = [predicted[~table.labels[:, i], i].mean() for i in range(6)]
     assert max(rates) <= 0.1
@@ -219,7 +221,7 @@ def test_a_rule_chosen_for_a_false_positive_rate_keeps_it():
 def test_thresholds_belong_to_calibrated_probabilities():
     table = make_predictions(400)
     sharp = replace(table, logits=5 * table.logits)
-    rule = choose_decision_rule(sharp)
+    rule = choose_decision_rule(sharp.labels, sharp.logits)
     assert rule.temperature == pytest.approx(
         fit_temperature(table.labels, sharp.logits).temperature
     )
@@ -231,9 +233,24 @@ def test_thresholds_belong_to_calibrated_probabilities():
 def test_logits_that_separate_all_cases_leave_probabilities_as_they_are():
     table = make_predictions(200)
     separated = replace(table, logits=np.where(table.labels, 2, -2).astype(np.float32))
-    rule = choose_decision_rule(separated)
+    rule = choose_decision_rule(separated.labels, separated.logits)
     assert rule.temperature == 1.0
     assert "not calibrated" in rule.source
+
+
+def test_a_temperature_that_gains_little_is_not_kept():
+    table = make_predictions(400)
+    gain = 1 - (scaling := fit_temperature(table.labels, table.logits)).loss_after / (
+        scaling.loss_before
+    )
+    assert 0 < gain < 0.5
+    kept = choose_decision_rule(table.labels, table.logits, least_gain=0.9 * gain)
+    left = choose_decision_rule(table.labels, table.logits, least_gain=1.1 * gain)
+    assert kept.temperature == scaling.temperature
+    assert left.temperature == 1.0
+    assert "not calibrated" in left.source
+    expected = choose_f1_thresholds(table.labels, table.logits)
+    np.testing.assert_array_equal(left.thresholds, expected.probabilities)
 
 
 def test_a_model_of_other_labels_is_refused_before_anything_is_written(tmp_path, folder):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.inference.loading import LoadedModel
@@ -14,7 +14,6 @@ from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 
 from .calibration import TemperatureScaling, fit_temperature
 from .evaluation_error import EvaluationInputError
-from .prediction_table import PredictionTable
 from .thresholds import choose_f1_thresholds, choose_fpr_thresholds
 
 
@@ -55,38 +54,49 @@ class DecisionRule:
 
 
 def choose_decision_rule(
-    table: PredictionTable, *, target_fpr: float | None = None, min_positives: int = 10
+    labels: ArrayLike,
+    logits: ArrayLike,
+    *,
+    target_fpr: float | None = None,
+    min_positives: int = 10,
+    least_gain: float = 0.0,
 ) -> DecisionRule:
     """Choose a temperature, and then thresholds on the calibrated probabilities.
 
     Args:
-        table: Predictions for validation cases.
+        labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
+        logits: Shape ``(cases, classes)``.
         target_fpr: The highest false-positive rate of each class; by default thresholds have the
             highest F1.
         min_positives: Positives that a class needs for an F1 threshold of its own.
+        least_gain: Share of the cross-entropy that a temperature has to save to be kept.
 
     Raises:
         EvaluationInputError: If the cases are too few to choose anything.
     """
-    scaling = fit_temperature(table.labels, table.logits)
-    temperature = 1.0 if scaling.at_limit else scaling.temperature
-    logits = table.logits / np.float32(temperature)
+    values = np.asarray(logits, dtype=np.float32)
+    scaling = fit_temperature(labels, values)
+    is_useful = scaling.loss_after <= (1 - least_gain) * scaling.loss_before
+    is_kept = is_useful and not scaling.at_limit
+    temperature = scaling.temperature if is_kept else 1.0
+    calibrated = values / np.float32(temperature)
     try:
         if target_fpr is None:
-            chosen = choose_f1_thresholds(table.labels, logits, min_positives=min_positives)
+            chosen = choose_f1_thresholds(labels, calibrated, min_positives=min_positives)
         else:
-            chosen = choose_fpr_thresholds(table.labels, logits, target_fpr=target_fpr)
+            chosen = choose_fpr_thresholds(labels, calibrated, target_fpr=target_fpr)
     except ValueError as error:
         raise EvaluationInputError(f"no thresholds can be chosen: {error}") from error
-    calibrated = (
-        "probabilities are not calibrated, because no temperature is best"
-        if scaling.at_limit
-        else f"probabilities are calibrated there with the temperature {temperature:.4g}"
-    )
+    if is_kept:
+        how = f"probabilities are calibrated there with the temperature {temperature:.4g}"
+    elif scaling.at_limit:
+        how = "probabilities are not calibrated, because no temperature is best"
+    else:
+        how = f"probabilities are not calibrated, which would gain less than {least_gain:.0%}"
     return DecisionRule(
         temperature=temperature,
         thresholds=chosen.probabilities,
-        source=f"{chosen.describe()}; {calibrated}",
+        source=f"{chosen.describe()}; {how}",
         scaling=scaling,
     )
 

@@ -214,8 +214,10 @@ def evaluate_model(
     rule = DecisionRule.of_model(config)
     if calibration is not None:
         report("Choosing thresholds", 0, 0)
+        validation = PredictionTable.read(output / CALIBRATION_FILE)
         rule = choose_decision_rule(
-            PredictionTable.read(output / CALIBRATION_FILE),
+            validation.labels,
+            validation.logits,
             target_fpr=settings.target_fpr,
             min_positives=settings.min_positives,
         )

@@ -14,11 +14,11 @@ from raddiag_hf.data.build_lock import sole_build
 from raddiag_hf.evaluation import (
     BootstrapSettings,
     EvaluationResult,
-    choose_f1_thresholds,
     evaluate_predictions,
-    fit_temperature,
     frequency_groups,
 )
+from raddiag_hf.evaluation.decision_rule import choose_decision_rule
+from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
 from raddiag_hf.inference.loading import (
     ADAPTER_BASE,
@@ -241,18 +241,12 @@ def _finished(output: Path, is_lora: bool) -> FinetuneRecord | None:
 def _choose_decisions(adapted: AdaptedModel, data: FinetuneData) -> list[str]:
     """Choose temperature and thresholds on validation; return what there is to say of it."""
     labels, logits = data.labels(Split.VALIDATION), adapted.logits[Split.VALIDATION]
-    config = adapted.model.config
-    scaling = fit_temperature(labels, logits)
-    gain = 1 - scaling.loss_after / scaling.loss_before
-    if not scaling.at_limit and gain >= USEFUL_GAIN:
-        config.calibration_temperature = scaling.temperature
     try:
-        thresholds = choose_f1_thresholds(labels, logits / config.calibration_temperature)
-    except ValueError as error:  # too few cases for a temperature, too
-        config.calibration_temperature = 1.0
-        return [f"no decision thresholds: {error}"]
-    for field, value in thresholds.config_fields().items():
-        setattr(config, field, value)
+        rule = choose_decision_rule(labels, logits, least_gain=USEFUL_GAIN)
+    except EvaluationInputError as error:  # too few cases for a temperature, too
+        return [str(error)]
+    for field, value in rule.config_fields().items():
+        setattr(adapted.model.config, field, value)
     return []
 
 
