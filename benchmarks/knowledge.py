@@ -6,7 +6,7 @@ retrieval on families of concepts of which no name was seen in any spelling. Int
 and drawn by family. Settings were chosen on the validation concepts, the result is of the test
 concepts.
 
-    OMP_NUM_THREADS=1 python benchmarks/knowledge.py --output encoder  # 45 minutes, one core
+    OMP_NUM_THREADS=1 python benchmarks/knowledge.py --output encoder  # 40 minutes, one core
     python benchmarks/knowledge.py --tune  # validation concepts alone; writes no result
     python benchmarks/knowledge.py --quick  # 2 steps, few concepts; writes no result
 """
@@ -59,8 +59,8 @@ def main() -> int:
     """Fine-tune, compare, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, help="folder to save the fine-tuned encoder in")
-    parser.add_argument("--steps", type=int, default=1000, help="an epoch has 570")
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--steps", type=int, default=700, help="an epoch has 570")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-4)
     parser.add_argument("--frozen-layers", type=int, default=3, help="of six")
     parser.add_argument("--tune", action="store_true", help="do not look at the test concepts")
     parser.add_argument("--quick", action="store_true")

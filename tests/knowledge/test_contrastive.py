@@ -13,6 +13,7 @@ from tests.fixtures.concepts import concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
 
 ONE = torch.tensor(1.0)
+UNRELATED = torch.eye(10, dtype=torch.bool)
 
 
 def batch_of(encoder, size=12):
@@ -32,6 +33,7 @@ def test_the_loss_is_equation_4_with_the_positive_in_the_denominator():
         candidates,
         torch.tensor([0, 1]),
         torch.tensor([0, 1, 2]),
+        UNRELATED,
         temperature=torch.tensor(0.5),
         symmetric=False,
     )
@@ -42,10 +44,16 @@ def test_the_loss_is_equation_4_with_the_positive_in_the_denominator():
 
 def test_the_symmetric_loss_picks_anchors_too_but_no_hard_negatives():
     anchors, candidates = unit([1.0, 0.0], [0.0, 1.0]), unit([1.0, 0.0], [0.6, 0.8], [0.0, -1.0])
-    concepts = torch.tensor([0, 1]), torch.tensor([0, 1, 2])
+    concepts = torch.tensor([0, 1]), torch.tensor([0, 1, 2]), UNRELATED
     forward = contrastive_loss(anchors, candidates, *concepts, temperature=ONE, symmetric=False)
     backward = contrastive_loss(
-        candidates[:2], anchors, concepts[0], concepts[0], temperature=ONE, symmetric=False
+        candidates[:2],
+        anchors,
+        concepts[0],
+        concepts[0],
+        UNRELATED,
+        temperature=ONE,
+        symmetric=False,
     )
     both = contrastive_loss(anchors, candidates, *concepts, temperature=ONE, symmetric=True)
     assert both.item() == pytest.approx((forward.item() + backward.item()) / 2, rel=1e-6)
@@ -56,7 +64,7 @@ def test_texts_of_the_same_concept_are_no_negatives():
     anchors = unit([1.0, 0.0], [0.8, 0.6], [0.0, 1.0])
     concepts = torch.tensor([7, 7, 9])
     together = contrastive_loss(
-        anchors, anchors, concepts, concepts, temperature=ONE, symmetric=False
+        anchors, anchors, concepts, concepts, UNRELATED, temperature=ONE, symmetric=False
     )
     by_hand = [
         -math.log(math.e / (math.e + 1)),
@@ -74,10 +82,28 @@ def test_children_of_one_parent_are_not_set_against_each_other():
         parents,
         torch.tensor([1, 2]),
         torch.tensor([0, 0]),
+        UNRELATED,
         temperature=ONE,
         symmetric=True,
     )
     assert loss.item() == pytest.approx(0)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_what_is_broader_than_the_anchor_is_no_negative(symmetric):
+    """Of two parents of one child, neither is wrong; nor is its grandparent."""
+    anchors, parents = unit([1.0, 0.0], [0.0, 1.0]), unit([0.8, 0.6], [0.6, 0.8])
+    concepts = torch.tensor([1, 2]), torch.tensor([3, 4])
+    related = UNRELATED.clone()
+    related[1, 4] = related[4, 1] = related[2, 3] = related[3, 2] = True
+    loss = contrastive_loss(
+        anchors, parents, *concepts, related, temperature=ONE, symmetric=symmetric
+    )
+    assert loss.item() == pytest.approx(0)
+    unknown = contrastive_loss(
+        anchors, parents, *concepts, UNRELATED, temperature=ONE, symmetric=symmetric
+    )
+    assert unknown.item() > 0.1
 
 
 @pytest.mark.parametrize("chunk_size", [1, 5, 1000])

@@ -68,6 +68,50 @@ def test_negatives_of_a_child_and_its_parent_are_cousins(pairs):
     assert all(text.endswith("of the lung") for text in texts)
 
 
+def test_nothing_broader_or_narrower_is_a_hard_negative():
+    """Through another parent, a sibling of the parent is the grandparent."""
+    concepts = [
+        Concept("top", (), (), (), "test", "top"),
+        Concept("p", (), ("top",), (), "test", "p"),
+        Concept("u", (), ("top",), (), "test", "u"),
+        Concept("y", (), ("u",), (), "test", "y"),
+        Concept("p2", (), ("y",), (), "test", "p2"),
+        Concept("x", (), ("p", "p2"), (), "test", "x"),
+    ]
+    pairs, _ = build_pairs(concepts, HeldOut(0, 0))
+    negatives = {n.text for pair in pairs if pair.anchor == "x" for n in pair.hard_negatives}
+    assert negatives.isdisjoint({"y", "u", "top", "p2", "p"})
+    negatives = {n.text for pair in pairs if pair.anchor == "y" for n in pair.hard_negatives}
+    assert "x" not in negatives
+
+
+def test_a_description_that_is_a_name_is_none():
+    concepts = [
+        Concept("Gout", ("Podagra",), (), (), "test", "1"),
+        Concept("Arthritis", (), (), ("Podagra.",), "test", "2"),
+    ]
+    pairs, dropped = build_pairs(concepts, HeldOut(0, 0))
+    assert {pair.kind for pair in pairs} == {PairKind.SYNONYM}
+    assert dropped["ambiguous descriptions"] == 1
+
+
+def test_a_family_is_whole_across_sources():
+    """Children in one source stand with the concept that another source holds out."""
+    ours = [Concept("Gout", (), (), (), "a", "1")]
+    theirs = [
+        Concept("gout", (), ("9",), (), "b", "1"),
+        Concept("tophus", (), ("1",), (), "b", "2"),
+        Concept("arthritis", (), (), (), "b", "9"),
+    ]
+    for seed in range(20):
+        pairs, _ = build_pairs(ours + theirs, HeldOut(0, 0.5, seed=seed))
+        assert len({pair.family for pair in pairs}) == 1
+        assert {(pair.anchor, pair.positive) for pair in pairs} == {
+            ("tophus", "Gout"),
+            ("Gout", "arthritis"),
+        }
+
+
 def test_the_same_concepts_give_the_same_pairs():
     held_out = HeldOut(0.1, 0.2, seed=3)
     assert build_pairs(concept_tree(), held_out) == build_pairs(concept_tree(), held_out)
@@ -147,7 +191,7 @@ def test_no_text_of_a_held_out_pair_is_in_training_in_any_spelling(drawn):
             term,
             tuple(synonyms),
             tuple(str(parent) for parent in parents),
-            (f"About {term}: {number % 2}",),
+            (f"About {term}: {number % 2}", *synonyms[:1]),
             f"source {number % 2}",
             str(number),
         )

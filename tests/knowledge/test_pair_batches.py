@@ -85,3 +85,19 @@ def test_a_batch_holds_anchors_then_positives_then_the_hard_negatives_there_are(
     assert texts == ["a", "c", "b", "dd", "f"]
     assert batch["anchor_concepts"].tolist() == [0, 1]
     assert batch["candidate_concepts"].tolist() == [2, 3, 0]
+
+
+def test_a_batch_knows_which_concepts_are_broader():
+    """Through concepts that are in no pair of the batch, too."""
+    chain = [
+        pair("a", "b", kind=PairKind.HIERARCHY),
+        pair("b", "c", kind=PairKind.HIERARCHY),
+        pair("c", "d", kind=PairKind.HIERARCHY),
+        pair("x", "y", kind=PairKind.HIERARCHY),
+    ]
+    dataset = PairDataset(chain)
+    batch = PairCollator(tiny_text_encoder(), 64)([dataset[0, 0], dataset[2, 0], dataset[3, 0]])
+    names = ["a", "c", "x", "b", "d", "y"]
+    related = {(names[i], names[j]) for i, j in batch["is_related"].nonzero().tolist() if i != j}
+    chains = [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d"), ("x", "y")]
+    assert related == {*chains, *((j, i) for i, j in chains)}

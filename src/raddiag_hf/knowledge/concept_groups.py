@@ -68,10 +68,11 @@ def group_concepts(
     spacing are one name, so no name of a held-out concept is seen in training in another spelling.
 
     Families are held out as a whole, so that a disorder is not known through its sibling: the
-    largest subtrees of at most `MAX_FAMILY` concepts, along each concept's first parent.
+    largest subtrees of at most `MAX_FAMILY` groups, along each group's first parent, whichever
+    source that comes from.
 
     Args:
-        concepts: Of all sources; of equal concepts the first gives the name and the family.
+        concepts: Of all sources; of equal concepts the first gives the name.
         held_out: What to keep from training.
 
     Returns:
@@ -92,13 +93,25 @@ def group_concepts(
     dropped: Counter[str] = Counter()
     synonyms = _clear_synonyms(concepts, dropped)
     group_of = _join_by_name(concepts, synonyms)
-    families = _families([above[0] if above else None for above in parents])
     members: dict[int, list[int]] = {}
     for number, group in enumerate(group_of):
         members.setdefault(group, []).append(number)
     position = {group: place for place, group in enumerate(members)}
+    parents_of = [
+        list(
+            dict.fromkeys(
+                above
+                for number in numbers
+                for parent in parents[number]
+                if (above := position[group_of[parent]]) != position[group]
+            )
+        )
+        for group, numbers in members.items()
+    ]
+    families = _families([above[0] if above else None for above in parents_of])
+    leaders = [keys[numbers[0]] for numbers in members.values()]
     groups = []
-    for group, numbers in members.items():
+    for place, numbers in enumerate(members.values()):
         first = numbers[0]
         spellings = {fold(concepts[first].term)}
         names: list[tuple[str, str]] = []
@@ -107,8 +120,7 @@ def group_concepts(
                 if (spelling := fold(name)) not in spellings:
                     spellings.add(spelling)
                     names.append((name, keys[number]))
-        family = keys[families[first]]
-        above = {position[group_of[parent]] for number in numbers for parent in parents[number]}
+        family = leaders[families[place]]
         groups.append(
             ConceptGroup(
                 concept=keys[first],
@@ -119,7 +131,7 @@ def group_concepts(
                     for number in numbers
                     for text in concepts[number].descriptions
                 ),
-                parents=tuple(sorted(above - {position[group]})),
+                parents=tuple(sorted(parents_of[place])),
                 family=family,
                 split=held_out.split_of(family),
             )
@@ -162,7 +174,7 @@ def _join_by_name(concepts: Sequence[Concept], synonyms: Sequence[Sequence[str]]
 
 
 def _families(first_parents: Sequence[int | None]) -> list[int]:
-    """Return the root of the family of each concept."""
+    """Return the root of the family of each group."""
     lineages: list[list[int]] = []
     sizes: Counter[int] = Counter()
     for number in range(len(first_parents)):

@@ -46,7 +46,7 @@ class ContrastiveEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.log_temperature = nn.Parameter(
-            torch.tensor(math.log(temperature)), requires_grad=learn_temperature
+            torch.tensor([math.log(temperature)]), requires_grad=learn_temperature
         )
         self.symmetric = symmetric
         self.chunk_size = chunk_size
@@ -57,6 +57,7 @@ class ContrastiveEncoder(nn.Module):
         attention_mask: Tensor,
         anchor_concepts: Tensor,
         candidate_concepts: Tensor,
+        is_related: Tensor,
     ) -> dict[str, Tensor]:
         """Return the ``loss`` of a batch of pairs of one kind.
 
@@ -67,6 +68,8 @@ class ContrastiveEncoder(nn.Module):
             anchor_concepts: Whose name each anchor is, ``(pairs,)``.
             candidate_concepts: Whose text each positive and each hard negative is,
                 ``(pairs + hard negatives,)``.
+            is_related: Whether a concept of the batch is another one, or broader or narrower,
+                booleans, ``(concepts, concepts)``.
         """
         embeddings = self.embed(input_ids, attention_mask)
         anchors, candidates = torch.split(
@@ -77,6 +80,7 @@ class ContrastiveEncoder(nn.Module):
             candidates,
             anchor_concepts,
             candidate_concepts,
+            is_related,
             temperature=self.log_temperature.exp(),
             symmetric=self.symmetric,
         )
@@ -106,14 +110,15 @@ def contrastive_loss(
     candidates: Tensor,
     anchor_concepts: Tensor,
     candidate_concepts: Tensor,
+    is_related: Tensor,
     *,
     temperature: Tensor,
     symmetric: bool,
 ) -> Tensor:
     """Return the mean loss of picking each anchor's positive among all candidates.
 
-    A candidate that is a text of the anchor's or of the positive's concept is no negative: it is
-    left out of that anchor's denominator.
+    A candidate is no negative, and left out of that anchor's denominator, if it is a text of the
+    positive's concept, or of one that is the anchor's, or broader or narrower than it.
 
     Args:
         anchors: Unit length, ``(pairs, width)``.
@@ -121,6 +126,7 @@ def contrastive_loss(
             ``(pairs + hard negatives, width)``.
         anchor_concepts: ``(pairs,)``.
         candidate_concepts: ``(pairs + hard negatives,)``.
+        is_related: Symmetric booleans with a true diagonal, ``(concepts, concepts)``.
         temperature: What similarities are divided by.
         symmetric: Average with picking each positive's anchor among all anchors.
     """
@@ -128,7 +134,7 @@ def contrastive_loss(
     similarities = (anchors @ candidates.T).float() / temperature
     own = torch.arange(pairs, device=anchors.device)
     positive_concepts = candidate_concepts[:pairs]
-    is_kin = (candidate_concepts == anchor_concepts[:, None]) | (
+    is_kin = is_related[anchor_concepts][:, candidate_concepts] | (
         candidate_concepts == positive_concepts[:, None]
     )
     is_kin[own, own] = False
@@ -136,8 +142,8 @@ def contrastive_loss(
     if not symmetric:
         return loss
     is_kin = (
-        (anchor_concepts == anchor_concepts[:, None])
-        | (anchor_concepts == positive_concepts[:, None])
+        is_related[positive_concepts][:, anchor_concepts]
+        | (anchor_concepts == anchor_concepts[:, None])
         | (positive_concepts == positive_concepts[:, None])
     )
     is_kin[own, own] = False

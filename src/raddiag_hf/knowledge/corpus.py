@@ -49,7 +49,8 @@ class KnowledgePair:
         anchor_concept: Whose name the anchor is.
         positive_concept: Whose name the positive is, or what it describes.
         hard_negatives: At most `HARD_NEGATIVES`: siblings of the concept, cousins where it has
-            none; for a hierarchy pair children of the parent's siblings.
+            none; for a hierarchy pair children of the parent's siblings. Never what is broader or
+            narrower than the anchor's concept.
         family: The subtree that is held out as a whole; resample by it, for pairs within are alike.
         source: Concept that the pair comes from, with its source: ``"UMLS:C0032326"``.
         split: Training, validation or test.
@@ -92,9 +93,14 @@ def build_pairs(
     neighbours = _Neighbours(groups)
     owners: dict[str, int] = {}
     ambiguous: set[str] = set()
+    names = {
+        fold(name)
+        for group in groups
+        for name in (group.name, *(synonym for synonym, _ in group.synonyms))
+    }
     for number, group in enumerate(groups):
         for text, _ in group.descriptions:
-            if owners.setdefault(fold(text), number) != number:
+            if owners.setdefault(fold(text), number) != number or fold(text) in names:
                 ambiguous.add(fold(text))
     pairs: list[KnowledgePair] = []
     for number in range(len(groups)):
@@ -106,7 +112,7 @@ def build_pairs(
 
 
 class _Neighbours:
-    """Siblings and cousins of a group, in its own split."""
+    """Ancestors, siblings and cousins of a group."""
 
     def __init__(self, groups: Sequence[ConceptGroup]) -> None:
         self.groups = groups
@@ -114,6 +120,17 @@ class _Neighbours:
         for number, group in enumerate(groups):
             for parent in group.parents:
                 self.children[parent].append(number)
+
+    def ancestors(self, number: int) -> set[int]:
+        """Return all that is broader than a group."""
+        found: set[int] = set()
+        above = list(self.groups[number].parents)
+        while above:
+            parent = above.pop()
+            if parent not in found:
+                found.add(parent)
+                above += self.groups[parent].parents
+        return found
 
     def siblings(self, number: int, drawn: random.Random) -> Iterator[int]:
         """Yield some other children of its parents, in random order."""
@@ -142,6 +159,7 @@ def _pairs_of(
     dropped: Counter[str],
 ) -> Iterator[KnowledgePair]:
     group = groups[number]
+    broader = neighbours.ancestors(number)
 
     def negatives(
         candidates: Sequence[Iterator[int]], text_of: Callable[[ConceptGroup], str | None]
@@ -149,10 +167,9 @@ def _pairs_of(
         found: dict[int, HardNegative] = {}
         for kind in candidates:
             for other in kind:
-                is_kin = (
-                    other == number or other in group.parents or number in groups[other].parents
-                )
-                if is_kin or other in found or groups[other].split != group.split:
+                if other in found or groups[other].split != group.split:
+                    continue
+                if other == number or other in broader or number in neighbours.ancestors(other):
                     continue
                 if (text := text_of(groups[other])) is not None:
                     found[other] = HardNegative(text, groups[other].concept)

@@ -10,6 +10,7 @@ from raddiag_hf.knowledge.concept import Concept, fold
 SOURCE = "ICD-10-CM"
 
 _CODE_RANGE = re.compile(r"\s*\([A-Z]\d\w(-[A-Z]\d\w)?\)$")
+_RESIDUAL = re.compile(r"\bother\b(?! than\b)|\bnot elsewhere classified\b", re.IGNORECASE)
 _CODE = re.compile(r"\b[A-Z]\d[0-9A-Z](\b|\.)")
 
 
@@ -17,9 +18,9 @@ _CODE = re.compile(r"\b[A-Z]\d[0-9A-Z](\b|\.)")
 def read_icd10cm() -> tuple[Concept, ...]:
     """Return chapters, blocks, categories and subcategories, from the root down.
 
-    - Synonyms are the inclusion terms. Those of a residual code ("Other ...", "... not elsewhere
-      classified") are no names of it but disorders that it collects: they become concepts below it,
-      such as ``M04.8/1``.
+    - Synonyms are the inclusion terms. Those of a residual code ("Other ...", "... of other ...",
+      "... not elsewhere classified") are no names of it but disorders that it collects: they become
+      concepts below it, such as ``M04.8/1``.
     - Parents are the next level above: a chapter has none.
     - Descriptions say what a concept includes (the notes below "Includes"), and, from categories
       down, which forms it has, where these are more than its own name with a side or a stage.
@@ -44,11 +45,6 @@ def read_icd10cm() -> tuple[Concept, ...]:
             for category in icd.get_children(block, prioritize_blocks=True):
                 _add_subtree(icd, category, block_id, concepts)
     return tuple(concepts)
-
-
-def is_category(concept: Concept) -> bool:
-    """Whether this is a three-character ICD-10-CM category, such as ``J93``."""
-    return concept.source == SOURCE and len(concept.id) == 3
 
 
 def _add_subtree(icd: Any, code: str, parent: str, concepts: list[Concept]) -> None:
@@ -109,8 +105,7 @@ def _forms(icd: Any, code: str, term: str) -> list[str]:
 
 
 def _is_residual(term: str) -> bool:
-    words = term.lower()
-    return words.startswith("other ") or "not elsewhere classified" in words
+    return _RESIDUAL.search(term) is not None
 
 
 def _one_line(text: str) -> str:

@@ -1,6 +1,7 @@
 """Batches of pairs of one kind, so that negatives have the positive's format."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair
+from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.knowledge.text_encoder import TextEncoder
 
 Rows = NDArray[np.intp]
@@ -19,20 +20,39 @@ NEIGHBOURS = 8
 MOST_REPEATS = 3
 """How often an epoch goes through a kind that has few pairs."""
 
-Example = tuple[KnowledgePair, HardNegative | None]
 Draw = tuple[int, int]
 """A pair, and a number that chooses one of its hard negatives."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A pair with one of its hard negatives.
+
+    Attributes:
+        pair: The pair.
+        hard_negative: None where it has none.
+        broader: All concepts that are broader than the anchor's, than the positive's, and than the
+            hard negative's, by concept.
+    """
+
+    pair: KnowledgePair
+    hard_negative: HardNegative | None
+    broader: Mapping[str, frozenset[str]]
 
 
 class PairDataset(Dataset[Example]):
     """Pairs, each with one of its hard negatives.
 
     Args:
-        pairs: Of one split.
+        pairs: Of one split; their hierarchy pairs tell which concepts are broader than which.
     """
 
     def __init__(self, pairs: Sequence[KnowledgePair]) -> None:
         self.pairs = pairs
+        self._parents: dict[str, list[str]] = {}
+        for pair in pairs:
+            if pair.kind == PairKind.HIERARCHY:
+                self._parents.setdefault(pair.anchor_concept, []).append(pair.positive_concept)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -41,7 +61,21 @@ class PairDataset(Dataset[Example]):
         index, choice = draw
         pair = self.pairs[index]
         negatives = pair.hard_negatives
-        return pair, negatives[choice % len(negatives)] if negatives else None
+        negative = negatives[choice % len(negatives)] if negatives else None
+        concepts = {pair.anchor_concept, pair.positive_concept}
+        if negative is not None:
+            concepts.add(negative.concept)
+        return Example(pair, negative, {concept: self._broader(concept) for concept in concepts})
+
+    def _broader(self, concept: str) -> frozenset[str]:
+        found: set[str] = set()
+        above = list(self._parents.get(concept, ()))
+        while above:
+            parent = above.pop()
+            if parent not in found:
+                found.add(parent)
+                above += self._parents.get(parent, ())
+        return frozenset(found)
 
 
 class PairSampler(Sampler[Draw]):
@@ -126,20 +160,29 @@ class PairCollator:
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """Return tokens of anchors, positives and hard negatives, and whose texts they are."""
-        negatives = [negative for _, negative in examples if negative is not None]
-        texts = [pair.anchor for pair, _ in examples]
-        texts += [pair.positive for pair, _ in examples]
+        pairs = [example.pair for example in examples]
+        negatives = [
+            example.hard_negative for example in examples if example.hard_negative is not None
+        ]
+        texts = [pair.anchor for pair in pairs]
+        texts += [pair.positive for pair in pairs]
         texts += [negative.text for negative in negatives]
-        anchors = [pair.anchor_concept for pair, _ in examples]
-        candidates = [pair.positive_concept for pair, _ in examples]
+        anchors = [pair.anchor_concept for pair in pairs]
+        candidates = [pair.positive_concept for pair in pairs]
         candidates += [negative.concept for negative in negatives]
         number: dict[str, int] = {}
         for concept in (*anchors, *candidates):
             number.setdefault(concept, len(number))
+        is_related = torch.eye(len(number), dtype=torch.bool)
+        for example in examples:
+            for concept, broader in example.broader.items():
+                for other in broader & number.keys():
+                    is_related[number[concept], number[other]] = True
         tokens = self.encoder.tokenize(texts, self.max_length)
         return {
             "input_ids": tokens["input_ids"],
             "attention_mask": tokens["attention_mask"],
             "anchor_concepts": torch.tensor([number[concept] for concept in anchors]),
             "candidate_concepts": torch.tensor([number[concept] for concept in candidates]),
+            "is_related": is_related | is_related.T,
         }
