@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "raddiag_hf"
 
 LAYERS = [
     {"model", "vocabulary", "atomic_files", "input_error"},
-    {"imaging", "knowledge", "checkpoints"},
+    {"imaging", "knowledge", "checkpoints", "checkpoint_folders"},
     {"data"},
     {"inference", "evaluation"},
     {"training", "transfer", "curation"},
@@ -17,7 +17,11 @@ LAYERS = [
 ]
 """Rooms from the ground up; a room may import from lower layers and from itself."""
 
-SIDEWAYS = {("checkpoints", "knowledge"), ("evaluation", "inference")}
+SIDEWAYS = {
+    ("checkpoints", "knowledge"),
+    ("knowledge", "checkpoint_folders"),
+    ("evaluation", "inference"),
+}
 """Imports between rooms of one layer that are allowed, one way."""
 
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import EvalPrediction
 
+from raddiag_hf.checkpoint_folders import CheckpointKeeper, find_damage, list_checkpoints
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.inference.loading import load_model
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.checkpointing import CheckpointKeeper, find_damage, list_checkpoints
 from raddiag_hf.training.preparation import load_training_data
 from raddiag_hf.training.recipe import DataSection, ModelSection
 from raddiag_hf.training.recipe_file import RecipeError

@@ -12,14 +12,14 @@ from safetensors import SafetensorError
 from transformers import EvalPrediction, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
-from raddiag_hf.evaluation import choose_f1_thresholds, evaluate_predictions
-from raddiag_hf.training.checkpointing import (
+from raddiag_hf.checkpoint_folders import (
     MARK,
     CheckpointKeeper,
     find_damage,
     last_complete_checkpoint,
     list_checkpoints,
 )
+from raddiag_hf.evaluation import choose_f1_thresholds, evaluate_predictions
 from raddiag_hf.training.preparation import (
     TrainingData,
     build_augmentation,
