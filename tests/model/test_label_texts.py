@@ -6,6 +6,7 @@ import zlib
 import pytest
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForImageClassification
 
 from raddiag_hf.knowledge.label_set import LabelSet
@@ -120,6 +121,34 @@ def test_all_logits_share_a_bias_that_is_learnt_and_saved(tmp_path):
     biased.save_pretrained(tmp_path)
     loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
     torch.testing.assert_close(logits_of(loaded), logits_of(plain) - 2.5)
+
+
+def test_whitened_label_texts_are_saved_and_opened_as_others(tmp_path):
+    model = trained_model(label_text_whitening=1.0)
+    expected = logits_of(model)
+    assert not torch.allclose(expected, logits_of(trained_model()), atol=1e-3)
+    model.save_pretrained(tmp_path)
+    loaded = RadDiagForImageClassification.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(logits_of(loaded), expected)
+    loaded.set_label_texts(["Rib fracture", "Osteoma"], WordEncoder())
+    torch.testing.assert_close(logits_of(loaded)[:, 0], expected[:, 4])
+    loaded.save_pretrained(tmp_path / "open")
+    opened = RadDiagForImageClassification.from_pretrained(tmp_path / "open").eval()
+    torch.testing.assert_close(logits_of(opened), logits_of(loaded))
+    loaded.set_label_texts(TRAINED)
+    torch.testing.assert_close(logits_of(loaded), expected)
+
+
+def test_whitened_label_texts_are_trained_as_they_are_evaluated():
+    model = trained_model(label_text_whitening=1.0)
+    evaluated = logits_of(model)
+    torch.testing.assert_close(model(**BATCH).logits.detach(), evaluated)
+
+
+@pytest.mark.parametrize("ridge", [0, -1.0, float("inf")])
+def test_a_ridge_that_is_none_is_refused(ridge):
+    with pytest.raises(StrictDataclassError, match="label_text_whitening is"):
+        tiny_config(classifier_type="knowledge", label_text_whitening=ridge)
 
 
 def test_a_knowledge_head_on_a_linear_checkpoint_waits_for_its_label_texts(tmp_path):

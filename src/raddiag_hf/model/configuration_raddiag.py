@@ -58,6 +58,11 @@ class RadDiagConfig(PreTrainedConfig):
             share, such as the log-odds of a label of average frequency; None for no bias, as in the
             authors' checkpoints. Without it the product itself has to learn first that labels are
             rare, and training begins late (``benchmarks/ablation.py``).
+        label_text_whitening: Ridge by which the label embeddings of a ``knowledge`` classifier are
+            centred and whitened before they are projected (`label_geometry.whiten`), such as 1;
+            None to read them as they are, as the authors' checkpoints do. Without it the classifier
+            learns the labels it has seen more slowly than from random vectors
+            (``benchmarks/ablation.py``).
         text_encoder_fingerprint: Digest of the text encoder that made the label embeddings, so that
             another one is refused; None where nobody said.
         trained_labels: The labels of the training, in order, where the label texts were replaced
@@ -130,6 +135,7 @@ class RadDiagConfig(PreTrainedConfig):
     classifier_type: str = "linear"
     label_embedding_size: int = 768
     knowledge_logit_bias: float | int | None = None
+    label_text_whitening: float | int | None = None
     text_encoder_fingerprint: str | None = None
     trained_labels: list[str] | None = None
     label_set_fingerprint: str | None = None
@@ -255,6 +261,12 @@ class RadDiagConfig(PreTrainedConfig):
                 f"calibration_temperature is {self.calibration_temperature}, expected a positive "
                 "number"
             )
+
+    def validate_whitening(self) -> None:
+        """Refuse a ridge that would blow up directions in which no labels differ."""
+        ridge = self.label_text_whitening
+        if ridge is not None and not 0 < ridge < math.inf:
+            raise ValueError(f"label_text_whitening is {ridge}, expected a positive number or None")
 
     def validate_loss_parameters(self) -> None:
         """Refuse parameters outside the range in which their loss is one."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_raddiag import RadDiagConfig
+from .label_geometry import whiten
 
 
 class LinearHead(nn.Module):
@@ -43,8 +44,8 @@ class KnowledgeHead(nn.Module):
 
     Source:
         qiaoyu-zheng/RP3D-Diag with ``ke="True"``: unit-length text embeddings, one linear layer, no
-        bias on the product, no temperature. The bias that ``config.knowledge_logit_bias`` adds is
-        ours.
+        bias on the product, no temperature. The bias that ``config.knowledge_logit_bias`` adds and
+        the whitening by ``config.label_text_whitening`` are ours.
     """
 
     label_embeddings: Tensor
@@ -61,9 +62,12 @@ class KnowledgeHead(nn.Module):
             None if trained is None else torch.zeros(len(trained), width),
         )
         bias = config.knowledge_logit_bias
-        self.logit_bias = None if bias is None else nn.Parameter(torch.tensor(float(bias)))
+        # One element, not none: sharded training takes no parameter without a dimension.
+        self.logit_bias = None if bias is None else nn.Parameter(torch.tensor([float(bias)]))
+        self.whitening = config.label_text_whitening
+        self._whitened: Tensor | None = None
         self._cached: tuple[list[Tensor], Tensor] | None = None
-        self.register_load_state_dict_post_hook(_forget_projection)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def set_label_embeddings(self, embeddings: Tensor) -> None:
         """Set the labels to train with: one text embedding per label, ``(labels, text width)``.
@@ -79,7 +83,7 @@ class KnowledgeHead(nn.Module):
         current = self.label_embeddings
         self.label_embeddings = embeddings.to(device=current.device, dtype=current.dtype)
         self.trained_label_embeddings = None
-        self._cached = None
+        _forget(self)
 
     def open_label_embeddings(self, embeddings: Tensor) -> None:
         """Score other labels than those of the training, which are remembered.
@@ -90,6 +94,7 @@ class KnowledgeHead(nn.Module):
         trained = self.reference_embeddings()
         self.set_label_embeddings(embeddings)
         self.trained_label_embeddings = trained
+        _forget(self)
 
     def reference_embeddings(self) -> Tensor:
         """Return the text embeddings of the labels of the training, ``(labels, text width)``."""
@@ -107,9 +112,8 @@ class KnowledgeHead(nn.Module):
 
     def projected_labels(self) -> Tensor:
         """Return the label embeddings in the space of cases, ``(labels, hidden)``."""
-        labels = self.label_embeddings
         if self.training or torch.is_grad_enabled():
-            return cast(Tensor, self.projection(F.normalize(labels, dim=-1)))
+            return cast(Tensor, self.projection(self._texts()))
         # Weights can change in place, unannounced; comparing these few megabytes is a fraction of
         # the work of projecting again, which would cost as much as encoding a slice.
         made_from = list(self.projection.parameters())
@@ -118,13 +122,23 @@ class KnowledgeHead(nn.Module):
             for old, new in zip(self._cached[0], made_from, strict=True)
         ):
             return self._cached[1]
-        projected = cast(Tensor, self.projection(F.normalize(labels, dim=-1)))
+        projected = cast(Tensor, self.projection(self._texts()))
         self._cached = ([weight.detach().clone() for weight in made_from], projected)
         return projected
 
+    def _texts(self) -> Tensor:
+        """Return what is projected: unit length, ``(labels, text width)``."""
+        if self.whitening is None:
+            return F.normalize(self.label_embeddings, dim=-1)
+        if self._whitened is None:
+            reference = self.reference_embeddings()
+            self._whitened = whiten(self.label_embeddings, reference, self.whitening)
+        return self._whitened.to(self.label_embeddings)
 
-def _forget_projection(head: KnowledgeHead, _: object) -> None:
-    head._cached = None
+
+def _forget(head: KnowledgeHead, _: object = None) -> None:
+    """Forget what was computed from other label embeddings or weights."""
+    head._cached = head._whitened = None
 
 
 HEADS = {"linear": LinearHead, "probe": ProbeHead, "knowledge": KnowledgeHead}
