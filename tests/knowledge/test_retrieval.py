@@ -6,6 +6,7 @@ import torch
 from raddiag_hf.knowledge.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus import build_pairs
 from raddiag_hf.knowledge.retrieval import compare_retrieval, evaluate_retrieval
+from raddiag_hf.knowledge.text_encoder import TextEncoderError
 from tests.fixtures.concepts import KINDS, ORGANS, concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
 
@@ -16,9 +17,14 @@ class WordEncoder:
     def __init__(self, words):
         self.words = words
 
-    def encode(self, texts, batch_size, show_progress):
+    def encode(self, texts, batch_size):
         counts = torch.tensor([[float(word in text) for word in self.words] for text in texts])
         return torch.nn.functional.normalize(counts + 1e-4, dim=-1)
+
+
+class DivergedEncoder(WordEncoder):
+    def encode(self, texts, batch_size):
+        return super().encode(texts, batch_size) * torch.nan
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,11 @@ def test_ties_count_against_the_encoder(pairs):
     assert scores["synonym_mrr"] == pytest.approx(1 / 3)
     knows_nothing = means(evaluate_retrieval(WordEncoder(["zebra"]), pairs))
     assert knows_nothing["synonym_recall@5"] == knows_nothing["child_nearer_to_parent"] == 0
+
+
+def test_an_encoder_that_diverged_is_refused_and_not_scored(pairs):
+    with pytest.raises(TextEncoderError, match="not finite"):
+        evaluate_retrieval(DivergedEncoder(["zebra"]), pairs)
 
 
 def test_a_child_is_set_against_its_cousins(pairs):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from raddiag_hf.knowledge.corpus import KnowledgePair, PairKind
 from raddiag_hf.knowledge.paired_bootstrap import PairedComparison, compare_paired
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.text_encoder import TextEncoder, TextEncoderError
 
 FloatArray = NDArray[np.float64]
 
@@ -42,7 +42,6 @@ def evaluate_retrieval(
     max_queries: int = 5000,
     batch_size: int = 64,
     seed: int = 0,
-    show_progress: bool = False,
 ) -> RetrievalScores:
     """Measure retrieval of concepts by their preferred names.
 
@@ -62,10 +61,12 @@ def evaluate_retrieval(
         max_queries: Of each kind; drawn by ``seed`` where there are more.
         batch_size: Texts encoded at once.
         seed: Of the draw; equal seeds give two encoders the same queries.
-        show_progress: Draw bars on standard error.
 
     Returns:
         The metrics of the kinds that occur.
+
+    Raises:
+        TextEncoderError: If an embedding is not finite.
     """
     queries = {kind: _draw(pairs, kind, max_queries, seed) for kind in PairKind}
     names = _preferred_names(pairs)
@@ -76,7 +77,12 @@ def evaluate_retrieval(
         if pair.kind == PairKind.HIERARCHY:
             texts |= dict.fromkeys(negative.text for negative in pair.hard_negatives)
     row = {text: number for number, text in enumerate(texts)}
-    embeddings = encoder.encode(list(texts), batch_size, show_progress)
+    embeddings = encoder.encode(list(texts), batch_size)
+    if bad := int((~torch.isfinite(embeddings).all(dim=1)).sum()):
+        raise TextEncoderError(
+            f"the encoder's embeddings of {bad} of {len(texts)} texts are not finite; "
+            "its training may have diverged"
+        )
     scores: dict[str, QueryScores] = {}
     for kind, queried, concepts in (
         (PairKind.SYNONYM, "anchor", list(names)),
