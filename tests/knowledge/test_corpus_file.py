@@ -7,6 +7,7 @@ import pytest
 from raddiag_hf.knowledge.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus import build_pairs
 from raddiag_hf.knowledge.corpus_file import (
+    SCHEMA,
     CorpusError,
     corpus_digest,
     read_corpus,
@@ -34,12 +35,37 @@ def test_other_files_are_refused_by_name(tmp_path):
         read_corpus(path)
 
 
-def test_a_foreign_value_is_refused(tmp_path):
+@pytest.fixture
+def corpus(tmp_path):
     path = tmp_path / "corpus.parquet"
-    pairs, _ = build_pairs(concept_tree(["lung"]), HeldOut())
-    write_corpus(pairs, path)
-    table = pq.read_table(path)
-    kinds = pa.array(["metaphor"] * len(table))
-    pq.write_table(table.set_column(table.schema.get_field_index("kind"), "kind", kinds), path)
-    with pytest.raises(CorpusError, match="metaphor"):
-        read_corpus(path)
+    write_corpus(build_pairs(concept_tree(["lung"]), HeldOut())[0], path)
+    return path
+
+
+def test_what_is_not_there_and_what_is_damaged_is_refused_by_name(tmp_path, corpus):
+    with pytest.raises(CorpusError, match=r"absent\.parquet: expected a corpus.* no such file"):
+        read_corpus(tmp_path / "absent.parquet")
+    with pytest.raises(CorpusError, match=r"expected a corpus.* found a folder"):
+        read_corpus(tmp_path)
+    whole = corpus.read_bytes()
+    corpus.write_bytes(whole[:40] + b"\xff" * 200 + whole[240:])
+    with pytest.raises(CorpusError, match=r"corpus\.parquet: .*damaged"):
+        read_corpus(corpus)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("kind", "metaphor", "metaphor"),
+        ("anchor", " ", "anchor is ' '"),
+        ("positive", "\u200b", "positive is '.u200b'"),
+        ("anchor", None, "has no anchor"),
+        ("hard_negatives", [{"text": "", "concept": "x"}], "hard negative 1 is ''"),
+    ],
+)
+def test_a_bad_value_is_refused_by_file_and_row(corpus, column, value, reason):
+    rows = pq.read_table(corpus).to_pylist()
+    rows[2][column] = value
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), corpus)
+    with pytest.raises(CorpusError, match=rf"corpus\.parquet, row 3: .*{reason}"):
+        read_corpus(corpus)

@@ -84,9 +84,37 @@ def test_another_encoding_is_named(release):
         list(read_umls(release))
 
 
-def test_a_truncated_gzip_file_is_named(release):
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda whole: whole[:-12], "is cut short"),
+        (lambda whole: b"", "is empty"),
+        (lambda whole: b"C0032326|A1|", "is damaged or no gzip file"),
+        (lambda whole: whole[:10] + b"\xff" * 20 + whole[30:], "is damaged or no gzip file"),
+    ],
+)
+def test_a_damaged_gzip_file_is_named(release, damage, reason):
     path = release / "MRDEF.RRF"
-    (release / "MRDEF.RRF.gz").write_bytes(gzip.compress(path.read_bytes())[:-12])
+    (release / "MRDEF.RRF.gz").write_bytes(damage(gzip.compress(path.read_bytes())))
     path.unlink()
-    with pytest.raises(KnowledgeSourceError, match=r"MRDEF\.RRF\.gz: is not a whole gzip file"):
+    with pytest.raises(KnowledgeSourceError, match=rf"MRDEF\.RRF\.gz: {reason}"):
         list(read_umls(release))
+
+
+def test_blank_names_and_definitions_are_left_out(release):
+    """They would be one name that makes all their concepts one."""
+    blank = [
+        "C0000001|ENG|P|L7|PF|S7|Y|A7||M7|D7|MSH|MH|D1||0|N||",
+        "C0000002|ENG|P|L8|PF|S8|Y|A8||M8|D8|MSH|MH|D2| \u200b|0|N||",
+        "C0032227|ENG|S|L9|PF|S9|Y|A9||M9|D9|MSH|SY|D3|  |0|N||",
+    ]
+    (release / "MRCONSO.RRF").write_text(MRCONSO + "\n".join(blank) + "\n", "utf-8")
+    (release / "MRDEF.RRF").write_text(MRDEF + "C0032227|A5|AT4||MSH| |N||\n", "utf-8")
+    concepts = {concept.id: concept for concept in read_umls(release)}
+    assert set(concepts) == {"C0032326", "C0032227", "C0004057"}
+    assert concepts["C0032227"].synonyms == concepts["C0032227"].descriptions == ()
+
+
+def test_a_byte_order_mark_is_no_part_of_an_identifier(release):
+    (release / "MRCONSO.RRF").write_text("\ufeff" + MRCONSO, "utf-8")
+    assert {concept.id for concept in read_umls(release)} == {"C0032326", "C0032227", "C0004057"}

@@ -1,7 +1,7 @@
 """The corpus as a Parquet file."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.input_error import InputError
+from raddiag_hf.knowledge.blank_text import is_blank
 from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.vocabulary import Split
 
@@ -57,30 +58,36 @@ def read_corpus(path: Path) -> list[KnowledgePair]:
     """Read what `write_corpus` wrote.
 
     Raises:
-        CorpusError: If the file is not such a corpus.
-        OSError: If it cannot be opened.
+        CorpusError: If the file is not such a corpus; the message names file and row.
     """
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise CorpusError(f"{path}: is not a Parquet file: {error}") from None
-    with file:
-        if missing := sorted(set(SCHEMA.names) - set(file.schema_arrow.names)):
-            raise CorpusError(f"{path}: lacks the columns {missing} of a corpus")
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise CorpusError(f"{path}: expected a corpus, a Parquet file; found {found}")
+    pairs = []
+    for number, row in enumerate(_rows(path), start=1):
         try:
-            return [
-                _pair(row)
-                for batch in file.iter_batches(_ROWS_AT_ONCE, columns=SCHEMA.names)
-                for row in batch.cast(SCHEMA).to_pylist()
-            ]
-        except (ValueError, TypeError, pa.ArrowException) as error:
-            raise CorpusError(f"{path}: is not a corpus: {error}") from None
+            pairs.append(_pair(row))
+        except (ValueError, TypeError) as error:
+            raise CorpusError(f"{path}, row {number}: {error}") from None
+    return pairs
 
 
 def corpus_digest(path: Path) -> str:
     """Return the SHA-256 of a corpus file, in hexadecimal."""
     with path.open("rb") as stored:
         return hashlib.file_digest(stored, "sha256").hexdigest()
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a corpus, and refuse a file that is no corpus."""
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := sorted(set(SCHEMA.names) - set(file.schema_arrow.names)):
+                raise CorpusError(f"{path}: lacks the columns {missing} of a corpus")
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=SCHEMA.names):
+                yield from batch.cast(SCHEMA).to_pylist()
+    except (UnicodeDecodeError, OSError, pa.ArrowException) as error:  # OSError: damaged pages
+        raise CorpusError(f"{path}: is not a Parquet file, or is damaged: {error}") from None
 
 
 def _row(pair: KnowledgePair) -> dict[str, Any]:
@@ -93,13 +100,17 @@ def _row(pair: KnowledgePair) -> dict[str, Any]:
 
 def _pair(row: dict[str, Any]) -> KnowledgePair:
     if empty := [name for name in SCHEMA.names if row[name] is None]:
-        raise ValueError(f"a row has no {empty[0]}")
-    negatives = row.pop("hard_negatives")
+        raise ValueError(f"has no {empty[0]}")
+    negatives = [HardNegative(**negative) for negative in row["hard_negatives"]]
+    texts = {"anchor": row["anchor"], "positive": row["positive"]}
+    texts |= {f"hard negative {place}": one.text for place, one in enumerate(negatives, start=1)}
+    if blank := [name for name, text in texts.items() if text is None or is_blank(text)]:
+        raise ValueError(f"{blank[0]} is {texts[blank[0]]!r}, expected a text")
     return KnowledgePair(
         **row
         | {
             "kind": PairKind(row["kind"]),
             "split": Split(row["split"]),
-            "hard_negatives": tuple(HardNegative(**negative) for negative in negatives),
+            "hard_negatives": tuple(negatives),
         }
     )

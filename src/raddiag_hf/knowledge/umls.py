@@ -1,10 +1,12 @@
 """UMLS, from the files of a licensed release, read line by line."""
 
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from raddiag_hf.knowledge.blank_text import is_blank
 from raddiag_hf.knowledge.concept import Concept, KnowledgeSourceError, ReportProgress
 
 SOURCE = "UMLS"
@@ -22,9 +24,9 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
     """Read the English concepts of a release in Rich Release Format.
 
     Files may be gzipped (``.RRF.gz``). They are streamed; memory holds what is kept: English names
-    that are not suppressed or obsolete, definitions by sources that name concepts in English, and
-    parents (``PAR``) that are kept themselves. Where ``MRSTY.RRF`` lies beside them, only the
-    semantic group Disorders is kept.
+    that are not suppressed, obsolete or blank, definitions by sources that name concepts in
+    English, and parents (``PAR``) that are kept themselves. Where ``MRSTY.RRF`` lies beside them,
+    only the semantic group Disorders is kept.
 
     Args:
         folder: ``META`` of a release, with ``MRCONSO.RRF``, ``MRDEF.RRF`` and ``MRREL.RRF``.
@@ -35,8 +37,8 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
         ISPREF=Y``), or the first.
 
     Raises:
-        KnowledgeSourceError: If a file is missing, is not UTF-8, or a line has another number of
-            fields; the message names file and line.
+        KnowledgeSourceError: If a file is missing, is not UTF-8, is no whole gzip file though its
+            name says so, or a line has another number of fields; the message names file and line.
 
     Source:
         UMLS Reference Manual, chapter 3 (columns of the Rich Release Format).
@@ -50,7 +52,7 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
     english_sources: set[str] = set()
     for row in _rows(folder, "MRCONSO.RRF", report_progress):
         concept, language, status, form, is_preferred = row[0], row[1], row[2], row[4], row[6]
-        if language != "ENG" or row[16] not in ("N", ""):
+        if language != "ENG" or row[16] not in ("N", "") or is_blank(row[14]):
             continue
         english_sources.add(row[11])
         if disorders is not None and concept not in disorders:
@@ -60,7 +62,8 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
             preferred.setdefault(concept, row[14])
     definitions: dict[str, dict[str, None]] = {}
     for row in _rows(folder, "MRDEF.RRF", report_progress):
-        if row[0] in names and row[4] in english_sources and row[6] in ("N", ""):
+        is_kept = row[0] in names and row[4] in english_sources and not is_blank(row[5])
+        if is_kept and row[6] in ("N", ""):
             definitions.setdefault(row[0], {})[row[5]] = None
     parents: dict[str, dict[str, None]] = {}
     for row in _rows(folder, "MRREL.RRF", report_progress):
@@ -90,13 +93,16 @@ def _rows(
     if not path.is_file():
         raise KnowledgeSourceError(f"{folder}: has no {name} or {name}.gz")
     total, num_fields = path.stat().st_size, _FIELDS[name]
+    if path.suffix == ".gz" and total == 0:
+        raise KnowledgeSourceError(f"{path}: is empty, expected a gzip file")
     with (
         path.open("rb") as stored,
         gzip.open(stored) if path.suffix == ".gz" else nullcontext(stored) as lines,
     ):
         try:
             for number, line in enumerate(lines, start=1):
-                fields = line.decode("utf-8").rstrip("\r\n").split("|")
+                encoding = "utf-8-sig" if number == 1 else "utf-8"
+                fields = line.decode(encoding).rstrip("\r\n").split("|")
                 if len(fields) != num_fields + 1 or fields[-1]:
                     raise KnowledgeSourceError(
                         f"{path}, line {number}: has {len(fields) - 1} fields, each ended by '|'; "
@@ -107,7 +113,13 @@ def _rows(
                     report_progress(name, stored.tell(), total)
         except UnicodeDecodeError as error:
             raise KnowledgeSourceError(f"{path}, line {number}: is not UTF-8: {error}") from None
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise KnowledgeSourceError(f"{path}: is not a whole gzip file: {error}") from None
+        except EOFError:
+            raise KnowledgeSourceError(
+                f"{path}: is cut short, expected a whole gzip file"
+            ) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise KnowledgeSourceError(
+                f"{path}: is damaged or no gzip file, though its name says so: {error}"
+            ) from None
     if report_progress is not None:
         report_progress(name, total, total)
