@@ -7,8 +7,18 @@ from typing import Any, Protocol
 
 from _ablation_statistics import difference, summarise
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.evaluation.intervals import metric_range
 
-SHOWN = ("auc", "auc_within_anatomy", "ap", "f1", "mcc")
+SHOWN = (
+    "auc",
+    "auc_within_anatomy",
+    "auc_within_lesions",
+    "auc_within_site",
+    "auc_within_kind",
+    "ap",
+    "f1",
+    "mcc",
+)
 """Metrics in the Markdown tables; the JSON holds all."""
 
 
@@ -24,6 +34,7 @@ class Named(Protocol):
 def write_report(
     about: dict[str, Any],
     results: Mapping[Any, Sequence[dict[str, Any]]],
+    oracles: Mapping[Any, Sequence[dict[str, Any]]],
     comparisons: Iterable[tuple[Named, Named]],
     path: Path | None,
 ) -> str:
@@ -32,6 +43,7 @@ def write_report(
     Args:
         about: What was run, where.
         results: By variant, one entry per seed: ``loss``, ``seconds`` and ``metrics``.
+        oracles: The same without ``loss`` and ``seconds`` for scores that nobody trained.
         comparisons: Pairs of variants, the one that is expected to be better first.
         path: Of the JSON file, beside which the Markdown goes; None to write nothing.
     """
@@ -39,29 +51,21 @@ def write_report(
         variant.name: {
             "training_loss": [round(run["loss"], 4) for run in runs],
             "seconds": [round(run["seconds"]) for run in runs],
-            "metrics": _nested(
-                {key: summarise([run["metrics"][key] for run in runs]) for key in _keys(runs)}
-            ),
+            "metrics": _summaries(runs),
         }
         for variant, runs in results.items()
     }
+    compared = {**results, **oracles}
     differences = {
-        f"{a.name} - {b.name}": _nested(
-            {
-                key: summarise(
-                    difference(
-                        [run["metrics"][key] for run in results[a]],
-                        [run["metrics"][key] for run in results[b]],
-                    )
-                )
-                for key in _keys(results[a])
-                if key in results[b][0]["metrics"]
-            }
-        )
+        f"{a.name} - {b.name}": _differences(compared[a], compared[b])
         for a, b in comparisons
-        if a in results and b in results
+        if a in compared and b in compared
     }
-    report = about | {"variants": variants, "differences": differences}
+    report = about | {
+        "variants": variants,
+        "oracles": {oracle.name: {"metrics": _summaries(runs)} for oracle, runs in oracles.items()},
+        "differences": differences,
+    }
     text = _markdown(report)
     if path is not None:
         path.parent.mkdir(exist_ok=True)
@@ -72,8 +76,30 @@ def write_report(
     return text
 
 
-def _keys(runs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    return list(runs[0]["metrics"])
+def _summaries(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return _nested(
+        {
+            (group, metric): summarise(
+                [run["metrics"][group, metric] for run in runs], metric_range(metric)
+            )
+            for group, metric in runs[0]["metrics"]
+        }
+    )
+
+
+def _differences(
+    a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    return _nested(
+        {
+            key: summarise(
+                difference([run["metrics"][key] for run in a], [run["metrics"][key] for run in b]),
+                (-1.0, 1.0),
+            )
+            for key in a[0]["metrics"]
+            if key in b[0]["metrics"]
+        }
+    )
 
 
 def _nested(flat: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
@@ -88,15 +114,23 @@ def _markdown(report: Mapping[str, Any]) -> str:
     lines = [
         "# Knowledge and fusion on phantoms",
         "",
-        f"Means over {seeds} seeds, in percent, with 95 % intervals over patients and seeds "
-        "together. Differences are paired over patients and seeds; the JSON beside this file holds "
+        f"Means over {seeds} seeds, in percent, with 95 % intervals for other patients and other "
+        "seeds. Differences are paired over patients and seeds; the JSON beside this file holds "
         "the intervals over patients alone and over seeds alone, and every seed.",
+        "",
+        "The columns auc_within rank each label among some cases only: those of its region; those "
+        "of its region with a lesion; those with a lesion at its site; those of its region with a "
+        "lesion of its kind. What these cases share is worth nothing there. An oracle knows what "
+        "it is named after and nothing else: what a variant has beyond it is its own.",
         "",
         "Labels: " + ", ".join(f"{n} {group}" for group, n in report["labels_in_group"].items()),
         "",
     ]
     for title, content in (
-        ("Variants", {name: v["metrics"] for name, v in report["variants"].items()}),
+        (
+            "Variants",
+            {name: v["metrics"] for name, v in (report["variants"] | report["oracles"]).items()},
+        ),
         ("Differences", report["differences"]),
     ):
         groups = list(dict.fromkeys(group for metrics in content.values() for group in metrics))
@@ -115,5 +149,7 @@ def _markdown(report: Mapping[str, Any]) -> str:
 def _cell(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
+    if found["over_both"] is None:  # a single seed
+        return f"{100 * found['mean']:.1f}"
     low, high = found["over_both"]
     return f"{100 * found['mean']:.1f} ({100 * low:.1f}, {100 * high:.1f})"
