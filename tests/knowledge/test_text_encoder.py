@@ -47,6 +47,15 @@ def test_pooling_is_what_its_name_says(pooling):
     torch.testing.assert_close(encoder(**tokens)[0], expected / expected.norm())
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_tokenizer_that_pads_on_the_left_pads_on_the_right_here(pooling):
+    encoder = tiny_text_encoder(pooling)
+    expected = encoder.encode(NAMES)
+    encoder.tokenizer.padding_side = "left"
+    again = TextEncoder(encoder.model, encoder.tokenizer, pooling, max_length=64)
+    torch.testing.assert_close(again.encode(NAMES), expected)
+
+
 def test_forward_has_gradients_and_encode_leaves_the_mode_as_it_was():
     encoder = tiny_text_encoder().train()
     encoder.encode(NAMES)
@@ -92,6 +101,18 @@ def test_what_is_not_a_text_encoder_is_named(tmp_path):
         TextEncoder.from_pretrained(tmp_path / "absent")
     with pytest.raises(TextEncoderError, match=str(tmp_path)):
         TextEncoder.from_pretrained(tmp_path)
+
+
+def test_an_encoder_without_a_tokenizer_says_so(tmp_path):
+    tiny_text_encoder().model.save_pretrained(tmp_path)
+    with pytest.raises(TextEncoderError, match=r"has no tokenizer, such as tokenizer\.json$"):
+        TextEncoder.from_pretrained(tmp_path)
+
+
+def test_a_saved_encoder_can_be_read_by_others(tmp_path):
+    tiny_text_encoder().save_pretrained(tmp_path)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
 
 
 def test_unknown_steps_and_poolings_are_refused(tmp_path):

@@ -28,6 +28,19 @@ DEFAULT_TEXT_ENCODER = "ncbi/MedCPT-Query-Encoder"
 MAX_LENGTH = 512
 """Tokens of a text beyond which encoders of the BERT family have no position embeddings."""
 
+UNFINISHED_PREFIX = ".saving-"
+"""Of the folder in which an encoder is written before its files get their place."""
+
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+"""Any of them holds a vocabulary."""
+
 _UNUSED_WEIGHTS = "pooler."
 """Of next-sentence prediction; present or random in checkpoints of the same encoder."""
 
@@ -69,6 +82,7 @@ class TextEncoder(nn.Module):
             raise ValueError(f"pooling is {pooling!r}, expected one of {get_args(Pooling)}")
         self.model = model
         self.tokenizer = tokenizer
+        tokenizer.padding_side = "right"  # the first token is that of the text, never padding
         self.pooling = pooling
         self.max_length = max_length
         for name, weight in model.named_parameters():
@@ -103,6 +117,10 @@ class TextEncoder(nn.Module):
         if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") != 1):
             raise TextEncoderError(f"{name}: no such folder, and not a Hub id (owner/name)")
         source = str(folder) if folder.is_dir() else name
+        if (folder / "config.json").is_file() and not any(
+            (folder / file).is_file() for file in _TOKENIZER_FILES
+        ):
+            raise TextEncoderError(f"{name}: has no tokenizer, such as {_TOKENIZER_FILES[0]}")
         hub = {"revision": revision, "token": token}
         try:
             stored = read_sentence_transformers_files(source, revision=revision, token=token)
@@ -229,7 +247,7 @@ class TextEncoder(nn.Module):
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED_PREFIX, dir=folder) as temporary:
             written = Path(temporary)
             self.model.save_pretrained(written)
             self.tokenizer.save_pretrained(written)
@@ -237,4 +255,5 @@ class TextEncoder(nn.Module):
             for path in sorted(path for path in written.rglob("*") if path.is_file()):
                 target = folder / path.relative_to(written)
                 target.parent.mkdir(exist_ok=True)
+                path.chmod(0o644)  # safetensors keeps its files to their owner
                 os.replace(path, target)
