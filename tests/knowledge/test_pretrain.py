@@ -8,7 +8,12 @@ import torch
 from raddiag_hf.knowledge.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus import build_pairs
 from raddiag_hf.knowledge.corpus_file import write_corpus
-from raddiag_hf.knowledge.pretrain import PretrainingSettings, freeze_layers, pretrain_encoder
+from raddiag_hf.knowledge.pretrain import (
+    PretrainingDivergedError,
+    PretrainingSettings,
+    freeze_layers,
+    pretrain_encoder,
+)
 from raddiag_hf.knowledge.pretraining_run import PretrainingError, run_pretraining
 from raddiag_hf.knowledge.text_encoder import TextEncoder
 from tests.fixtures.concepts import concept_tree
@@ -119,11 +124,61 @@ def test_an_interrupted_run_goes_on_only_as_it_began(tmp_path, base, corpus):
     assert steps == [4, 5, 6]
 
 
+def test_a_run_that_was_killed_while_it_wrote_goes_on(tmp_path, base, corpus, caplog):
+    output = tmp_path / "encoder"
+    with pytest.raises(InterruptedRunError):
+        run_pretraining(base, corpus, output, SETTINGS, report_progress=interrupt_at(4))
+    (output / "checkpoints/checkpoint-5").mkdir()
+    (output / "checkpoints/checkpoint-5/model.safetensors").write_bytes(b"half of")
+    (output / ".saving-abc").mkdir()
+    (output / ".saving-abc/model.safetensors").write_bytes(b"half of")
+    steps = []
+    run_pretraining(
+        base, corpus, output, SETTINGS, report_progress=lambda what, done, total: steps.append(done)
+    )
+    assert steps == [4, 5, 6]
+    assert "checkpoint-5: was not written to its end; it is not used" in caplog.text
+    assert not [path.name for path in output.iterdir() if path.name.startswith(".")]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path, base, corpus):
+    output = tmp_path / "encoder"
+    (output / "checkpoints/checkpoint-3").mkdir(parents=True)
+    (output / ".pretraining.json.17.tmp").write_text("{")
+    (output / "thesis.tex").write_text("")
+    with pytest.raises(PretrainingError, match="expected a new or empty folder"):
+        run_pretraining(base, corpus, output, SETTINGS)
+    assert (output / ".pretraining.json.17.tmp").exists()
+    (output / "thesis.tex").unlink()
+    run_pretraining(base, corpus, output, SETTINGS)
+    assert not (output / ".pretraining.json.17.tmp").exists()
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_diverged_training_ends_and_saves_nothing(tmp_path, pairs, steps):
+    settings = PretrainingSettings(batch_size=8, max_steps=steps, learning_rate=1e36, warmup=0.0)
+    encoder = tiny_text_encoder()
+    with pytest.raises(PretrainingDivergedError, match=r"step \d: .* too high for this encoder"):
+        pretrain_encoder(encoder, pairs, settings, tmp_path / "checkpoints")
+    assert steps == 1 or not list(tmp_path.glob("checkpoints/checkpoint-*"))
+
+
+def test_kinds_that_no_batch_holds_are_named(tmp_path, base, corpus, caplog):
+    settings = PretrainingSettings(**{**vars(SETTINGS), "batch_size": 32, "max_steps": 1})
+    run_pretraining(base, corpus, tmp_path / "encoder", settings)
+    assert "fewer pairs than a batch of 32: description (" in caplog.text
+    assert "hierarchy" not in caplog.text
+
+
 def test_what_cannot_start_is_refused_before_anything_is_written(tmp_path, base, corpus):
     output = tmp_path / "encoder"
     for changes, reason in (
         ({"batch_size": 500}, "hold no batch of 500"),
-        ({"frozen_layers": 9}, "cannot freeze 9 layers"),
+        ({"frozen_layers": 9}, "^cannot freeze 9 layers"),
+        ({"frozen_layers": 2}, "^with 2 of 2 layers frozen, nothing is left to train"),
+        ({"max_steps": None, "num_epochs": 0.0}, r"epochs are 0.0, expected more than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": 1e38}, "learning_rate is 1e\\+38, expected more than 0, at most 1"),
     ):
         settings = PretrainingSettings(**{**vars(SETTINGS), **changes})
         with pytest.raises(PretrainingError, match=reason):

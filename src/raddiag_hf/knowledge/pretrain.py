@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -15,14 +17,17 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
+from raddiag_hf.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
+from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.concept import ReportProgress
 from raddiag_hf.knowledge.contrastive import ContrastiveEncoder
 from raddiag_hf.knowledge.corpus import KnowledgePair
 from raddiag_hf.knowledge.pair_batches import PairCollator, PairDataset, PairSampler
 from raddiag_hf.knowledge.text_encoder import TextEncoder
 
+NUM_PROBED = 8
+"""Texts by which an encoder is recognised whose weights are finite, but too large for use."""
 TEMPERATURE_LEARNING_RATE = 1e-3
 """Of the logarithm of a learned temperature, which at an encoder's rate would not move."""
 
@@ -69,11 +74,58 @@ class PretrainingSettings:
     bf16: bool = False
 
 
+class PretrainingDivergedError(InputError):
+    """A pre-training whose loss or weights are no longer numbers: at which step."""
+
+
 class KnowledgeTrainer(Trainer):
     """Train a `ContrastiveEncoder` on batches of one kind of pairs.
 
-    Negatives come from the batch of the process itself; they are not gathered from others.
+    Negatives come from the batch of the process itself; they are not gathered from others. A loss
+    or a weight that is not finite ends the training before it reaches a checkpoint.
     """
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Run forward and backward of one batch.
+
+        Raises:
+            PretrainingDivergedError: If the loss is not finite.
+        """
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise self.diverged(f"the loss is {loss.item()}", self.state.global_step + 1)
+        return loss
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights, unless one is not finite; see `transformers.Trainer.save_model`.
+
+        Raises:
+            PretrainingDivergedError: If a weight is not finite.
+        """
+        self.check_weights()
+        super().save_model(output_dir, _internal_call)
+
+    def check_weights(self) -> None:
+        """Refuse weights that are not finite.
+
+        Raises:
+            PretrainingDivergedError: If there is one.
+        """
+        for name, weight in self.model.named_parameters():
+            if not torch.isfinite(weight.detach()).all():
+                raise self.diverged(f"{name} is not finite", self.state.global_step)
+
+    def diverged(self, what: str, step: int) -> PretrainingDivergedError:
+        """Return the error of a training that went astray at a step."""
+        return PretrainingDivergedError(
+            f"step {step}: {what}; the learning rate of {self.args.learning_rate:g} is too high "
+            "for this encoder, or the temperature too low"
+        )
 
     def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> PairSampler:
         dataset = train_dataset or self.train_dataset
@@ -113,7 +165,8 @@ def pretrain_encoder(
 
     Raises:
         ValueError: If there are fewer pairs of each kind than a batch has, or more layers are to be
-            frozen than there are.
+            frozen than there are, or all that there is to train.
+        PretrainingDivergedError: If loss or weights are no longer numbers; checkpoints stay.
     """
     torch.manual_seed(settings.seed)
     freeze_layers(encoder, settings.frozen_layers)
@@ -136,7 +189,6 @@ def pretrain_encoder(
             warmup_steps=settings.warmup,
             logging_steps=10,
             save_steps=settings.save_steps,
-            save_total_limit=1,
             seed=settings.seed,
             bf16=settings.bf16,
             remove_unused_columns=False,
@@ -149,12 +201,17 @@ def pretrain_encoder(
         train_dataset=PairDataset(pairs),
         data_collator=PairCollator(encoder, settings.max_length),
         optimizers=(_optimizer(model, settings), None),
-        callbacks=[_ReportSteps(report_progress)] if report_progress is not None else None,
+        callbacks=[CheckpointKeeper(keep=1)],
     )
+    if report_progress is not None:
+        trainer.add_callback(_ReportSteps(report_progress))
     trainer.remove_callback(PrinterCallback)  # progress is reported by ours
-    last = get_last_checkpoint(checkpoint_dir) if checkpoint_dir.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    last = _checkpoint_to_go_on_from(checkpoint_dir)
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    trainer.check_weights()
     encoder.requires_grad_(True).cpu().eval()
+    if not torch.isfinite(encoder.encode([pair.anchor for pair in pairs[:NUM_PROBED]])).all():
+        raise trainer.diverged("the embeddings are not finite", trainer.state.global_step)
     return list(trainer.state.log_history)
 
 
@@ -162,7 +219,7 @@ def freeze_layers(encoder: TextEncoder, count: int) -> None:
     """Keep the embeddings and the lowest ``count`` layers as they are; 0 freezes nothing.
 
     Raises:
-        ValueError: If the encoder has no such layers.
+        ValueError: If the encoder has no such layers, or nothing would be left to train.
     """
     if count == 0:
         return
@@ -174,6 +231,15 @@ def freeze_layers(encoder: TextEncoder, count: int) -> None:
     embeddings = getattr(encoder.model, "embeddings", encoder.model.get_input_embeddings())
     for module in (embeddings, *layers[:count]):
         module.requires_grad_(False)
+    if not any(weight.requires_grad for weight in encoder.parameters()):
+        raise ValueError(f"with {count} of {depth} layers frozen, nothing is left to train")
+
+
+def _checkpoint_to_go_on_from(folder: Path) -> Path | None:
+    """Return the last complete checkpoint, the same in all processes."""
+    found = [last_complete_checkpoint(folder) if PartialState().is_main_process else None]
+    broadcast_object_list(found)
+    return found[0]
 
 
 def _optimizer(model: ContrastiveEncoder, settings: PretrainingSettings) -> torch.optim.AdamW:

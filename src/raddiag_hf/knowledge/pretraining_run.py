@@ -1,7 +1,10 @@
 """A whole pre-training: base encoder and corpus in, encoder and its measured worth out."""
 
 import json
+import logging
+import math
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,8 +22,10 @@ from raddiag_hf.knowledge.pair_batches import PairSampler
 from raddiag_hf.knowledge.paired_bootstrap import PairedComparison
 from raddiag_hf.knowledge.pretrain import PretrainingSettings, freeze_layers, pretrain_encoder
 from raddiag_hf.knowledge.retrieval import compare_retrieval, evaluate_retrieval
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.text_encoder import UNFINISHED_PREFIX, TextEncoder
 from raddiag_hf.vocabulary import Split
+
+logger = logging.getLogger(__name__)
 
 RUN_FILE, METRICS_FILE, CHECKPOINTS = "pretraining.json", "metrics.json", "checkpoints"
 
@@ -77,6 +82,7 @@ def run_pretraining(
             the corpus.
         TextEncoderError: If the base cannot be had.
         CorpusError: If the corpus is not one.
+        PretrainingDivergedError: If loss or weights are no longer numbers.
     """
     pairs = _by_split(read_corpus(corpus))
     if not pairs[Split.TRAIN]:
@@ -90,8 +96,10 @@ def run_pretraining(
         "versions": {name: version(name) for name in ("raddiag-hf", "torch", "transformers")},
     }
     _check_settings(encoder, pairs[Split.TRAIN], settings, corpus)
-    with PartialState().main_process_first():
+    if PartialState().is_main_process:
         _claim(output, run)
+        _tell_left_out(pairs[Split.TRAIN], settings.batch_size)
+    PartialState().wait_for_everyone()
     log = pretrain_encoder(
         encoder, pairs[Split.TRAIN], settings, output / CHECKPOINTS, report_progress
     )
@@ -137,11 +145,34 @@ def _check_settings(
     settings: PretrainingSettings,
     corpus: Path,
 ) -> None:
+    if settings.max_steps is None and not 0 < settings.num_epochs < math.inf:
+        raise PretrainingError(f"epochs are {settings.num_epochs}, expected more than 0")
+    for name in ("learning_rate", "temperature"):
+        value = getattr(settings, name)
+        if not 0 < value <= 1:
+            raise PretrainingError(f"{name} is {value}, expected more than 0, at most 1")
     try:
         freeze_layers(encoder, settings.frozen_layers)
+    except ValueError as error:
+        raise PretrainingError(str(error)) from None
+    try:
         PairSampler(pairs, settings.batch_size)
     except ValueError as error:
         raise PretrainingError(f"{corpus}: {error}") from None
+
+
+def _tell_left_out(pairs: Sequence[KnowledgePair], batch_size: int) -> None:
+    """Warn of the kinds that `PairSampler` leaves out."""
+    counts = Counter(pair.kind.value for pair in pairs)
+    few = [
+        f"{kind} ({count:,} pairs)" for kind, count in sorted(counts.items()) if count < batch_size
+    ]
+    if few:
+        logger.warning(
+            "not trained, with fewer pairs than a batch of %d: %s; a smaller batch takes them in",
+            batch_size,
+            ", ".join(few),
+        )
 
 
 def _claim(output: Path, run: dict[str, Any]) -> None:
@@ -160,10 +191,27 @@ def _claim(output: Path, run: dict[str, Any]) -> None:
                 f"{output}: holds an interrupted run with another {' and '.join(differing)}; "
                 "name a new folder, or give the same command to go on"
             )
+        _remove(_unfinished_files(output))
         return
-    others = {file.name for file in output.iterdir()} if output.is_dir() else set()
-    if output.is_file() or others - {RUN_FILE, CHECKPOINTS}:
+    unfinished = _unfinished_files(output)
+    others = set(output.iterdir() if output.is_dir() else ()) - set(unfinished)
+    if output.is_file() or others - {path, output / CHECKPOINTS}:
         raise PretrainingError(f"{output}: expected a new or empty folder")
+    _remove(unfinished)
     output.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
+
+
+def _unfinished_files(output: Path) -> list[Path]:
+    """Return what a killed run left half-written beside its files."""
+    patterns = (f".{RUN_FILE}.*.tmp", f".{METRICS_FILE}.*.tmp", f"{UNFINISHED_PREFIX}*")
+    return [path for pattern in patterns for path in output.glob(pattern)]
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
