@@ -17,6 +17,7 @@ patients: this compares designs, it does not say what they reach on real cases.
 
     python benchmarks/ablation.py --jobs 2     # more than an hour of training, shared by two cores
     python benchmarks/ablation.py --encoder DIR  # also with an encoder that knowledge.py saved
+    python benchmarks/ablation.py --kept       # trains nothing: variants whose runs are all there
     python benchmarks/ablation.py --tune       # for choices of design: no look at test cases
     python benchmarks/ablation.py --quick      # a few cases; writes no result
 
@@ -150,6 +151,7 @@ COMPARISONS = [
     (FINE_TUNED_NOT_WHITENED, NOT_WHITENED),
     *((KNOWLEDGE, pooled) for pooled in POOLED),
     (LINEAR, LINEAR_MAX),
+    *((variant, oracle) for variant in (KNOWLEDGE, NOT_WHITENED) for oracle in ORACLES),
 ]
 
 
@@ -178,11 +180,13 @@ class Experiment:
         settings: How much.
         texts: Embeddings of all names, by the kind of text encoder.
         work: Where runs are kept.
+        trains: Whether missing runs are made; otherwise their variants are left out.
     """
 
     settings: Settings
     texts: dict[str, LabelEmbeddings]
     work: Path
+    trains: bool = True
 
     @cached_property
     def cases(self) -> dict[str, Cases]:
@@ -190,24 +194,33 @@ class Experiment:
         return load_cases(self.settings.cases, self.work)
 
     def variants(self) -> list[Variant]:
-        """Return the variants whose text encoder is there."""
-        return [each for each in VARIANTS if not each.texts or each.texts in self.texts]
+        """Return the variants whose text encoder is there, and whose runs are or can be made."""
+        possible = [each for each in VARIANTS if not each.texts or each.texts in self.texts]
+        return [
+            variant
+            for variant in possible
+            if self.trains or all(self._kept(variant, s).is_file() for s in self.settings.seeds)
+        ]
 
     def run(self, variant: Variant, seed: int) -> dict[str, NDArray[np.float32]]:
         """Return logits of validation, test and unseen cases, training where nobody has yet."""
-        done = asdict(replace(self.settings, seeds=(), resamples=0)) | asdict(variant)
-        if variant.whitening is None:
-            del done["whitening"]
-        if variant.texts:
-            done["fingerprint"] = self.texts[variant.texts].fingerprint
-        digest = hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()[:12]
-        path = self.work / f"run-{digest}-seed{seed}.npz"
+        path = self._kept(variant, seed)
         if not path.is_file():
             result = self._train_and_predict(variant, seed)
             with atomic_write(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, **result)
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
+
+    def _kept(self, variant: Variant, seed: int) -> Path:
+        """Return where a run is kept, by all that it depends on but the code."""
+        done = asdict(replace(self.settings, seeds=(), resamples=0)) | asdict(variant)
+        if variant.whitening is None:
+            del done["whitening"]
+        if variant.texts:
+            done["fingerprint"] = self.texts[variant.texts].fingerprint
+        digest = hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()[:12]
+        return self.work / f"run-{digest}-seed{seed}.npz"
 
     def _train_and_predict(self, variant: Variant, seed: int) -> dict[str, NDArray[np.float32]]:
         begin = time.perf_counter()
@@ -356,6 +369,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a few cases; writes no result")
+    parser.add_argument("--kept", action="store_true", help="train nothing")
     parser.add_argument("--tune", action="store_true", help="validation cases; writes no result")
     parser.add_argument("--base-encoder", type=Path, help="instead of MiniLM from its package")
     parser.add_argument("--encoder", type=Path, help="a fine-tuned text encoder")
@@ -371,7 +385,7 @@ def main() -> None:
     if arguments.epochs:
         settings = replace(settings, num_epochs=arguments.epochs)
     texts = embed_labels(arguments.base_encoder or base_encoder_folder(), arguments.encoder)
-    experiment = Experiment(settings, texts, arguments.work)
+    experiment = Experiment(settings, texts, arguments.work, trains=not arguments.kept)
     train_all(experiment, arguments.jobs)
     split = "validation" if arguments.tune else "test"
     evaluation = Evaluation(experiment.cases, split, settings.resamples)
