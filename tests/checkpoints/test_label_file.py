@@ -38,6 +38,8 @@ def test_every_form_gives_names_in_column_order(tmp_path, name, text):
         ('["Normal", "normal"]', "same label twice"),
         ('{"Normal": "0"}', "expected an object name -> column"),
         ('{"Normal": true}', "expected an object name -> column"),
+        ('["Normal", "Gout\\ud800"]', "label 1 is 'Gout.ud800', expected a name that can be read"),
+        ('["\\u200b"]', "label 0 is '.u200b', expected a name that can be read"),
         ('["Normal", 1]', "expected an object name -> column"),
         ("3", "expected an object name -> column"),
         ("{}", "at least one label"),
@@ -57,6 +59,14 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(LabelFileError, match="is not text"):
+        read_label_file(path)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.TSV"])
+def test_a_table_is_refused_since_its_header_would_be_a_label(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("name,code\nGout,M10\n")
+    with pytest.raises(LabelFileError, match=r"is a table; expected JSON .* or one label per line"):
         read_label_file(path)
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from raddiag_hf.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.knowledge.text_defects import has_lone_surrogate, is_blank
+
+_TABLES = (".csv", ".tsv")
 
 
 class LabelFileError(InputError):
@@ -22,15 +25,23 @@ def read_label_file(path: Path | str) -> LabelSet:
             one name per line.
 
     Raises:
-        LabelFileError: If it is none of these, repeats a name, or its columns are not 0 to n-1.
+        LabelFileError: If it is none of these or a table (``.csv``, ``.tsv``), repeats a name, has
+            one that shows nothing or is not Unicode, or its columns are not 0 to n-1.
         OSError: If it cannot be opened.
     """
     path = Path(path)
+    if path.suffix.lower() in _TABLES:
+        raise LabelFileError(
+            f"{path}: is a table; expected JSON (.json), or one label per line (.txt)"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
-            return _from_json(text)
-        return LabelSet.from_names(line.strip() for line in text.splitlines() if line.strip())
+            label_set = _from_json(text)
+        else:
+            names = [line.strip() for line in text.splitlines() if line.strip()]
+            label_set = LabelSet.from_names(names)
+        _check_names(label_set)
     except UnicodeDecodeError:
         raise LabelFileError(f"{path}: is not text; expected JSON or one label per line") from None
     except json.JSONDecodeError as error:
@@ -39,6 +50,7 @@ def read_label_file(path: Path | str) -> LabelSet:
         raise LabelFileError(f"{path}: is nested too deeply for a label file") from None
     except ValueError as error:
         raise LabelFileError(f"{path}: {error}") from None
+    return label_set
 
 
 def _from_json(text: str) -> LabelSet:
@@ -50,6 +62,13 @@ def _from_json(text: str) -> LabelSet:
     if isinstance(content, Mapping) and all(type(column) is int for column in content.values()):
         return LabelSet.from_label_dict(content)
     raise ValueError("expected an object name -> column, or a list of names")
+
+
+def _check_names(label_set: LabelSet) -> None:
+    """Refuse names that a label set may hold and that no tokenizer or reader can use."""
+    for column, name in enumerate(label_set.names):
+        if is_blank(name) or has_lone_surrogate(name):
+            raise ValueError(f"label {column} is {name!r}, expected a name that can be read")
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raddiag_hf.knowledge.blank_text import is_blank
 from raddiag_hf.knowledge.concept import Concept, KnowledgeSourceError
+from raddiag_hf.knowledge.text_defects import has_lone_surrogate, is_blank
 
 SOURCE = "articles"
 
@@ -110,16 +110,11 @@ def _from_json(line: str, place: str) -> Concept:
         raise KnowledgeSourceError(f"{place}: has unknown keys {unknown}, expected {sorted(_KEYS)}")
     for key, value in fields.items():
         values = value if isinstance(value, list) and key not in ("name", "id") else [value]
-        if not all(isinstance(one, str) and _is_unicode(one) for one in values):
+        if not all(isinstance(one, str) and not has_lone_surrogate(one) for one in values):
             raise KnowledgeSourceError(f"{place}: {key} is {reprlib.repr(value)}, expected text")
         if key in (*_LISTS, *_TEXTS):
             fields[key] = values
     return _concept(fields, place)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether a text can be stored; half a surrogate pair, which JSON can spell, cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _from_text(text: str, place: str) -> Concept:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.input_error import InputError
-from raddiag_hf.knowledge.blank_text import is_blank
 from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair, PairKind
+from raddiag_hf.knowledge.text_defects import is_blank
 from raddiag_hf.vocabulary import Split
 
 SCHEMA = pa.schema(
