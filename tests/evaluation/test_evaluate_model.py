@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import f1_score, roc_auc_score
 
+from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.evaluation import (
     BootstrapSettings,
@@ -24,6 +25,7 @@ from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.predict_cases import PredictionSettings
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.inference.diagnose import diagnose_case
+from raddiag_hf.inference.label_text_check import LabelTextsMissingError
 from raddiag_hf.inference.loading import load_model
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
@@ -258,6 +260,16 @@ def test_a_model_of_other_labels_is_refused_before_anything_is_written(tmp_path,
     other = load_model(str(save_evaluation_model(tmp_path / "other", labels)), device="cpu")
     with pytest.raises(LabelMismatchError, match="first difference is column 1"):
         evaluate_model(other, folder / "data", "test", tmp_path / "out", QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_knowledge_classifier_without_label_texts_is_refused(tmp_path, folder, loaded):
+    fields = loaded.model.config.to_dict() | {"classifier_type": "knowledge"}
+    model = RadDiagForImageClassification(RadDiagConfig.from_dict(fields))
+    with pytest.raises(LabelTextsMissingError, match="no label texts"):
+        evaluate_model(
+            replace(loaded, model=model), folder / "data", "test", tmp_path / "out", QUICK
+        )
     assert not (tmp_path / "out").exists()
 
 

@@ -99,10 +99,12 @@ def test_overrides_of_no_form_are_refused(override):
 )
 def test_recipes_for_saved_models_run_finetune(name, method, monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(train, "finetune", lambda *given: calls.append(given))
+    monkeypatch.setattr(train, "finetune", lambda *given, **named: calls.append((given, named)))
     overrides = ["model.checkpoint=base", "data.dataset=cases", f"output={tmp_path}"]
+    overrides += ["model.text_encoder=encoder"]
     assert train.main([name, "--overrides", *overrides]) == 0
-    ((model, dataset, output, settings),) = calls
+    (((model, dataset, output, settings), named),) = calls
+    assert named == {"text_encoder": "encoder"}
     assert (model, dataset, output) == ("base", "cases", str(tmp_path))
     assert settings.method is Method(method)
     assert train.main([name, "--overrides", "data.dataset=cases"]) == 2

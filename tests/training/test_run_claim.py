@@ -19,9 +19,11 @@ def cases(tmp_path):
     return write_training_cases(tmp_path / "cases")
 
 
-def claim(recipe, output):
+def claim(recipe, output, text_encoder=None):
     output.mkdir(exist_ok=True)
-    claim_output(output, recipe, training_arguments(recipe), load_training_data(recipe.data))
+    claim_output(
+        output, recipe, training_arguments(recipe), load_training_data(recipe.data), text_encoder
+    )
 
 
 def test_data_that_were_made_anew_are_other_data(cases, tmp_path):

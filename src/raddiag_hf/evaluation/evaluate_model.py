@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
+from raddiag_hf.inference.label_text_check import check_label_texts
 from raddiag_hf.inference.loading import LoadedModel
 from raddiag_hf.vocabulary import Split
 
@@ -178,6 +179,7 @@ def evaluate_model(
         EvaluationInputError: If data set, split or choices cannot be used, or ``output`` holds
             predictions of something else.
         LabelMismatchError: If the data set's labels are not the model's.
+        LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
     Example:
         >>> loaded = load_model("path/to/model")  # doctest: +SKIP
@@ -190,6 +192,7 @@ def evaluate_model(
         raise EvaluationInputError(
             f"thresholds would be chosen on the {split} cases that they are evaluated on"
         )
+    check_label_texts(loaded.model, loaded.model_id)
     config_file = writable_config(loaded) if settings.store else None
     config = loaded.model.config
     report("Reading the data set", 0, 0)

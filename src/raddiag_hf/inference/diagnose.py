@@ -11,6 +11,7 @@ from torch import Tensor
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
+from raddiag_hf.inference.label_text_check import check_label_texts
 from raddiag_hf.inference.label_warnings import warn_about_labels
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.inference.scan_warnings import warn_about_scans
@@ -51,10 +52,12 @@ def diagnose_case(
     Raises:
         CaseError: If there is no scan, the modality of one is unknown to us or to the model, or
             the model's answer is not finite.
+        LabelTextsMissingError: If the model has a knowledge classifier without label texts.
         ValueError: If ``top`` is below 1.
     """
     if top < 1:
         raise ValueError(f"top is {top}, expected at least 1")
+    check_label_texts(model, model_id)
     start = time.perf_counter()
     batch = pack_case(model, processor, scans)
     with torch.inference_mode():

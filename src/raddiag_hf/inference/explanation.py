@@ -13,6 +13,7 @@ from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case, source_slice
 from raddiag_hf.inference.diagnose import calibrated_probabilities, run_provenance
 from raddiag_hf.inference.diagnosis import Provenance, ScanContribution
+from raddiag_hf.inference.label_text_check import check_label_texts
 from raddiag_hf.inference.saliency import SaliencyMap, ScoreCamSettings, score_cam
 from raddiag_hf.inference.saliency_grid import saliency_peak
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
@@ -139,12 +140,14 @@ def explain_case(
     Raises:
         CaseError: As `pack_case` does, or if the model's answer is not finite.
         LabelError: If the model has no such label.
+        LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
     Example:
         >>> explanation = explain_case(model, processor, scans)  # doctest: +SKIP
         >>> explanation.label, explanation.scans[0].peak  # doctest: +SKIP
         ('Large cyst of the liver', (11, 140, 87))
     """
+    check_label_texts(model, model_id)
     start = time.perf_counter()
     settings = settings or ScoreCamSettings()
     named = None if label is None else label_index(model, label)

@@ -50,7 +50,8 @@ def replace_label_texts(
     See `RadDiagForImageClassification.set_label_texts`, whose work this is.
     """
     _check_names(names)
-    known = {} if for_training else known_label_embeddings(config, head)
+    forgets = for_training and encoder is not None
+    known = {} if forgets else known_label_embeddings(config, head)
     new = [name for name in names if name not in known]
     if encoder is not None:
         _check_encoder(config, encoder, known)

@@ -20,6 +20,7 @@ from raddiag_hf.evaluation import (
 from raddiag_hf.evaluation.decision_rule import choose_decision_rule
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
+from raddiag_hf.inference.label_text_check import check_label_texts
 from raddiag_hf.inference.loading import (
     ADAPTER_BASE,
     ADAPTER_WEIGHTS,
@@ -29,7 +30,6 @@ from raddiag_hf.inference.loading import (
     read_model,
 )
 from raddiag_hf.inference.weights_digest import weights_digest
-from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.features import Progress
 from raddiag_hf.training.finetune_data import FinetuneData, open_finetune_data
 from raddiag_hf.training.finetune_methods import (
@@ -96,6 +96,7 @@ def finetune(
         ModelSourceError: If the model cannot be had.
         DeviceError: If there is no such device.
         TextEncoderError, LabelTextError: If the label names cannot be read with ``text_encoder``.
+        LabelTextsMissingError: If a knowledge head that stays never had label texts.
         TrainingDivergedError: If the loss is no longer a number.
     """
     device = choose_device(settings.device)
@@ -109,8 +110,14 @@ def finetune(
         )
     _check_modalities(data, loaded)
     base_digest = weights_digest(loaded.model) if is_lora else None  # with its own label names
-    _read_label_names(loaded.model, data, settings, text_encoder, token)
     adaptation = plan_adaptation(loaded.model.config, data.label_set, data.is_single_scan, settings)
+    if adaptation.classifier_type == "knowledge":
+        _read_label_names(loaded, data, text_encoder, token)
+    elif text_encoder is not None:
+        raise FinetuneError(
+            f"a text encoder was given, but the head would be {adaptation.head}, which reads no "
+            "label names: ask for head knowledge, or give none"
+        )
     output = Path(output)
     work = output / WORK_FOLDER
     _refuse_foreign(output)
@@ -158,21 +165,17 @@ def _check_modalities(data: FinetuneData, loaded: LoadedModel) -> None:
 
 
 def _read_label_names(
-    base: RadDiagForImageClassification,
-    data: FinetuneData,
-    settings: FinetuneSettings,
-    text_encoder: str | None,
-    token: str | None,
+    base: LoadedModel, data: FinetuneData, text_encoder: str | None, token: str | None
 ) -> None:
-    """Let the knowledge head of ``base`` read the new label names, where that was asked for."""
-    if settings.head != "knowledge" or base.config.classifier_type != "knowledge":
-        return
+    """Let the knowledge head of ``base`` read the names of the labels to learn."""
     encoder: Any = None
     if text_encoder is not None:
         from raddiag_hf.knowledge.text_encoder import TextEncoder
 
         encoder = TextEncoder.from_pretrained(text_encoder, token=token)
-    base.set_label_texts(list(data.label_set.names), encoder, for_training=True)
+    else:
+        check_label_texts(base.model, base.model_id)
+    base.model.set_label_texts(data.label_set.names, encoder, for_training=True)
 
 
 def _plan(loaded: LoadedModel, data: FinetuneData, settings: FinetuneSettings) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from raddiag_hf.data.repeat_factors import repeat_factors
 from raddiag_hf.data.training_cases import CasePacker, TrainingCases, count_slices
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.inference.loading import read_model
+from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -29,6 +30,7 @@ from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.argument_checks import check_names, check_ranges
 from raddiag_hf.training.recipe import LOSS_FIELDS, DataSection, ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError, nearest_name
+from raddiag_hf.training.recipe_label_texts import give_label_texts
 
 RP3D_DISORDERS = 5569
 
@@ -218,12 +220,18 @@ def _check_patients(training: CaseMetadata, validation: Dataset) -> None:
 
 
 def build_model(
-    recipe: Recipe, data: TrainingData
+    recipe: Recipe, data: TrainingData, label_texts: LabelEmbeddings | None
 ) -> tuple[RadDiagForImageClassification, RadDiagImageProcessor]:
     """Return the network, with random weights of torch's global generator or those of a checkpoint.
 
+    Args:
+        recipe: Which network.
+        data: The cases to learn from.
+        label_texts: What `embed_label_names` returned.
+
     Raises:
-        RecipeError: If the recipe names a field that there is not, or a value that is refused.
+        RecipeError: If the recipe names a field that there is not, or a value that is refused, or
+            a knowledge classifier has no label texts.
         ModelSourceError: If a checkpoint cannot be read.
         LabelMismatchError: If a checkpoint's labels are not those of the data.
     """
@@ -233,7 +241,10 @@ def build_model(
         "num_train_cases": len(data.train),
     }
     if section.checkpoint is None:
+        if label_texts is not None:
+            fields = {"label_embedding_size": label_texts.embeddings.shape[1], **fields}
         model = RadDiagForImageClassification(build_config(section, data.label_set, fields))
+        give_label_texts(model, section, label_texts)
         sizes = {"image_size": model.config.image_size, "max_slices": model.config.max_slices}
         try:
             processor = RadDiagImageProcessor(**{**sizes, **section.processor})
@@ -244,6 +255,7 @@ def build_model(
             raise RecipeError("model.processor: a checkpoint brings its own image processor")
         loaded = read_model(section.checkpoint)
         model, processor = loaded.model, loaded.processor
+        give_label_texts(model, section, label_texts)
         _change_config(model.config, fields)
     check_model_fits(model.config, data.features, data.label_column)
     if section.batch_norm == "synchronised":

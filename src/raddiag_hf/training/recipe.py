@@ -71,6 +71,10 @@ class ModelSection:
             those of the data.
         config: Fields of `RadDiagConfig` that replace those of preset or checkpoint.
         processor: Options of `RadDiagImageProcessor`; sizes come from the configuration.
+        text_encoder: The text encoder by which a ``knowledge`` classifier reads the label names of
+            the data, a folder or Hub id; ``config.label_embedding_size`` is its width unless named.
+            A checkpoint that has its label texts needs none; with one, its labels need not be those
+            of the data.
         batch_norm: ``frozen``: stored statistics are used and kept, so that a case's gradient does
             not depend on its batch, on chunks or on the number of processes; for training from a
             checkpoint. ``local``: statistics of each process's own slices, as the paper trained;
@@ -82,6 +86,7 @@ class ModelSection:
     checkpoint: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     processor: dict[str, Any] = field(default_factory=dict)
+    text_encoder: str | None = None
     batch_norm: str = "local"
 
     def __post_init__(self) -> None:
@@ -104,7 +109,8 @@ class Recipe:
         loss: The fields of `RadDiagConfig` in `LOSS_FIELDS`.
         training: Fields of `transformers.TrainingArguments`, under their own names.
         finetune: Fields of `FinetuneSettings`: adapt ``model.checkpoint`` to the stored data set
-            ``data.dataset`` as ``raddiag finetune`` does; the other sections stay empty.
+            ``data.dataset`` as ``raddiag finetune`` does, with ``model.text_encoder`` where a
+            knowledge head reads new names; the other sections stay empty.
         output: Folder of checkpoints, logs and the trained model.
     """
 
@@ -187,7 +193,7 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
     model = _section(ModelSection, content.get("model"), "model")
     if content.get("finetune") is not None:
         _refuse_unused(data, "data", "dataset")
-        _refuse_unused(model, "model", "checkpoint")
+        _refuse_unused(model, "model", "checkpoint", "text_encoder")
     return Recipe(
         data=data,
         model=model,
@@ -212,16 +218,16 @@ def _finetune_section(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return section
 
 
-def _refuse_unused(section: DataSection | ModelSection, name: str, used: str) -> None:
+def _refuse_unused(section: DataSection | ModelSection, name: str, *used: str) -> None:
     """Refuse what fine-tuning would not read; defaults, which `Recipe.to_dict` names, may stay."""
     untouched = type(section)()
-    for key in sorted(_field_names(type(section)) - {used}):
+    for key in sorted(_field_names(type(section)).difference(used)):
         if getattr(section, key) != getattr(untouched, key):
             hint = ""
             if key in _field_names(FinetuneSettings):
                 hint = f"; did you mean finetune.{key}?"
             raise RecipeError(
-                f"{name}.{key}: a recipe with a finetune section reads {name}.{used} alone{hint}"
+                f"{name}.{key}: a recipe with a finetune section reads {name}.{used[0]} alone{hint}"
             )
 
 

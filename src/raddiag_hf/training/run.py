@@ -20,6 +20,8 @@ from raddiag_hf.checkpoint_folders import (
     list_checkpoints,
 )
 from raddiag_hf.evaluation import choose_f1_thresholds, evaluate_predictions
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.preparation import (
     TrainingData,
     build_augmentation,
@@ -29,6 +31,7 @@ from raddiag_hf.training.preparation import (
 )
 from raddiag_hf.training.recipe import Recipe
 from raddiag_hf.training.recipe_file import RecipeError
+from raddiag_hf.training.recipe_label_texts import embed_label_names
 from raddiag_hf.training.run_claim import claim_output, sole_run
 from raddiag_hf.training.trainer import RadDiagTrainer, TrainingDivergedError
 
@@ -55,6 +58,7 @@ def train_recipe(recipe: Recipe) -> Path:
     Raises:
         RecipeError: If the recipe cannot be followed, or ``output`` holds the run of another, or
             one whose best checkpoint or model is damaged.
+        TextEncoderError: If ``model.text_encoder`` cannot be had.
         BuildRunningError: If another run is at work in ``output``.
         TrainingDivergedError: If the loss is no longer a number; checkpoints stay.
         CheckpointWriteError: If the disk does not take a checkpoint or the model; earlier
@@ -72,20 +76,29 @@ def train_recipe(recipe: Recipe) -> Path:
     output = Path(recipe.output)
     with PartialState().main_process_first():
         data = load_training_data(recipe.data)
+    label_texts = embed_label_names(recipe.model, data.label_set)
+    set_seed(args.seed)  # draws the weights of a new network
+    model, processor = build_model(recipe, data, label_texts)  # refused before anything is written
     with sole_run(output):
-        return _train_alone(recipe, args, data, output)
+        if PartialState().is_main_process:
+            text_encoder = None if label_texts is None else label_texts.fingerprint
+            claim_output(output, recipe, args, data, text_encoder)
+        return _train_alone(recipe, args, data, model, processor)
 
 
-def _train_alone(recipe: Recipe, args: TrainingArguments, data: TrainingData, output: Path) -> Path:
-    if PartialState().is_main_process:
-        claim_output(output, recipe, args, data)
+def _train_alone(
+    recipe: Recipe,
+    args: TrainingArguments,
+    data: TrainingData,
+    model: RadDiagForImageClassification,
+    processor: RadDiagImageProcessor,
+) -> Path:
+    output = Path(recipe.output)
     PartialState().wait_for_everyone()
     if (output / MODEL_FOLDER).is_dir():
         return _finished_model(output / MODEL_FOLDER)
     checkpoint, best = _checkpoints_to_go_on_from(output, args.load_best_model_at_end)
 
-    set_seed(args.seed)  # draws the weights of a new network
-    model, processor = build_model(recipe, data)
     if args.ddp_find_unused_parameters is None:
         # Only separate stems for 2D and 3D scans can both be in a network and one not in a batch.
         args.ddp_find_unused_parameters = model.config.encoder_type != "resnet_vit"

@@ -61,8 +61,21 @@ def sole_run(output: Path) -> Iterator[None]:
         yield
 
 
-def claim_output(output: Path, recipe: Recipe, args: TrainingArguments, data: TrainingData) -> None:
+def claim_output(
+    output: Path,
+    recipe: Recipe,
+    args: TrainingArguments,
+    data: TrainingData,
+    text_encoder: str | None,
+) -> None:
     """Make the output folder this run's, or refuse one that is another's.
+
+    Args:
+        output: Folder of the run.
+        recipe: What it follows.
+        args: The Trainer's arguments.
+        data: Its cases.
+        text_encoder: Fingerprint of the encoder that embedded its label names, if one did.
 
     Raises:
         RecipeError: If it holds the run of another recipe or of other data, or its record of that
@@ -80,6 +93,7 @@ def claim_output(output: Path, recipe: Recipe, args: TrainingArguments, data: Tr
             "validation": None if data.validation is None else cases_fingerprint(data.validation),
         },
         "checkpoint": _checkpoint_fingerprint(recipe.model.checkpoint),
+        "text_encoder": text_encoder,
     }
     path = output / RUN_FILE
     if path.is_file():

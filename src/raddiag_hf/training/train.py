@@ -81,7 +81,13 @@ def finetune_recipe(recipe: Recipe) -> Path:
         )
     except (ValueError, TypeError) as error:
         raise RecipeError(f"finetune: {error}") from None
-    finetune(recipe.model.checkpoint, recipe.data.dataset, recipe.output, settings)
+    finetune(
+        recipe.model.checkpoint,
+        recipe.data.dataset,
+        recipe.output,
+        settings,
+        text_encoder=recipe.model.text_encoder,
+    )
     return Path(recipe.output)
 
 

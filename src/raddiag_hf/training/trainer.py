@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from raddiag_hf.data.collate import collate_cases
+from raddiag_hf.inference.label_text_check import check_label_texts
 from raddiag_hf.input_error import InputError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.step_batches import StepBatchSampler
@@ -47,6 +48,9 @@ class RadDiagTrainer(Trainer):
             those of `StepBatchSampler`: balanced by slices, the same steps for any number of
             processes. Without, those of the Trainer.
         train_repeat_factors: How often each training case comes in an epoch; see `repeat_factors`.
+
+    Raises:
+        LabelTextsMissingError: If the model has a knowledge classifier without label texts.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class RadDiagTrainer(Trainer):
     ) -> None:
         kwargs.setdefault("data_collator", collate_cases)
         super().__init__(*args, **kwargs)
+        if isinstance(self.model, RadDiagForImageClassification):
+            check_label_texts(self.model)
         self.train_slice_counts = train_slice_counts
         self.train_repeat_factors = train_repeat_factors
         self._partial_sums: dict[str, Tensor] = {}

@@ -1,0 +1,132 @@
+"""A knowledge classifier is trained with the label names of its data, or not at all."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from raddiag_hf.inference.label_text_check import LabelTextsMissingError
+from raddiag_hf.knowledge.open_labels import open_labels_of
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.preparation import build_model, load_training_data
+from raddiag_hf.training.recipe import ModelSection
+from raddiag_hf.training.recipe_file import RecipeError
+from raddiag_hf.training.recipe_label_texts import embed_label_names
+from raddiag_hf.training.run import train_recipe
+from raddiag_hf.training.trainer import RadDiagTrainer
+from tests.fixtures.models import tiny_config
+from tests.fixtures.recipes import NARROW_CONFIG, quick_recipe, write_training_cases
+from tests.fixtures.text_encoders import tiny_text_encoder
+
+LABELS = ["Normal", "Pneumothorax", "Hip fracture"]
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    return write_training_cases(tmp_path_factory.mktemp("cases") / "cases")
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    tiny_text_encoder().save_pretrained(folder)
+    return folder
+
+
+def knowledge_recipe(cases, output, encoder_folder, **config):
+    section = ModelSection(
+        config={**NARROW_CONFIG, "classifier_type": "knowledge", **config},
+        text_encoder=None if encoder_folder is None else str(encoder_folder),
+        batch_norm="frozen",
+    )
+    return replace(quick_recipe(cases, output, max_steps=2), model=section)
+
+
+@pytest.fixture(scope="module")
+def trained(cases, encoder_folder, tmp_path_factory):
+    output = tmp_path_factory.mktemp("run") / "output"
+    train_recipe(knowledge_recipe(cases, output, encoder_folder))
+    return output
+
+
+def from_checkpoint(recipe, trained, encoder_folder=None):
+    """Return the network of a recipe that starts from a trained model."""
+    section = ModelSection(
+        checkpoint=str(trained / "model"),
+        text_encoder=None if encoder_folder is None else str(encoder_folder),
+        batch_norm="frozen",
+    )
+    data = load_training_data(recipe.data)
+    label_texts = embed_label_names(section, data.label_set)
+    return build_model(replace(recipe, model=section), data, label_texts)[0]
+
+
+def test_a_recipe_with_a_text_encoder_trains_with_the_label_names_of_its_data(trained):
+    model = RadDiagForImageClassification.from_pretrained(trained / "model")
+    encoder = tiny_text_encoder()
+    torch.testing.assert_close(model.classifier.label_embeddings, encoder.encode(LABELS))
+    assert model.config.text_encoder_fingerprint == encoder.fingerprint
+    assert model.config.label_embedding_size == 16
+    assert model.config.trained_labels is None
+
+
+def test_a_run_does_not_go_on_with_another_text_encoder(trained, cases, tmp_path):
+    recipe = knowledge_recipe(cases, trained, tmp_path / "encoder")
+    tiny_text_encoder(seed=1).save_pretrained(tmp_path / "encoder")
+    with pytest.raises(RecipeError, match=r"differs in recipe\.model\.text_encoder, text_encoder;"):
+        train_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    ("config", "has_encoder", "message"),
+    [
+        ({}, False, r"model\.text_encoder is missing: a knowledge classifier"),
+        ({"label_embedding_size": 12}, True, r"shape \(3, 16\), the model takes \(3, 12\)"),
+        ({"classifier_type": "linear"}, True, "classifier is 'linear'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    cases, encoder_folder, tmp_path, config, has_encoder, message
+):
+    encoder = encoder_folder if has_encoder else None
+    with pytest.raises(RecipeError, match=message):
+        train_recipe(knowledge_recipe(cases, tmp_path / "run", encoder, **config))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_with_label_texts_needs_no_encoder(trained, cases, tmp_path):
+    model = from_checkpoint(quick_recipe(cases, tmp_path), trained)
+    torch.testing.assert_close(
+        model.classifier.label_embeddings, tiny_text_encoder().encode(LABELS)
+    )
+
+
+def save_changed(trained, folder, *label_spaces):
+    """Save the trained model as if it were trained with the first labels, and set to the next."""
+    model = RadDiagForImageClassification.from_pretrained(trained / "model")
+    for number, names in enumerate(label_spaces):
+        model.set_label_texts(names, tiny_text_encoder(), for_training=number == 0)
+    model.save_pretrained(folder / "model")
+    processor = (trained / "model" / "preprocessor_config.json").read_bytes()
+    (folder / "model" / "preprocessor_config.json").write_bytes(processor)
+    return model
+
+
+def test_open_labels_of_a_checkpoint_become_trained_ones(trained, cases, tmp_path):
+    model = save_changed(trained, tmp_path, ["Osteoma", "Normal"], LABELS)
+    assert len(open_labels_of(model).labels) == 2
+    started = from_checkpoint(quick_recipe(cases, tmp_path), tmp_path)
+    assert open_labels_of(started).labels == ()
+
+
+def test_a_checkpoint_learns_other_labels_by_their_names(trained, cases, encoder_folder, tmp_path):
+    save_changed(trained, tmp_path, ["Osteoma"])
+    started = from_checkpoint(quick_recipe(cases, tmp_path), tmp_path, encoder_folder)
+    assert list(started.config.id2label.values()) == LABELS
+    assert len(started.config.train_label_counts) == 3
+
+
+def test_the_trainer_refuses_a_model_without_label_texts():
+    model = RadDiagForImageClassification(tiny_config(classifier_type="knowledge"))
+    with pytest.raises(LabelTextsMissingError, match="no label texts"):
+        RadDiagTrainer(model=model)
