@@ -1,0 +1,42 @@
+"""The check of a file that is to be written."""
+
+from pathlib import Path
+
+import pytest
+
+from raddiag_hf.cli.output_file import check_output_file
+from raddiag_hf.cli.scan_arguments import ArgumentError
+
+
+def test_a_file_that_can_be_written_passes_and_the_check_leaves_nothing(tmp_path, monkeypatch):
+    check_output_file(tmp_path / "new.parquet")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+    check_output_file(Path("new.parquet"))
+
+
+@pytest.mark.parametrize("name", [".", "folder", "folder/.."])
+def test_a_folder_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ArgumentError, match=r"is a folder, expected the name of a file"):
+        check_output_file(Path(name))
+
+
+def test_a_folder_that_is_absent_or_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(ArgumentError, match="there is no folder .*absent"):
+        check_output_file(tmp_path / "absent" / "x")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match="there is no folder .*file"):
+        check_output_file(tmp_path / "file" / "x")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system like /proc")
+def test_a_folder_that_takes_no_files_is_named():
+    with pytest.raises(ArgumentError, match=r"--output /proc/x: /proc cannot be written"):
+        check_output_file(Path("/proc/x"))
+
+
+def test_a_device_is_not_replaced():
+    with pytest.raises(ArgumentError, match="/dev/null: is not a regular file"):
+        check_output_file(Path("/dev/null"))
