@@ -59,6 +59,7 @@ def test_sources_become_a_corpus_and_a_corpus_an_encoder(run, tmp_path, articles
         (["corpus", "--articles", "absent", "-o", "c.parquet"], "absent: expected articles"),
         (["corpus", "--umls", "absent", "-o", "c.parquet"], "has no MRCONSO.RRF"),
         (["corpus", "--icd10cm", "-o", "absent/c.parquet"], "there is no folder absent"),
+        (["corpus", "--icd10cm", "-o", "."], "--output .: is a folder"),
         (["pretrain", "--corpus", "absent", "-o", "encoder"], "absent"),
         (["pretrain", "--corpus", "bad.parquet", "-o", "encoder"], "is not a Parquet file"),
     ],
@@ -71,6 +72,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, monkeypatch, ar
     assert out == ""
     assert reason in err.strip().splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
+
+
+def test_a_split_without_pairs_says_so(run, tmp_path, articles):
+    code, out, _ = run(
+        "knowledge", "corpus", "--articles", articles, "--test", "0", "-o", tmp_path / "c.parquet"
+    )
+    assert code == 0
+    assert "test: no pairs" in out.splitlines()
 
 
 def test_the_verbs_are_shown_where_none_is_named(run):

@@ -24,10 +24,10 @@ def test_a_folder_is_refused(tmp_path, monkeypatch, name):
 
 
 def test_a_folder_that_is_absent_or_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(ArgumentError, match="there is no folder .*absent"):
+    with pytest.raises(ArgumentError, match=r"there is no folder .*absent"):
         check_output_file(tmp_path / "absent" / "x")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match="there is no folder .*file"):
+    with pytest.raises(ArgumentError, match=r"there is no folder .*file"):
         check_output_file(tmp_path / "file" / "x")
 
 

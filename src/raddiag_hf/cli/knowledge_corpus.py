@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from raddiag_hf.cli.output_file import check_output_file
 from raddiag_hf.cli.scan_arguments import ArgumentError
 from raddiag_hf.cli.step_progress import step_progress
+from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
     from raddiag_hf.knowledge.concept import Concept, ReportProgress
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
 EXAMPLES = """
 **Sources.** ICD-10-CM comes with raddiag. UMLS is read from the `META` folder of your licensed
 release (`MRCONSO.RRF`, `MRDEF.RRF`, `MRREL.RRF`; with `MRSTY.RRF` only disorders are kept).
-Articles are files that you have the right to use: JSONL (`name, definition, radiographic_features,
-synonyms`), or text with these headings.
+Articles are files that you have the right to use: JSONL with the keys `name`, `definition`,
+`radiographic_features`, `synonyms`, `parents` (identifiers of other articles) and `id` (the name by
+default), or one `.txt` or `.md` file each, with the name in its first line and the headings
+`Definition`, `Radiographic features`, `Synonyms` and `Parents`; what stands below other headings is
+left out.
 
 **Pairs** are of three kinds: two names of a concept, a concept and its parent, a name and a
 description. Concepts are held out in whole families, so nothing held out is learned through a
@@ -55,8 +60,7 @@ def corpus(
     """Join knowledge sources into pairs of texts, with negatives of the same format."""
     if not icd10cm and umls is None and articles is None:
         raise ArgumentError("name at least one source: --icd10cm, --umls DIR or --articles DIR")
-    if not output.parent.is_dir():
-        raise ArgumentError(f"--output {output}: there is no folder {output.parent}")
+    check_output_file(output)
     from raddiag_hf.knowledge.concept_groups import HeldOut
     from raddiag_hf.knowledge.corpus import build_pairs
     from raddiag_hf.knowledge.corpus_file import write_corpus
@@ -72,11 +76,9 @@ def corpus(
         if count:
             console.print(f"left out: {count:,} {reason}", highlight=False)
     counts = Counter((pair.split.value, pair.kind.value) for pair in pairs)
-    for split in dict.fromkeys(split for split, _ in sorted(counts, reverse=True)):
-        kinds = ", ".join(
-            f"{n:,} {kind}" for (of, kind), n in sorted(counts.items()) if of == split
-        )
-        typer.echo(f"{split}: {kinds}")
+    for split in Split:
+        kinds = [f"{n:,} {kind}" for (of, kind), n in sorted(counts.items()) if of == split]
+        typer.echo(f"{split}: {', '.join(kinds) or 'no pairs'}")
     typer.echo(f"{output}: {len(pairs):,} pairs of {len(concepts):,} concepts")
 
 
