@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from raddiag_hf import RadDiagForImageClassification, RadDiagImageProcessor
+from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+from raddiag_hf.knowledge.label_set import LabelSet
 from tests.fixtures.saved_models import LABELS, authors_checkpoint, authors_label_file
 
 
@@ -19,6 +22,12 @@ def files(tmp_path):
     (tmp_path / "noise.bin").write_bytes(b"noise")
     np.save(tmp_path / "texts.npy", np.random.default_rng(0).normal(size=(5, 12)))
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    (tmp_path / "empty.npy").touch()
+    np.save(tmp_path / "nan.npy", np.full((5, 12), np.nan))
+    embedded = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    # In another order than the checkpoint's columns.
+    LabelEmbeddings(LabelSet(LABELS[::-1]), embedded, "ab12").save(tmp_path / "texts.safetensors")
+    LabelEmbeddings(LabelSet(("Normal",)), embedded[:1], "ab12").save(tmp_path / "one.safetensors")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious.txt").write_text("keep me")
     return tmp_path
@@ -49,6 +58,17 @@ def test_every_variant_becomes_a_model_folder(run, files, checkpoint, options, f
     assert RadDiagImageProcessor.from_pretrained(files / "model").image_size == 32
 
 
+def test_stored_label_embeddings_tell_the_model_its_text_encoder(run, files):
+    texts = files / "texts.safetensors"
+    code, _, _ = convert(run, files, "knowledge.bin", "--label-embeddings", texts)
+    assert code == 0
+    model = RadDiagForImageClassification.from_pretrained(files / "model")
+    assert model.config.text_encoder_fingerprint == "ab12"
+    assert torch.equal(
+        model.classifier.label_embeddings, LabelEmbeddings.load(texts).encode(LABELS)
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -60,6 +80,17 @@ def test_every_variant_becomes_a_model_folder(run, files, checkpoint, options, f
         ({"output": "full"}, [], "full: exists already"),
         ({}, ["--label-embeddings", "{files}/labels.json"], "labels.json: not an array"),
         ({}, ["--label-embeddings", "{files}/objects.npy"], "objects.npy: not an array"),
+        ({}, ["--label-embeddings", "{files}/empty.npy"], "empty.npy: not an array"),
+        (
+            {"checkpoint": "knowledge.bin"},
+            ["--label-embeddings", "{files}/nan.npy"],
+            "knowledge.bin: label embeddings are not all finite",
+        ),
+        (
+            {"checkpoint": "knowledge.bin"},
+            ["--label-embeddings", "{files}/one.safetensors"],
+            "not among the 1 embedded labels",
+        ),
         ({}, ["--late-fusion", "median"], "--late-fusion"),
         ({}, ["--image-size", "0"], "--image-size"),
     ],

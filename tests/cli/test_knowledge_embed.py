@@ -130,8 +130,53 @@ def test_a_model_of_another_encoder_refuses_and_nothing_is_written(run, tmp_path
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_a_converted_model_is_given_labels_by_the_encoder_that_it_was_trained_with(
+    run, tmp_path, encoder_folder
+):
+    folder = tmp_path / "model"
+    model = knowledge_model()
+    model.set_label_texts(NAMES, TextEncoder.from_pretrained(encoder_folder))
+    model.config.text_encoder_fingerprint = None  # a checkpoint of the authors does not tell
+    model.save_pretrained(folder)
+    (tmp_path / "labels.txt").write_text("Normal\nOsteoma")
+    run(model="model")
+    config = RadDiagForImageClassification.from_pretrained(folder).config
+    assert config.id2label == {0: "Normal", 1: "Osteoma"}
+    assert config.trained_labels == list(NAMES)
+    assert (
+        config.text_encoder_fingerprint == TextEncoder.from_pretrained(encoder_folder).fingerprint
+    )
+
+
+def test_open_labels_are_shown_with_their_nearest_trained_ones(
+    run, tmp_path, encoder_folder, capsys
+):
+    model = knowledge_model()
+    model.set_label_texts(NAMES, TextEncoder.from_pretrained(encoder_folder))
+    model.save_pretrained(tmp_path / "model")
+    names = ["Normal", "Cyst of the livers", "zzz 0000 !!!"]
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    run(model="model")
+    shown = capsys.readouterr()
+    text = shown.out + shown.err
+    assert "'Cyst of the livers' was not trained; nearest trained labels: 'Cyst of" in text
+    assert "warning: 'zzz 0000 !!!' was not trained" in shown.err
+    assert "'Normal' was not trained" not in text
+
+
+def test_a_model_stays_as_it_is_where_the_file_cannot_be_written(run, tmp_path):
+    knowledge_model().save_pretrained(tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ArgumentError, match="folder: is a folder"):
+        run(model="model", output="folder")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
 def test_folders_that_are_not_there_are_named(run, tmp_path):
-    with pytest.raises(ArgumentError, match=r"nowhere/out.safetensors: its folder does not exist"):
+    with pytest.raises(
+        ArgumentError, match=r"nowhere/out.safetensors: there is no folder .*nowhere"
+    ):
         run(output="nowhere/out.safetensors")
     with pytest.raises(ArgumentError, match="nomodel: not the folder of a saved model"):
         run(model="nomodel")
@@ -151,5 +196,10 @@ def test_another_file_is_not_taken_for_embeddings(content, tmp_path):
 
 def test_embeddings_of_other_names_are_not_made_up(run):
     stored = LabelEmbeddings.load(run())
-    with pytest.raises(ValueError, match="'Osteoma' for one"):
+    with pytest.raises(LabelEmbeddingsError, match="'Osteoma' for one"):
         stored.encode(["Normal", "Osteoma"])
+
+
+def test_embeddings_of_a_broken_encoder_are_refused():
+    with pytest.raises(LabelEmbeddingsError, match="not all finite"):
+        LabelEmbeddings(LabelSet(("Normal",)), torch.full((1, 4), torch.nan), "broken")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from raddiag_hf.checkpoints.reference_keys import DEAD, is_normalization_weight, translate_key
 from raddiag_hf.input_error import InputError
+from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -39,7 +40,7 @@ def convert_checkpoint(
     labels: Sequence[str],
     output_dir: str | Path,
     *,
-    label_embeddings: Tensor | None = None,
+    label_embeddings: LabelEmbeddings | Tensor | None = None,
     late_fusion: str = "max",
     image_size: int = 256,
 ) -> Path:
@@ -53,7 +54,8 @@ def convert_checkpoint(
         labels: Label names in the order of the checkpoint's columns.
         output_dir: A folder that does not exist yet, or is empty.
         label_embeddings: Text embeddings of the labels, ``(labels, text width)``; needed where the
-            checkpoint has a knowledge head, whose texts are not part of it.
+            checkpoint has a knowledge head, whose texts are not part of it. `LabelEmbeddings` tell
+            their encoder too, which the model then knows for its own.
         late_fusion: How scans are pooled where the checkpoint has no fusion module: ``max``,
             ``mean`` or ``random``.
         image_size: Height and width that the checkpoint was trained with, in pixels.
@@ -65,6 +67,7 @@ def convert_checkpoint(
         CheckpointError: If the file cannot be read as tensors, lacks a tensor that a forward pass
             reads, has one that is not the reference's, or does not fit the labels; the message
             lists the tensors.
+        LabelEmbeddingsError: If ``label_embeddings`` lack one of the labels.
         FileExistsError: If ``output_dir`` has something in it.
     """
     output_dir = Path(output_dir)
@@ -133,7 +136,7 @@ def model_from_reference(
     state_dict: Mapping[str, Tensor],
     labels: Sequence[str],
     *,
-    label_embeddings: Tensor | None = None,
+    label_embeddings: LabelEmbeddings | Tensor | None = None,
     late_fusion: str = "max",
     image_size: int = 256,
 ) -> RadDiagForImageClassification:
@@ -155,6 +158,9 @@ def model_from_reference(
         if not key.endswith(COUNTER)
     }
     if config.classifier_type == "knowledge":
+        if isinstance(label_embeddings, LabelEmbeddings):
+            config.text_encoder_fingerprint = label_embeddings.fingerprint
+            label_embeddings = label_embeddings.encode(labels)
         weights["classifier.label_embeddings"] = _checked_embeddings(label_embeddings, config)
 
     model = RadDiagForImageClassification(config)
@@ -285,6 +291,8 @@ def _checked_embeddings(label_embeddings: Tensor | None, config: RadDiagConfig) 
         raise CheckpointError(
             f"label embeddings have shape {tuple(label_embeddings.shape)}, expected {expected}"
         )
+    if not torch.isfinite(label_embeddings).all():
+        raise CheckpointError("label embeddings are not all finite")
     return label_embeddings.to(torch.float32)
 
 

@@ -11,6 +11,8 @@ from raddiag_hf.cli.scan_arguments import ArgumentError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+
 EXAMPLES = """
 **Example**
 
@@ -48,7 +50,8 @@ def convert_checkpoint(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="NPY array (labels, width): the label texts of a knowledge-enhanced checkpoint.",
+            help="Label texts of a knowledge-enhanced checkpoint: what `raddiag knowledge embed` "
+            "wrote, or an NPY array (labels, width).",
         ),
     ] = None,
     late_fusion: Annotated[
@@ -87,13 +90,17 @@ def convert_checkpoint(
     progress.print(f"Model: {output}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _read_embeddings(path: Path) -> "Tensor":
+def _read_embeddings(path: Path) -> "LabelEmbeddings | Tensor":
     import numpy as np
     import torch
 
+    from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+
+    if path.suffix.lower() == ".safetensors":
+        return LabelEmbeddings.load(path)
     try:
         array = np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise ArgumentError(f"{path}: not an array of numbers: {error}") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise ArgumentError(f"{path}: expected one array of floats")

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raddiag_hf.cli.output_file import check_output_file, check_writable
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
     from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+    from raddiag_hf.knowledge.text_encoder import TextEncoder
+    from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 EXAMPLES = """
 The file holds the embeddings with the label set and the fingerprint of the encoder. A model takes
 the labels of its training from it, or, once trained, other labels to score; a model of another
-encoder refuses them.
+encoder refuses them. For labels that the model was not trained with, the nearest trained ones are
+printed, with their cosine distances: scores of a label that is far from all of them are a guess.
 
 **Examples**
 
@@ -58,32 +62,60 @@ def embed(
 
     transformers_logging.disable_progress_bar()
     progress = Console(stderr=True)
-    label_set = read_label_file(labels)
-    if not output.absolute().parent.is_dir():
-        raise ArgumentError(f"--output {output}: its folder does not exist")
-    with progress.status(f"Embedding {len(label_set)} labels"):
-        embedded = LabelEmbeddings.embed(label_set, TextEncoder.from_pretrained(encoder))
+    check_output_file(output)
     if model is not None:
-        _store_in_model(embedded, model)
-        progress.print(f"Model: {model}", markup=False, highlight=False, soft_wrap=True)
+        if not (model / "config.json").is_file():
+            raise ArgumentError(f"--model {model}: not the folder of a saved model")
+        check_writable(model, f"--model {model}")
+    label_set = read_label_file(labels)
+    with progress.status(f"Embedding {len(label_set)} labels"):
+        text_encoder = TextEncoder.from_pretrained(encoder)
+        embedded = LabelEmbeddings.embed(label_set, text_encoder)
+        changed = None if model is None else _set_labels(model, embedded, text_encoder)
     embedded.save(output)
     progress.print(f"Label embeddings: {output}", markup=False, highlight=False, soft_wrap=True)
+    if model is not None and changed is not None:
+        _replace_model(changed, model)
+        progress.print(f"Model: {model}", markup=False, highlight=False, soft_wrap=True)
+        _print_open_labels(changed)
 
 
-def _store_in_model(embedded: "LabelEmbeddings", folder: Path) -> None:
-    """Make the labels those of a saved model; its files are replaced one by one, or not at all."""
+def _set_labels(
+    folder: Path, embedded: "LabelEmbeddings", text_encoder: "TextEncoder"
+) -> "RadDiagForImageClassification":
+    """Return a saved model with these labels; its files stay as they are."""
+    from raddiag_hf.inference.loading import read_saved_model
+    from raddiag_hf.model.heads import KnowledgeHead
+
+    model = read_saved_model(folder, str(folder))
+    head = model.classifier
+    has_texts = isinstance(head, KnowledgeHead) and head.has_label_embeddings()
+    if has_texts and model.config.text_encoder_fingerprint is None:
+        # Its encoder is recognised by what it makes of the model's own labels.
+        model.set_label_texts(embedded.label_set.names, text_encoder)
+    else:
+        model.set_label_texts(embedded.label_set.names, embedded)
+    return model
+
+
+def _replace_model(model: "RadDiagForImageClassification", folder: Path) -> None:
+    """Write a model over its files, which are replaced one by one, or not at all."""
     import tempfile
 
-    from raddiag_hf.inference.loading import read_saved_model
-    from raddiag_hf.knowledge.open_labels import set_open_labels
-
-    if not (folder / "config.json").is_file():
-        raise ArgumentError(f"--model {folder}: not the folder of a saved model")
-    model = read_saved_model(folder, str(folder))
-    set_open_labels(model, embedded.label_set.names, embedded)
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
         model.save_pretrained(temporary)
         # Weights first: a configuration that came first could name more labels than there are.
         for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".json"):
             path.chmod(0o644)  # safetensors keeps its files to their owner
             os.replace(path, folder / path.name)
+
+
+def _print_open_labels(model: "RadDiagForImageClassification") -> None:
+    from raddiag_hf.knowledge.open_labels import open_labels_of
+
+    found = open_labels_of(model)
+    for label in found.labels:
+        if label.is_far:
+            typer.echo(f"warning: {found.warning(label)}", err=True)
+        else:
+            typer.echo(str(label))

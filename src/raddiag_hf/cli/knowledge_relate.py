@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from raddiag_hf.cli.output_file import check_output_file
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 EXAMPLES = """
@@ -60,8 +61,7 @@ def relate(
     from raddiag_hf.knowledge.zero_shot import propose_related_labels
 
     transformers_logging.disable_progress_bar()
-    if not output.absolute().parent.is_dir():
-        raise ArgumentError(f"--output {output}: its folder does not exist")
+    check_output_file(output)
     if output.exists() and not overwrite:
         raise ArgumentError(f"--output {output}: exists; name a new file, or give --overwrite")
     target_set = read_label_file(targets)

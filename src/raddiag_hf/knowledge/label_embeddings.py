@@ -36,7 +36,7 @@ class LabelEmbeddings:
         fingerprint: Of the text encoder.
 
     Raises:
-        ValueError: If there is not one embedding per label.
+        LabelEmbeddingsError: If there is not one embedding per label, or one is not finite.
 
     Example:
         >>> embeddings = LabelEmbeddings.load("label_embeddings.safetensors")  # doctest: +SKIP
@@ -49,10 +49,12 @@ class LabelEmbeddings:
 
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.label_set):
-            raise ValueError(
+            raise LabelEmbeddingsError(
                 f"label embeddings have shape {tuple(self.embeddings.shape)}, expected "
                 f"({len(self.label_set)}, width)"
             )
+        if not torch.isfinite(self.embeddings).all():
+            raise LabelEmbeddingsError("label embeddings are not all finite: the encoder is broken")
 
     @classmethod
     def embed(cls, label_set: LabelSet, encoder: LabelTextEncoder) -> Self:
@@ -63,12 +65,12 @@ class LabelEmbeddings:
         """Return the embeddings of some of the labels, ``(texts, width)``.
 
         Raises:
-            ValueError: If a text is not one of the labels.
+            LabelEmbeddingsError: If a text is not one of the labels.
         """
         columns = self.label_set.label2id
         unknown = [text for text in texts if text not in columns]
         if unknown:
-            raise ValueError(
+            raise LabelEmbeddingsError(
                 f"{len(unknown)} of {len(texts)} names are not among the {len(columns)} embedded "
                 f"labels, {unknown[0]!r} for one"
             )
