@@ -37,6 +37,16 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert 180 <= hits <= 198
 
 
+@pytest.mark.parametrize(("clusters", "has_interval"), [(1, False), (4, False), (5, True)])
+def test_few_clusters_have_no_interval(clusters, has_interval):
+    """One cluster drawn again and again would give an interval of no width."""
+    values = np.linspace(0, 1, 20)
+    compared = compare_paired(values, values, [str(i % clusters) for i in range(20)])
+    for estimate in (compared.base, compared.tuned, compared.difference):
+        assert np.isfinite([estimate.low, estimate.high]).tolist() == [has_interval] * 2
+    assert compared.base.value == pytest.approx(0.5)
+
+
 def test_nothing_to_compare_is_refused():
     with pytest.raises(ValueError, match="0 and 0 values"):
         compare_paired(np.array([]), np.array([]), [])

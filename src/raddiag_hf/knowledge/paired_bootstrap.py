@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+MIN_CLUSTERS = 5
+"""Clusters that an interval needs: resamples of fewer are too much alike to say anything."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -15,8 +18,8 @@ class Estimate:
 
     Attributes:
         value: On the queries themselves.
-        low: Lower end.
-        high: Upper end.
+        low: Lower end; NaN where there are fewer than `MIN_CLUSTERS` clusters.
+        high: Upper end; likewise.
     """
 
     value: float
@@ -33,7 +36,7 @@ class PairedComparison:
         tuned: Of the second.
         difference: Second minus first, query by query.
         queries: Number of queries.
-        clusters: Number of units that were drawn.
+        clusters: Number of units that were drawn; below `MIN_CLUSTERS` there are no intervals.
     """
 
     base: Estimate
@@ -80,6 +83,8 @@ def compare_paired(
     means = (sums @ drawn.T) / (drawn @ sizes)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=1)
+    if len(sizes) < MIN_CLUSTERS:
+        low, high = np.full((2, len(values)), np.nan)
     base_mean, tuned_mean, difference = (
         Estimate(float(value), float(bottom), float(top))
         for value, bottom, top in zip(values.mean(axis=1), low, high, strict=True)
