@@ -82,7 +82,7 @@ class Evaluation:
     def groups(self) -> dict[str, NDArray[np.intp]]:
         """Return head, body and tail, without empty ones, and all labels together."""
         counts = self.cases["train"].labels[:, :NUM_TRAINED].sum(0)
-        evaluated = self.cases[self.split].labels[:, :NUM_TRAINED].any(0)
+        evaluated = np.asarray(self.cases[self.split].labels[:, :NUM_TRAINED].any(0))
         groups = frequency_groups(counts, head_cases=HEAD_CASES, tail_cases=TAIL_CASES)
         groups["all"] = np.arange(NUM_TRAINED)
         return {name: columns for name, columns in groups.items() if evaluated[columns].any()}

@@ -104,7 +104,8 @@ def _mean_of_defined(of_labels: Array) -> Array:
     """Return the mean over the first axis without NaN; NaN where there is nothing else."""
     is_defined = ~np.isnan(of_labels)
     number = is_defined.sum(0)
-    return np.where(is_defined, of_labels, 0.0).sum(0) / np.where(number > 0, number, np.nan)
+    total = np.where(is_defined, of_labels, 0.0).sum(0)
+    return np.asarray(total / np.where(number > 0, number, np.nan))
 
 
 def difference(a: Sequence[Sampled], b: Sequence[Sampled]) -> list[Sampled]:

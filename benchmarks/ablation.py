@@ -48,7 +48,7 @@ from transformers.utils import logging as transformers_logging
 from _ablation_cases import LABELS, NUM_TRAINED, UNSEEN, Cases, CaseSettings, load_cases
 from _ablation_comparisons import ORACLES
 from _ablation_evaluation import Evaluation
-from _ablation_report import write_report
+from _ablation_report import Named, write_report
 from _ablation_texts import base_encoder_folder, embed_labels
 from _machine import describe_machine, machine_slug
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
@@ -122,7 +122,9 @@ AS_PUBLISHED = replace(NOT_WHITENED, has_logit_bias=False)
 RANDOM_TEXTS = replace(NOT_WHITENED, texts="random")
 FINE_TUNED = replace(KNOWLEDGE, texts="fine-tuned")
 FINE_TUNED_NOT_WHITENED = replace(NOT_WHITENED, texts="fine-tuned")
-POOLED = [replace(KNOWLEDGE, fusion=fusion) for fusion in ("max", "mean", "random")]
+FUSIONS = ("max", "mean", "random")
+POOLED = [replace(KNOWLEDGE, fusion=fusion) for fusion in FUSIONS]
+POOLED_NOT_WHITENED = [replace(NOT_WHITENED, fusion=fusion) for fusion in FUSIONS]
 VARIANTS = [
     LINEAR,
     KNOWLEDGE,
@@ -131,20 +133,25 @@ VARIANTS = [
     RANDOM_TEXTS,
     LINEAR_MAX,
     *POOLED,
+    *POOLED_NOT_WHITENED,
     FINE_TUNED,
     FINE_TUNED_NOT_WHITENED,
 ]
-COMPARISONS = [
+COMPARISONS: list[tuple[Named, Named]] = [
     (KNOWLEDGE, LINEAR),
     (POOLED[0], LINEAR_MAX),
     (KNOWLEDGE, NOT_WHITENED),
     (KNOWLEDGE, RANDOM_TEXTS),
     (NOT_WHITENED, AS_PUBLISHED),
+    (NOT_WHITENED, RANDOM_TEXTS),
+    (NOT_WHITENED, LINEAR),
     (AS_PUBLISHED, LINEAR),
     (FINE_TUNED, LINEAR),
     (FINE_TUNED, KNOWLEDGE),
     (FINE_TUNED_NOT_WHITENED, NOT_WHITENED),
     *((KNOWLEDGE, pooled) for pooled in POOLED),
+    (POOLED_NOT_WHITENED[0], LINEAR_MAX),
+    *((NOT_WHITENED, pooled) for pooled in POOLED_NOT_WHITENED),
     (LINEAR, LINEAR_MAX),
     *((variant, oracle) for variant in (KNOWLEDGE, NOT_WHITENED) for oracle in ORACLES),
 ]
