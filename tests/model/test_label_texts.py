@@ -3,6 +3,7 @@
 import logging
 import zlib
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -200,15 +201,42 @@ def test_training_with_new_labels_forgets_the_old_ones():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["Normal", "Normal"], "'Normal' is named twice"),
-        (["Normal", " "], "label 1 of 2 has no name"),
-        ([], "at least one name"),
-        ("Normal", "expected a list"),
+        (["Normal", "Normal"], "labels 'Normal' and 'Normal' are the same label twice"),
+        (["Normal", "normal"], "labels 'Normal' and 'normal' are the same label twice"),
+        (["M\u00e9ni\u00e8re", "Me\u0301nie\u0300re"], "the same label twice"),
+        (["Normal", " "], "label 1 is ' ', expected one line"),
+        ([" Normal"], "without spaces around it"),
+        (["Rib\nfracture"], "expected one line"),
+        (["Normal", 3], "label 1 is 3, expected one line"),
+        ([None], "label 0 is None"),
+        ([], "at least one label"),
+        ("Normal", "label names are 'Normal', expected a list"),
+        (None, "label names are of type NoneType, expected a list"),
+        (np.array(["Normal", "Glioma"]), "label names are of type ndarray, expected a list"),
+        ((name for name in TRAINED), "label names are of type generator, expected a list"),
     ],
 )
 def test_names_that_cannot_be_labels_are_refused(names, message):
     with pytest.raises(LabelTextError, match=message):
         trained_model().set_label_texts(names, WordEncoder())
+
+
+def test_how_many_labels_were_not_trained_is_logged(caplog):
+    model = trained_model()
+    with caplog.at_level(logging.WARNING):
+        model.set_label_texts(["Normal", "Meningioma"], WordEncoder())
+        assert caplog.text == ""
+        model.set_label_texts(["Normal", "Osteoma", "Chondroma"], WordEncoder())
+    assert "2 of 3 labels were not trained" in caplog.text
+
+
+def test_training_with_known_labels_needs_no_encoder_and_they_count_as_trained():
+    model = trained_model()
+    model.set_label_texts(["Normal", "Osteoma"], WordEncoder())
+    before = logits_of(model)
+    model.set_label_texts(["Normal", "Osteoma"], for_training=True)
+    assert torch.equal(logits_of(model), before)
+    assert model.config.trained_labels is None
 
 
 def test_an_encoder_of_another_width_is_refused():

@@ -1,7 +1,6 @@
 """The label set: which label each column of the logits stands for, and how common it is."""
 
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.atomic_files import atomic_write
 from raddiag_hf.model.label_fingerprint import label_fingerprint
+from raddiag_hf.model.label_names import check_label_names
 
 FILE_FORMAT = 1
 
@@ -55,18 +55,7 @@ class LabelSet:
     train_counts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.names:
-            raise ValueError("a label set needs at least one label")
-        seen: dict[str, str] = {}
-        for column, name in enumerate(self.names):
-            if not name or name != name.strip() or len(name.splitlines()) > 1:
-                raise ValueError(
-                    f"label {column} is {name!r}, expected one line without spaces around it"
-                )
-            folded = unicodedata.normalize("NFC", name).casefold()
-            if folded in seen:
-                raise ValueError(f"labels {seen[folded]!r} and {name!r} are the same label twice")
-            seen[folded] = name
+        check_label_names(self.names)
         for field in ("codes", "definitions", "train_counts"):
             values = getattr(self, field)
             if values and len(values) != len(self.names):

@@ -11,6 +11,7 @@ from torch import Tensor
 from .configuration_raddiag import RadDiagConfig
 from .heads import KnowledgeHead
 from .label_fingerprint import label_fingerprint
+from .label_names import check_label_names
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,10 @@ def replace_label_texts(
 
     See `RadDiagForImageClassification.set_label_texts`, whose work this is.
     """
-    _check_names(names)
+    try:
+        check_label_names(names)
+    except ValueError as error:
+        raise LabelTextError(str(error)) from None
     forgets = for_training and encoder is not None
     known = {} if forgets else known_label_embeddings(config, head)
     new = [name for name in names if name not in known]
@@ -73,6 +77,12 @@ def replace_label_texts(
         if config.trained_labels is None:
             config.trained_labels = before
         head.open_label_embeddings(embeddings)
+        if untrained := len(set(names).difference(config.trained_labels)):
+            logger.warning(
+                "%d of %d labels were not trained and are known by their names alone",
+                untrained,
+                len(names),
+            )
     if encoder is not None:
         config.text_encoder_fingerprint = encoder.fingerprint
     _rename_labels(config, before, names)
@@ -92,17 +102,6 @@ def known_label_embeddings(config: RadDiagConfig, head: KnowledgeHead) -> dict[s
         trained = zip(config.trained_labels, head.reference_embeddings(), strict=True)
         known |= dict(trained)
     return known
-
-
-def _check_names(names: Sequence[str]) -> None:
-    if isinstance(names, str) or not names:
-        raise LabelTextError(f"label names are {names!r}, expected a list of at least one name")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if list(names).count(name) > 1)
-        raise LabelTextError(f"label {twice!r} is named twice")
-    for column, name in enumerate(names):
-        if not name.strip():
-            raise LabelTextError(f"label {column} of {len(names)} has no name")
 
 
 def _check_encoder(

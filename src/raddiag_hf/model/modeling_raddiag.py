@@ -280,16 +280,22 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         warning in the log: they belong to other labels. The labels of the training are remembered:
         they can be named again without an encoder, and give the logits that they gave.
 
+        How many labels were not trained is logged; `raddiag_hf.set_open_labels` does the same and
+        tells how near each lies to the trained ones. Under ``torch.no_grad`` the projected labels
+        are kept from one forward pass to the next; with gradients every pass projects them again.
+
         Args:
             names: Label names, in the order of the logits.
             encoder: What embeds names that the model does not hold, such as a ``TextEncoder`` or
                 stored ``LabelEmbeddings``: anything with ``encode`` and ``fingerprint``.
-            for_training: The weights are to be trained with these labels, and the present ones
-                forgotten. Labels of a model without label texts are always those of its training.
+            for_training: The weights are to be trained with these labels: the present ones are
+                forgotten, and with an encoder all names are embedded anew. Labels of a model
+                without label texts are always those of its training.
 
         Raises:
-            LabelTextError: If the classifier is not ``knowledge``, a name is empty or repeated, an
-                encoder is missing, or it is not the one that the model was trained with.
+            LabelTextError: If the classifier is not ``knowledge``, a name is not one line of text
+                without spaces around it, two differ at most in case and Unicode form, an encoder is
+                missing, or it is not the one that the model was trained with.
 
         Example:
             >>> encoder = TextEncoder.from_pretrained("knowledge-encoder")  # doctest: +SKIP
