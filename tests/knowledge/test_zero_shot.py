@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit
 
 from raddiag_hf.evaluation import evaluate_predictions
 from raddiag_hf.knowledge.label_set import LabelSet
@@ -46,15 +47,27 @@ class DirectionEncoder:
     arrays(np.float64, 5, elements=st.floats(0.01, 0.99)),
 )
 def test_a_target_is_the_union_after_thresholds_and_the_maximum_of_scores(logits, thresholds):
-    predictions = 1 / (1 + np.exp(-logits)) >= thresholds
+    predictions = expit(logits) >= thresholds
     union = MAPPING.predictions(predictions, LABELS)
     for column, labels in enumerate(([1, 2], [3, 4])):
         assert (union[:, column] == predictions[:, labels].any(1)).all()
         scores = MAPPING.scores(logits, LABELS)[:, column]
         assert (scores == logits[:, labels].max(1)).all()
     margins = MAPPING.margins(logits, thresholds, LABELS)
-    clear = np.abs(margins) > 1e-9  # rounding decides on the threshold itself
-    assert ((margins >= 0) == union)[clear].all()
+    assert ((margins >= 0) == union).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_threshold_that_is_the_probability_of_a_case_is_reached_by_it(dtype):
+    logits = np.random.default_rng(0).normal(size=(2000, 5)).astype(dtype)
+    union = np.ones(2, dtype=bool)
+    for row in logits:
+        probabilities = expit(row.astype(np.float64))
+        reached = MAPPING.margins(row[None], probabilities, LABELS)[0]
+        above = MAPPING.margins(row[None], np.nextafter(probabilities, 2), LABELS)[0]
+        assert ((reached >= 0) == union).all()
+        assert (above.astype(dtype) < 0).all()
+        assert (expit(above.astype(np.float32)) < 0.5).all()
 
 
 def test_margins_evaluate_as_the_union():
@@ -80,7 +93,9 @@ def test_labels_are_proposed_by_similarity():
 def test_the_file_holds_the_mapping(tmp_path):
     path = tmp_path / "related.csv"
     MAPPING.save(path)
-    assert path.read_text().splitlines()[:2] == ["target,related,similarity", "tumor,Glioma,0.8123"]
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # else Excel takes it for Latin-1
+    lines = path.read_text("utf-8-sig").splitlines()
+    assert lines[:2] == ["target,related,similarity", "tumor,Glioma,0.8123"]
     loaded = ZeroShotMapping.load(path, LABELS)
     assert loaded.related == MAPPING.related
     assert loaded.similarities == {("tumor", "Glioma"): 0.8123}
@@ -97,6 +112,21 @@ def test_a_spreadsheet_may_have_saved_it(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\ntarget;related\r\ntumor;Glioma\r\n",
+        "target\trelated\ntumor\tGlioma\n",
+        " Target , RELATED ,Note\ntumor,Glioma,checked\n",
+        "target,related\ntumor,Glioma,,\n",
+    ],
+)
+def test_other_spellings_of_a_table_are_read(text, tmp_path):
+    path = tmp_path / "related.csv"
+    path.write_bytes(text.encode())
+    assert ZeroShotMapping.load(path, LABELS).related == {"tumor": ("Glioma",)}
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (b"", r"lacks the columns \['target', 'related'\]"),
@@ -106,6 +136,10 @@ def test_a_spreadsheet_may_have_saved_it(tmp_path):
         (b"target,related\n,Glioma\n", "line 2: target is empty"),
         (b"target,related\nt,Glioma\nt,Glioma\n", "line 3: target 't' names 'Glioma' twice"),
         (b"target,related,similarity\nt,Glioma,high\n", "line 2: similarity is 'high'"),
+        (b"target,related,similarity\nt,Glioma,nan\n", "line 2: similarity is 'nan'"),
+        (b"sep=,\ntarget,related,similarity\nt,Glioma,inf\n", "line 3: similarity is 'inf'"),
+        (b"target,related,Related\nt,Glioma,Normal\n", "has the column 'related' twice"),
+        (b"target,related\nt,Glioma, low grade\n", "line 2: has more fields than the header"),
         (b"\xff\xfe\x00", "expected CSV in UTF-8"),
     ],
 )

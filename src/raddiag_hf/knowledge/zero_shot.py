@@ -1,6 +1,8 @@
 """Diagnosing another data set's classes without training: each is a union of related labels."""
 
 import csv
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 from torch import Tensor
 
 from raddiag_hf.atomic_files import atomic_write
@@ -20,6 +22,8 @@ TOP_K = 5
 MIN_SIMILARITY = 0.5
 """Cosine from which a label is proposed as related; the most similar one always is."""
 COLUMNS = ("target", "related", "similarity")
+NOT_REACHED = -1e-6
+"""The highest margin below a threshold: small, but its sigmoid is below 0.5 in float32 too."""
 
 
 class ZeroShotMappingError(InputError):
@@ -82,13 +86,16 @@ class ZeroShotMapping:
     def margins(
         self, logits: ArrayLike, thresholds: ArrayLike, label_set: LabelSet
     ) -> NDArray[np.float64]:
-        """Return logits that are positive where any related label reaches its own threshold.
+        """Return logits that are at least 0 where any related label reaches its own threshold.
 
         Given to `evaluate_predictions` with thresholds of 0.5, they give F1, MCC and accuracy of
-        the union of the related labels after thresholding.
+        the union of the related labels after thresholding. A label reaches its threshold where the
+        sigmoid of its logit in float64 does; where it does not, its margin is at most
+        `NOT_REACHED`.
 
         Args:
-            logits: Shape ``(cases, labels)``.
+            logits: Shape ``(cases, labels)``; where the model has a ``calibration_temperature``,
+                divided by it, as those were on which the thresholds were chosen.
             thresholds: Probability from which each label counts as present, shape ``(labels,)``,
                 chosen on validation data.
             label_set: The labels of the columns.
@@ -99,8 +106,16 @@ class ZeroShotMapping:
         Raises:
             ZeroShotMappingError: If a related label is not in the label set.
         """
-        cutoffs = np.clip(logit(np.asarray(thresholds, dtype=np.float64)), -1e300, 1e300)
-        return self.scores(np.asarray(logits, dtype=np.float64) - cutoffs, label_set)
+        values = np.asarray(logits, dtype=np.float64)
+        limits = np.asarray(thresholds, dtype=np.float64)
+        # The inverse of the sigmoid is off by rounding: it tells how far, not on which side.
+        distances = values - np.clip(logit(np.clip(limits, 0, 1)), -1e300, 1e300)
+        margins = np.where(
+            expit(values) >= limits,
+            np.maximum(distances, 0),
+            np.minimum(distances, NOT_REACHED),
+        )
+        return self.scores(margins, label_set)
 
     def predictions(self, predictions: ArrayLike, label_set: LabelSet) -> NDArray[np.bool_]:
         """Return whether any related label is predicted, shape ``(cases, targets)``.
@@ -136,11 +151,12 @@ class ZeroShotMapping:
     def save(self, path: Path | str) -> None:
         """Write a CSV file of one row per target and related label, to be edited by hand.
 
-        An existing file is replaced at once or not at all.
+        An existing file is replaced at once or not at all. It begins with a byte order mark, by
+        which spreadsheets know UTF-8.
         """
         with (
             atomic_write(path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as f,
+            temporary.open("w", encoding="utf-8-sig", newline="") as f,
         ):
             writer = csv.writer(f)
             writer.writerow(COLUMNS)
@@ -155,8 +171,8 @@ class ZeroShotMapping:
     def load(cls, path: Path | str, label_set: LabelSet) -> "ZeroShotMapping":
         """Read a file that `save` wrote and that may have been edited since.
 
-        The column ``similarity`` may be missing or empty; columns may be parted by semicolons, as
-        spreadsheets write them in many countries.
+        The column ``similarity`` may be missing or empty; columns may be parted by semicolons or
+        tabs, as spreadsheets write them in many countries, and a first line ``sep=;`` may say so.
 
         Args:
             path: The file.
@@ -233,31 +249,44 @@ def _read_rows(path: Path) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, 
     similarities: dict[tuple[str, str], float] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
-        file.seek(0)
-        rows = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
-        missing = [name for name in COLUMNS[:2] if name not in (rows.fieldnames or ())]
-        if missing:
-            raise ZeroShotMappingError(
-                f"lacks the columns {missing}; found {list(rows.fieldnames or ())}"
-            )
+        skipped = first.lower().startswith("sep=")
+        if skipped:
+            delimiter = first.strip("\r\n")[4:5] or ","
+        else:
+            file.seek(0)
+            delimiter = max(",;\t", key=first.count)
+        rows = csv.DictReader(file, delimiter=delimiter)
+        header = [name.strip().lower() for name in rows.fieldnames or ()]
+        if missing := [name for name in COLUMNS[:2] if name not in header]:
+            raise ZeroShotMappingError(f"lacks the columns {missing}; found {header}")
+        if twice := [name for name in COLUMNS if Counter(header)[name] > 1]:
+            raise ZeroShotMappingError(f"has the column {twice[0]!r} twice")
+        rows.fieldnames = header
         for row in rows:
+            line = rows.line_num + skipped
+            if any(row.pop(None, ())):
+                raise ZeroShotMappingError(
+                    f"line {line}: has more fields than the header; quote names that hold "
+                    f"{delimiter!r}"
+                )
             target, label = ((row[name] or "").strip() for name in COLUMNS[:2])
             if not target and not label:
                 continue
             if not target or not label:
-                raise ZeroShotMappingError(
-                    f"line {rows.line_num}: {COLUMNS[bool(target)]} is empty"
-                )
+                raise ZeroShotMappingError(f"line {line}: {COLUMNS[bool(target)]} is empty")
             if label in related.get(target, ()):
-                raise ZeroShotMappingError(
-                    f"line {rows.line_num}: target {target!r} names {label!r} twice"
-                )
+                raise ZeroShotMappingError(f"line {line}: target {target!r} names {label!r} twice")
             related[target] = (*related.get(target, ()), label)
             if similarity := (row.get("similarity") or "").strip().replace(",", "."):
-                try:
-                    similarities[target, label] = float(similarity)
-                except ValueError:
-                    raise ZeroShotMappingError(
-                        f"line {rows.line_num}: similarity is {similarity!r}, expected a number"
-                    ) from None
+                similarities[target, label] = _number(similarity, line)
     return related, similarities
+
+
+def _number(text: str, line: int) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ZeroShotMappingError(f"line {line}: similarity is {text!r}, expected a number")
+    return number
