@@ -1,12 +1,15 @@
 """`raddiag knowledge pretrain`: a text encoder learns from the corpus."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raddiag_hf.cli.step_progress import step_progress
 from raddiag_hf.vocabulary import Split
+
+if TYPE_CHECKING:
+    from raddiag_hf.knowledge.paired_bootstrap import PairedComparison
 
 EXAMPLES = """
 The encoder is measured against its base on held-out concepts, with 95 % intervals: whether a
@@ -15,6 +18,9 @@ its parent than to its cousins. `metrics.json` has all of it.
 
 An interrupted run goes on when the same command is given again. Several GPUs:
 `accelerate launch --no-python raddiag knowledge pretrain ...`
+
+**Time.** The defaults are meant for a GPU: on a CPU they take hours. Frozen layers, shorter texts,
+smaller batches and fewer steps shorten that: the last example takes about 45 minutes on one core.
 
 **Bases**: `ncbi/MedCPT-Query-Encoder` (the paper's), `FremyCompany/BioLORD-2023` (the authors'
 code), any Hugging Face text encoder, or its folder.
@@ -25,6 +31,9 @@ code), any Hugging Face text encoder, or its folder.
 
 `raddiag knowledge pretrain --base FremyCompany/BioLORD-2023 --corpus corpus.parquet -o encoder
 --batch-size 1024 --bf16`
+
+`raddiag knowledge pretrain --base sentence-transformers/all-MiniLM-L6-v2 --corpus corpus.parquet
+-o encoder --batch-size 48 --chunk-size 1000 --max-length 32 --frozen-layers 3 --max-steps 1000`
 """
 
 
@@ -91,10 +100,24 @@ def pretrain(
         result = run_pretraining(base, corpus, output, settings, report_progress=report_progress)
     if result.comparisons:
         typer.echo("held-out concepts, base -> pre-trained (95 % interval of the difference):")
-        for name, compared in result.comparisons[Split.TEST].items():
-            change = compared.difference
-            typer.echo(
-                f"  {name}: {compared.base.value:.3f} -> {compared.tuned.value:.3f} "
-                f"({change.low:+.3f} to {change.high:+.3f}), {compared.queries:,} queries"
-            )
+        compared = result.comparisons[Split.TEST]
+        for name, comparison in compared.items():
+            typer.echo(f"  {name}: {describe_comparison(comparison)}")
+        if not compared:
+            typer.echo("  none: the corpus holds no test pairs")
         typer.echo(f"{output}")
+
+
+def describe_comparison(comparison: "PairedComparison") -> str:
+    """Return what a metric was and is, how sure the difference is, and by how many queries."""
+    from raddiag_hf.knowledge.paired_bootstrap import MIN_CLUSTERS
+
+    change = comparison.difference
+    interval = f"{change.low:+.3f} to {change.high:+.3f}"
+    if comparison.clusters < MIN_CLUSTERS:
+        interval = f"no interval with fewer than {MIN_CLUSTERS} families"
+    families = "family" if comparison.clusters == 1 else "families"
+    return (
+        f"{comparison.base.value:.3f} -> {comparison.tuned.value:.3f} ({interval}), "
+        f"{comparison.queries:,} queries of {comparison.clusters:,} {families}"
+    )

@@ -117,7 +117,8 @@ def run_pretraining(
     }
     with atomic_write(output / METRICS_FILE) as temporary:
         content = {"fingerprint": encoder.fingerprint, "training_log": log} | metrics
-        temporary.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
+        temporary.write_text(text + "\n", "utf-8")
     shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
     return PretrainingResult(encoder, comparisons, log)
 
@@ -130,6 +131,15 @@ def compare_encoders(
         evaluate_retrieval(base, pairs, max_queries=max_queries),
         evaluate_retrieval(tuned, pairs, max_queries=max_queries),
     )
+
+
+def _without_nan(value: Any) -> Any:
+    """Return what JSON can hold: null for what is not a finite number."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _by_split(pairs: Sequence[KnowledgePair]) -> dict[Split, list[KnowledgePair]]:
