@@ -2,15 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
-from raddiag_hf.checkpoint_folders import list_checkpoints
+from raddiag_hf.checkpoint_folders import MARK, list_checkpoints
 from raddiag_hf.cli.train import ACCELERATE_CONFIGS, training_command
 from raddiag_hf.training.run import train_recipe
 from tests.fixtures.recipes import quick_recipe, write_recipe, write_training_cases
@@ -49,6 +51,40 @@ def test_two_ranks_that_accumulate_learn_what_one_rank_does(tmp_path):
     expected = load_file(alone / "model.safetensors")
     for name, weight in load_file(tmp_path / "two" / "model" / "model.safetensors").items():
         torch.testing.assert_close(weight, expected[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_ranks_that_are_killed_end_with_the_same_weights(tmp_path):
+    cases = write_training_cases(tmp_path / "cases")
+    augmented = {"key_slice_probability": 0.5, "scan_drop_probability": 0.3}
+    options = {"per_device_train_batch_size": 2, "num_train_epochs": 6, "save_steps": 4}
+
+    def start(output):
+        recipe = quick_recipe(cases, output, augmentation=augmented, **options)
+        path = write_recipe(recipe, tmp_path / f"{output.name}.yaml")
+        return subprocess.Popen(
+            training_command(str(path), [], num_processes=2, accelerate_config="ddp"),
+            env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # so that launcher and ranks can be killed together
+        )
+
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert start(undisturbed).wait(500) == 0
+    process = start(killed)
+    try:
+        while not list(killed.glob(f"checkpoint-*/{MARK}")):
+            assert process.poll() is None, "the training ended before its first checkpoint"
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (killed / "model").exists()
+    assert start(killed).wait(500) == 0
+    expected = load_file(undisturbed / "model" / "model.safetensors")
+    found = load_file(killed / "model" / "model.safetensors")
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
 
 
 @pytest.mark.parametrize("name", ["ddp", "fsdp2", "deepspeed"])
