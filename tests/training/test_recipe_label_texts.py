@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from raddiag_hf.inference.label_text_check import LabelTextsMissingError
+from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
 from raddiag_hf.knowledge.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.preparation import build_model, load_training_data
 from raddiag_hf.training.recipe import ModelSection
 from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.recipe_label_texts import embed_label_names
+from raddiag_hf.training.recipe_label_texts import read_text_encoder
 from raddiag_hf.training.run import train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
 from tests.fixtures.models import tiny_config
@@ -57,7 +58,9 @@ def from_checkpoint(recipe, trained, encoder_folder=None):
         batch_norm="frozen",
     )
     data = load_training_data(recipe.data)
-    label_texts = embed_label_names(section, data.label_set)
+    label_texts = None
+    if (encoder := read_text_encoder(section)) is not None:
+        label_texts = LabelEmbeddings.embed(data.label_set, encoder)
     return build_model(replace(recipe, model=section), data, label_texts)[0]
 
 
@@ -92,6 +95,21 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
     with pytest.raises(RecipeError, match=message):
         train_recipe(knowledge_recipe(cases, tmp_path / "run", encoder, **config))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_text_encoder_is_said_before_cases_are_read(tmp_path):
+    with pytest.raises(RecipeError, match=r"model\.text_encoder is missing"):
+        train_recipe(knowledge_recipe(tmp_path / "no cases", tmp_path / "run", None))
+
+
+def test_a_checkpoint_without_label_texts_is_refused_with_both_ways_to_mend_it(
+    trained, cases, tmp_path
+):
+    model = save_changed(trained, tmp_path)
+    model.classifier.set_label_embeddings(torch.zeros(3, 16))
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(RecipeError, match=r"text_encoder is missing.*knowledge embed --encoder"):
+        from_checkpoint(quick_recipe(cases, tmp_path), tmp_path)
 
 
 def test_a_checkpoint_with_label_texts_needs_no_encoder(trained, cases, tmp_path):

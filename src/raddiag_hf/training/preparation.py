@@ -227,7 +227,7 @@ def build_model(
     Args:
         recipe: Which network.
         data: The cases to learn from.
-        label_texts: What `embed_label_names` returned.
+        label_texts: Of the labels of the data, by the recipe's text encoder, if it names one.
 
     Raises:
         RecipeError: If the recipe names a field that there is not, or a value that is refused, or

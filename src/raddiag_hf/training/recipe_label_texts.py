@@ -1,7 +1,6 @@
 """The label texts of a recipe's knowledge classifier: the names of the data, by a text encoder."""
 
 from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
-from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.knowledge.text_encoder import TextEncoder
 from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.label_texts import LabelTextError, label_names
@@ -9,16 +8,24 @@ from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.recipe import ModelSection
 from raddiag_hf.training.recipe_file import RecipeError
 
+MISSING = (
+    "model.text_encoder is missing: a knowledge classifier is trained with embedded label names, "
+    "so name a text encoder, a folder or Hub id"
+)
 
-def embed_label_names(section: ModelSection, label_set: LabelSet) -> LabelEmbeddings | None:
-    """Embed the labels of the data by ``model.text_encoder``; None where a recipe names none.
+
+def read_text_encoder(section: ModelSection) -> TextEncoder | None:
+    """Return the text encoder of a recipe; None where it names none.
 
     Raises:
+        RecipeError: If a knowledge classifier would begin without one.
         TextEncoderError: If the encoder cannot be had.
     """
-    if section.text_encoder is None:
-        return None
-    return LabelEmbeddings.embed(label_set, TextEncoder.from_pretrained(section.text_encoder))
+    if section.text_encoder is not None:
+        return TextEncoder.from_pretrained(section.text_encoder)
+    if section.checkpoint is None and section.config.get("classifier_type") == "knowledge":
+        raise RecipeError(MISSING)
+    return None
 
 
 def give_label_texts(
@@ -31,7 +38,7 @@ def give_label_texts(
     Args:
         model: New, or read from the recipe's checkpoint.
         section: Of the recipe.
-        label_texts: What `embed_label_names` returned.
+        label_texts: Of the labels of the data, by the recipe's text encoder, if it names one.
 
     Raises:
         RecipeError: If a knowledge classifier has no label texts, they are not of its width, or
@@ -46,15 +53,9 @@ def give_label_texts(
             )
         return
     if label_texts is None and not head.has_label_embeddings():
-        stored = ""
-        if section.checkpoint is not None:
-            stored = (
-                ", or store label texts in the checkpoint with `raddiag knowledge embed --encoder "
-                f"... --labels ... --model {section.checkpoint}`"
-            )
         raise RecipeError(
-            "model.text_encoder is missing: a knowledge classifier is trained with embedded label "
-            f"names, so name a text encoder, a folder or Hub id{stored}"
+            f"{MISSING}, or store label texts in the checkpoint with `raddiag knowledge embed "
+            f"--encoder ... --labels ... --model {section.checkpoint}`"
         )
     names = label_names(model.config) if label_texts is None else label_texts.label_set.names
     try:

@@ -20,6 +20,7 @@ from raddiag_hf.checkpoint_folders import (
     list_checkpoints,
 )
 from raddiag_hf.evaluation import choose_f1_thresholds, evaluate_predictions
+from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.preparation import (
@@ -31,7 +32,7 @@ from raddiag_hf.training.preparation import (
 )
 from raddiag_hf.training.recipe import Recipe
 from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.recipe_label_texts import embed_label_names
+from raddiag_hf.training.recipe_label_texts import read_text_encoder
 from raddiag_hf.training.run_claim import claim_output, sole_run
 from raddiag_hf.training.trainer import RadDiagTrainer, TrainingDivergedError
 
@@ -74,9 +75,7 @@ def train_recipe(recipe: Recipe) -> Path:
             "training.use_cpu=true where there are not as many GPUs"
         )
     output = Path(recipe.output)
-    with PartialState().main_process_first():
-        data = load_training_data(recipe.data)
-    label_texts = embed_label_names(recipe.model, data.label_set)
+    data, label_texts = _read_data(recipe)
     set_seed(args.seed)  # draws the weights of a new network
     model, processor = build_model(recipe, data, label_texts)  # refused before anything is written
     with sole_run(output):
@@ -84,6 +83,14 @@ def train_recipe(recipe: Recipe) -> Path:
             text_encoder = None if label_texts is None else label_texts.fingerprint
             claim_output(output, recipe, args, data, text_encoder)
         return _train_alone(recipe, args, data, model, processor)
+
+
+def _read_data(recipe: Recipe) -> tuple[TrainingData, LabelEmbeddings | None]:
+    """Return the cases of a recipe, and their label names as its text encoder embeds them."""
+    encoder = read_text_encoder(recipe.model)  # to be refused before cases are prepared for hours
+    with PartialState().main_process_first():
+        data = load_training_data(recipe.data)
+    return data, None if encoder is None else LabelEmbeddings.embed(data.label_set, encoder)
 
 
 def _train_alone(
