@@ -75,6 +75,7 @@ def pretrain(
     seed: Annotated[int, typer.Option(min=0, help="Of order and dropout.")] = 0,
 ) -> None:
     """Pre-train a text encoder on synonyms, hierarchy and descriptions."""
+    from accelerate import PartialState
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.knowledge.pretrain import PretrainingSettings
@@ -96,7 +97,7 @@ def pretrain(
         seed=seed,
         bf16=bf16,
     )
-    with step_progress() as report_progress:
+    with step_progress(quiet=not PartialState().is_main_process) as report_progress:
         result = run_pretraining(base, corpus, output, settings, report_progress=report_progress)
     if result.comparisons:
         typer.echo("held-out concepts, base -> pre-trained (95 % interval of the difference):")

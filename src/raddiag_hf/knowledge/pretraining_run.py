@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -78,12 +79,13 @@ def run_pretraining(
         report_progress: Told the steps done.
 
     Raises:
-        PretrainingError: If ``output`` holds something else, or the settings do not fit the base or
-            the corpus.
+        PretrainingError: If ``output`` holds something else, the settings do not fit the base or
+            the corpus, or processes were started that would not train together.
         TextEncoderError: If the base cannot be had.
         CorpusError: If the corpus is not one.
         PretrainingDivergedError: If loss or weights are no longer numbers.
     """
+    _check_processes()
     pairs = _by_split(read_corpus(corpus))
     if not pairs[Split.TRAIN]:
         raise CorpusError(f"{corpus}: has no training pairs")
@@ -147,6 +149,16 @@ def _by_split(pairs: Sequence[KnowledgePair]) -> dict[Split, list[KnowledgePair]
     for pair in pairs:
         split_pairs[pair.split].append(pair)
     return split_pairs
+
+
+def _check_processes() -> None:
+    """Refuse processes that do not know of each other and would write over each other's files."""
+    started, together = int(os.environ.get("WORLD_SIZE", "1")), PartialState().num_processes
+    if started != together:
+        raise PretrainingError(
+            f"{started} processes were started, but {together} would train together; set "
+            "ACCELERATE_USE_CPU=true where there are not as many GPUs"
+        )
 
 
 def _check_settings(
