@@ -58,6 +58,15 @@ def test_every_variant_becomes_a_model_folder(run, files, checkpoint, options, f
     assert RadDiagImageProcessor.from_pretrained(files / "model").image_size == 32
 
 
+def test_the_working_folder_can_become_the_model(run, files, monkeypatch):
+    (files / "here").mkdir()
+    monkeypatch.chdir(files / "here")
+    checkpoint, labels = files / "late.bin", files / "labels.json"
+    code, _, _ = run("convert-checkpoint", checkpoint, "--labels", labels, "--output", ".")
+    assert code == 0
+    assert (files / "here" / "model.safetensors").is_file()
+
+
 def test_stored_label_embeddings_tell_the_model_its_text_encoder(run, files):
     texts = files / "texts.safetensors"
     code, _, _ = convert(run, files, "knowledge.bin", "--label-embeddings", texts)
@@ -78,6 +87,7 @@ def test_stored_label_embeddings_tell_the_model_its_text_encoder(run, files):
         ({"labels": "absent.json"}, [], "absent.json: No such file"),
         ({"labels": "two.json"}, [], "scores 5 labels, but 2 label names were given"),
         ({"output": "full"}, [], "full: exists already"),
+        ({"output": "/proc/model"}, [], "--output /proc/model: /proc cannot be written"),
         ({}, ["--label-embeddings", "{files}/labels.json"], "labels.json: not an array"),
         ({}, ["--label-embeddings", "{files}/objects.npy"], "objects.npy: not an array"),
         ({}, ["--label-embeddings", "{files}/empty.npy"], "empty.npy: not an array"),

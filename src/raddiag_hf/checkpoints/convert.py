@@ -81,15 +81,16 @@ def convert_checkpoint(
         late_fusion=late_fusion,
         image_size=image_size,
     )
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.", dir=output_dir.parent))
+    target = output_dir.resolve()  # "." could not be renamed to
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         model.save_pretrained(unfinished)
         reference_processor(model.config).save_pretrained(unfinished)
         unfinished.chmod(0o755)
         for file in unfinished.iterdir():
             file.chmod(0o644)  # safetensors keeps its files to their owner
-        unfinished.replace(output_dir)
+        unfinished.replace(target)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raddiag_hf.cli.output_file import check_writable
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def convert_checkpoint(
 
     transformers_logging.disable_progress_bar()
     progress = Console(stderr=True)
+    if (folder := output.resolve().parent).is_dir():
+        check_writable(folder, f"--output {output}")
     names = read_label_file(labels).names
     embeddings = None if label_embeddings is None else _read_embeddings(label_embeddings)
     with progress.status(f"Converting {escape(str(checkpoint))}"):
