@@ -68,3 +68,9 @@ def test_an_edited_file_is_not_replaced_unasked(run, tmp_path):
     with pytest.raises(ArgumentError, match="exists; name a new file"):
         run()
     assert (tmp_path / "related.csv").read_text() == edited
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(run, tmp_path):
+    (tmp_path / "related.csv").mkdir()
+    with pytest.raises(ArgumentError, match=r"related\.csv: is a folder"):
+        run("--overwrite")
