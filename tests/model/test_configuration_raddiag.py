@@ -94,6 +94,7 @@ def test_thresholds_and_labels_survive_saving(tmp_path):
             "which needs num_train_cases",
         ),
         ({"train_label_counts": [1, 2]}, "has 2 values, but there are 5 labels"),
+        ({"trained_label_counts": [1, 2]}, "has 2 values, but there are 0 trained_labels"),
         (
             {"train_label_counts": [1, 2, 3, 4, 9], "num_train_cases": 8},
             "goes from 1 to 9, expected 0 to num_train_cases, which is 8",

@@ -162,6 +162,13 @@ def test_a_knowledge_head_on_a_linear_checkpoint_waits_for_its_label_texts(tmp_p
     assert model.config.trained_labels is None
 
 
+def test_the_same_labels_again_are_no_others():
+    model = trained_model()
+    model.set_label_texts(TRAINED, WordEncoder())
+    assert model.config.trained_labels is None
+    assert model.classifier.trained_label_embeddings is None
+
+
 def test_training_counts_follow_their_labels(tmp_path):
     model = trained_model()
     model.config.train_label_counts, model.config.num_train_cases = [50, 40, 30, 20, 10], 100
@@ -169,7 +176,12 @@ def test_training_counts_follow_their_labels(tmp_path):
     model.set_label_texts(["Osteoma", "Meningioma"], WordEncoder())
     assert model.config.train_label_counts == [0, 30]
     model.save_pretrained(tmp_path)
-    AutoModelForImageClassification.from_pretrained(tmp_path)
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+    loaded.set_label_texts(["Normal", "Meningioma"])
+    assert loaded.config.train_label_counts == [50, 30]
+    loaded.set_label_texts(TRAINED)
+    assert loaded.config.train_label_counts == [50, 40, 30, 20, 10]
+    assert loaded.config.trained_label_counts is None
 
 
 def test_another_encoder_is_refused_and_changes_nothing():

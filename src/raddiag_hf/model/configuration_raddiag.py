@@ -67,6 +67,8 @@ class RadDiagConfig(PreTrainedConfig):
             another one is refused; None where nobody said.
         trained_labels: The labels of the training, in order, where the label texts were replaced
             since; None where the labels are those of the training.
+        trained_label_counts: The ``train_label_counts`` of ``trained_labels``, by which they come
+            back; None where there are none.
         label_set_fingerprint: Digest of the ordered label names, so that a data set with other
             labels is refused.
         key_slice_loss_weight: Weight of the key-slice attention loss beside the classification
@@ -138,6 +140,7 @@ class RadDiagConfig(PreTrainedConfig):
     label_text_whitening: float | int | None = None
     text_encoder_fingerprint: str | None = None
     trained_labels: list[str] | None = None
+    trained_label_counts: list[int] | None = None
     label_set_fingerprint: str | None = None
 
     key_slice_loss_weight: float | int = 0.001
@@ -285,6 +288,12 @@ class RadDiagConfig(PreTrainedConfig):
 
     def validate_train_counts(self) -> None:
         """Refuse counts that do not belong to the labels, or that a loss needs and are missing."""
+        remembered = self.trained_label_counts
+        if remembered is not None and len(remembered) != len(self.trained_labels or ()):
+            raise ValueError(
+                f"trained_label_counts has {len(remembered)} values, but there are "
+                f"{len(self.trained_labels or ())} trained_labels"
+            )
         counts, num_cases = self.train_label_counts, self.num_train_cases
         needed = {
             "class_balanced": ("train_label_counts",),

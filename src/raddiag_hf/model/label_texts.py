@@ -69,13 +69,14 @@ def replace_label_texts(
         rows |= zip(new, _encode(encoder, new, head).to(head.label_embeddings), strict=True)
     embeddings = torch.stack([rows[name] for name in names])
 
-    before = label_names(config)
-    if for_training or not known or list(names) == config.trained_labels:
+    before, counts = label_names(config), _known_train_counts(config)
+    if for_training or not known or list(names) == (config.trained_labels or before):
         head.set_label_embeddings(embeddings)
-        config.trained_labels = None
+        config.trained_labels = config.trained_label_counts = None
     else:
         if config.trained_labels is None:
             config.trained_labels = before
+            config.trained_label_counts = config.train_label_counts
         head.open_label_embeddings(embeddings)
         if untrained := len(set(names).difference(config.trained_labels)):
             logger.warning(
@@ -85,7 +86,7 @@ def replace_label_texts(
             )
     if encoder is not None:
         config.text_encoder_fingerprint = encoder.fingerprint
-    _rename_labels(config, before, names)
+    _rename_labels(config, before, names, counts)
 
 
 def label_names(config: RadDiagConfig) -> list[str]:
@@ -139,7 +140,22 @@ def _encode(encoder: LabelTextEncoder, names: Sequence[str], head: KnowledgeHead
     return found
 
 
-def _rename_labels(config: RadDiagConfig, before: Sequence[str], names: Sequence[str]) -> None:
+def _known_train_counts(config: RadDiagConfig) -> dict[str, int] | None:
+    """Return the training cases of the present labels and of those of the training, by name."""
+    if config.train_label_counts is None:
+        return None
+    counts = dict(zip(label_names(config), config.train_label_counts, strict=True))
+    if config.trained_labels is not None and config.trained_label_counts is not None:
+        counts |= zip(config.trained_labels, config.trained_label_counts, strict=True)
+    return counts
+
+
+def _rename_labels(
+    config: RadDiagConfig,
+    before: Sequence[str],
+    names: Sequence[str],
+    counts: dict[str, int] | None,
+) -> None:
     if list(before) == list(names):
         config.label_set_fingerprint = label_fingerprint(names)
         return
@@ -149,8 +165,7 @@ def _rename_labels(config: RadDiagConfig, before: Sequence[str], names: Sequence
             len(config.decision_thresholds),
         )
     config.decision_thresholds = config.decision_threshold_source = None
-    if config.train_label_counts is not None:
-        counts = dict(zip(before, config.train_label_counts, strict=True))
+    if counts is not None:
         config.train_label_counts = [counts.get(name, 0) for name in names]
     config.id2label = dict(enumerate(names))
     config.label2id = {name: column for column, name in enumerate(names)}

@@ -123,7 +123,11 @@ def adapt_model(
     if settings.method is Method.LINEAR_PROBE:
         changes["classification_loss"] = "bce"
     if adaptation.classifier_type != "knowledge":
-        changes |= {"text_encoder_fingerprint": None, "trained_labels": None}
+        changes |= {
+            "text_encoder_fingerprint": None,
+            "trained_labels": None,
+            "trained_label_counts": None,
+        }
     if adaptation.skips_fusion:
         changes["fusion_type"] = "mean"
     torch.manual_seed(settings.seed)
