@@ -122,9 +122,7 @@ AS_PUBLISHED = replace(NOT_WHITENED, has_logit_bias=False)
 RANDOM_TEXTS = replace(NOT_WHITENED, texts="random")
 FINE_TUNED = replace(KNOWLEDGE, texts="fine-tuned")
 FINE_TUNED_NOT_WHITENED = replace(NOT_WHITENED, texts="fine-tuned")
-FUSIONS = ("max", "mean", "random")
-POOLED = [replace(KNOWLEDGE, fusion=fusion) for fusion in FUSIONS]
-POOLED_NOT_WHITENED = [replace(NOT_WHITENED, fusion=fusion) for fusion in FUSIONS]
+POOLED = [replace(KNOWLEDGE, fusion=fusion) for fusion in ("max", "mean", "random")]
 VARIANTS = [
     LINEAR,
     KNOWLEDGE,
@@ -133,7 +131,6 @@ VARIANTS = [
     RANDOM_TEXTS,
     LINEAR_MAX,
     *POOLED,
-    *POOLED_NOT_WHITENED,
     FINE_TUNED,
     FINE_TUNED_NOT_WHITENED,
 ]
@@ -150,10 +147,8 @@ COMPARISONS: list[tuple[Named, Named]] = [
     (FINE_TUNED, KNOWLEDGE),
     (FINE_TUNED_NOT_WHITENED, NOT_WHITENED),
     *((KNOWLEDGE, pooled) for pooled in POOLED),
-    (POOLED_NOT_WHITENED[0], LINEAR_MAX),
-    *((NOT_WHITENED, pooled) for pooled in POOLED_NOT_WHITENED),
     (LINEAR, LINEAR_MAX),
-    *((variant, oracle) for variant in (KNOWLEDGE, NOT_WHITENED) for oracle in ORACLES),
+    *((KNOWLEDGE, oracle) for oracle in ORACLES),
 ]
 
 
