@@ -157,8 +157,9 @@ def test_cycles_and_unknown_parents_do_no_harm():
         Concept("a", (), ("2", "absent"), (), "test", "1"),
         Concept("b", (), ("1",), (), "test", "2"),
     ]
-    pairs, _ = build_pairs(concepts, HeldOut(0, 0))
+    pairs, dropped = build_pairs(concepts, HeldOut(0, 0))
     assert {(pair.anchor, pair.positive) for pair in pairs} == {("a", "b"), ("b", "a")}
+    assert dropped["parents that no source has"] == 1
 
 
 def test_families_are_held_out_as_a_whole(monkeypatch):

@@ -91,6 +91,9 @@ def group_concepts(
         for concept in concepts
     ]
     dropped: Counter[str] = Counter()
+    known = sum(len(above) for above in parents)
+    if unknown := sum(len(concept.parents) for concept in concepts) - known:
+        dropped["parents that no source has"] = unknown
     synonyms = _clear_synonyms(concepts, dropped)
     group_of = _join_by_name(concepts, synonyms)
     members: dict[int, list[int]] = {}
