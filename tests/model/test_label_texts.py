@@ -146,6 +146,14 @@ def test_whitened_label_texts_are_trained_as_they_are_evaluated():
     torch.testing.assert_close(model(**BATCH).logits.detach(), evaluated)
 
 
+def test_whitened_label_texts_are_trained_after_an_inference():
+    model = trained_model(label_text_whitening=1.0)
+    with torch.inference_mode():
+        model(**BATCH)
+    model(**BATCH, labels=torch.zeros(2, 5)).loss.backward()
+    assert model.classifier.projection.weight.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("ridge", [0, -1.0, float("inf")])
 def test_a_ridge_that_is_none_is_refused(ridge):
     with pytest.raises(StrictDataclassError, match="label_text_whitening is"):

@@ -131,8 +131,9 @@ class KnowledgeHead(nn.Module):
         if self.whitening is None:
             return F.normalize(self.label_embeddings, dim=-1)
         if self._whitened is None:
-            reference = self.reference_embeddings()
-            self._whitened = whiten(self.label_embeddings, reference, self.whitening)
+            with torch.inference_mode(False):  # what is kept has to serve training, too
+                reference = self.reference_embeddings()
+                self._whitened = whiten(self.label_embeddings, reference, self.whitening)
         return self._whitened.to(self.label_embeddings)
 
 
