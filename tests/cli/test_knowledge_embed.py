@@ -186,6 +186,15 @@ def test_folders_that_are_not_there_are_named(run, tmp_path):
         run(model="broken")
 
 
+def test_what_is_read_is_not_replaced(run, tmp_path):
+    with pytest.raises(ArgumentError, match="is the file of --labels"):
+        run(output="labels.txt")
+    knowledge_model().save_pretrained(tmp_path / "model")
+    with pytest.raises(ArgumentError, match="is a file of the model"):
+        run(model="model", output="model/config.json")
+    assert (tmp_path / "labels.txt").read_text() == "\n".join(NAMES)
+
+
 @pytest.mark.parametrize("content", [b"", b"no safetensors at all"])
 def test_another_file_is_not_taken_for_embeddings(content, tmp_path):
     path = tmp_path / "embeddings.safetensors"

@@ -154,6 +154,33 @@ def test_whitened_label_texts_are_trained_after_an_inference():
     assert model.classifier.projection.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("ridge", [None, 1.0])
+def test_replaced_label_embeddings_are_noticed(ridge):
+    model = trained_model(label_text_whitening=ridge)
+    before = logits_of(model)
+    head = model.classifier
+    head.label_embeddings = head.label_embeddings.flip(0)
+    torch.testing.assert_close(logits_of(model), before.flip(1))
+
+
+def test_mixed_precision_leaves_nothing_behind():
+    model = trained_model(label_text_whitening=1.0)
+    before = logits_of(model)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        model(**BATCH)
+    torch.testing.assert_close(logits_of(model), before)
+
+
+def test_an_encoder_that_gives_no_numbers_is_refused():
+    class BrokenEncoder(WordEncoder):
+        def embed(self, text):
+            return torch.full((self.width,), float("nan"))
+
+    model = trained_model()
+    with pytest.raises(LabelTextError, match="not finite"):
+        model.set_label_texts(["Osteoma"], BrokenEncoder())
+
+
 @pytest.mark.parametrize("ridge", [0, -1.0, float("inf")])
 def test_a_ridge_that_is_none_is_refused(ridge):
     with pytest.raises(StrictDataclassError, match="label_text_whitening is"):

@@ -67,6 +67,10 @@ def embed(
         if not (model / "config.json").is_file():
             raise ArgumentError(f"--model {model}: not the folder of a saved model")
         check_writable(model, f"--model {model}")
+        if output.resolve().parent == model.resolve() and output.exists():
+            raise ArgumentError(f"--output {output}: is a file of the model; name another")
+    if output.resolve() == labels.resolve():
+        raise ArgumentError(f"--output {output}: is the file of --labels; name another")
     label_set = read_label_file(labels)
     with progress.status(f"Embedding {len(label_set)} labels"):
         text_encoder = TextEncoder.from_pretrained(encoder)

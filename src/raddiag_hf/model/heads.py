@@ -65,8 +65,8 @@ class KnowledgeHead(nn.Module):
         # One element, not none: sharded training takes no parameter without a dimension.
         self.logit_bias = None if bias is None else nn.Parameter(torch.tensor([float(bias)]))
         self.whitening = config.label_text_whitening
-        self._whitened: Tensor | None = None
-        self._cached: tuple[list[Tensor], Tensor] | None = None
+        self._whitened: tuple[list[Tensor], Tensor] | None = None
+        self._cached: tuple[list[Tensor], tuple[object, ...], Tensor] | None = None
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def set_label_embeddings(self, embeddings: Tensor) -> None:
@@ -117,24 +117,34 @@ class KnowledgeHead(nn.Module):
         # Weights can change in place, unannounced; comparing these few megabytes is a fraction of
         # the work of projecting again, which would cost as much as encoding a slice.
         made_from = list(self.projection.parameters())
-        if self._cached is not None and all(
-            old.device == new.device and old.dtype == new.dtype and torch.equal(old, new)
-            for old, new in zip(self._cached[0], made_from, strict=True)
+        device = self.label_embeddings.device.type
+        mixed = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        made_for = (self.label_embeddings, self.reference_embeddings(), mixed)
+        if (
+            self._cached is not None
+            and all(old is new for old, new in zip(self._cached[1], made_for, strict=True))
+            and all(
+                old.device == new.device and old.dtype == new.dtype and torch.equal(old, new)
+                for old, new in zip(self._cached[0], made_from, strict=True)
+            )
         ):
-            return self._cached[1]
+            return self._cached[2]
         projected = cast(Tensor, self.projection(self._texts()))
-        self._cached = ([weight.detach().clone() for weight in made_from], projected)
+        self._cached = ([weight.detach().clone() for weight in made_from], made_for, projected)
         return projected
 
     def _texts(self) -> Tensor:
         """Return what is projected: unit length, ``(labels, text width)``."""
         if self.whitening is None:
             return F.normalize(self.label_embeddings, dim=-1)
-        if self._whitened is None:
+        labels, reference = self.label_embeddings, self.reference_embeddings()
+        made_from = [labels, reference]
+        if self._whitened is None or any(
+            old is not new for old, new in zip(self._whitened[0], made_from, strict=True)
+        ):
             with torch.inference_mode(False):  # what is kept has to serve training, too
-                reference = self.reference_embeddings()
-                self._whitened = whiten(self.label_embeddings, reference, self.whitening)
-        return self._whitened.to(self.label_embeddings)
+                self._whitened = (made_from, whiten(labels, reference, self.whitening))
+        return self._whitened[1]
 
 
 def _forget(head: KnowledgeHead, _: object = None) -> None:

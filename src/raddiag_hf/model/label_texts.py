@@ -137,6 +137,8 @@ def _encode(encoder: LabelTextEncoder, names: Sequence[str], head: KnowledgeHead
             f"the text encoder gives embeddings of shape {tuple(found.shape)}, the model takes "
             f"{expected}"
         )
+    if not torch.isfinite(found).all():
+        raise LabelTextError("the text encoder is broken: its embeddings are not finite numbers")
     return found
 
 
