@@ -1,15 +1,24 @@
 """How good are the predictions? Every metric with its interval, thresholds and calibration."""
 
-from .bootstrap import BootstrapIntervals, BootstrapSettings
-from .calibration import Reliability, TemperatureScaling, fit_temperature, reliability
-from .comparison import PairedComparison, PairedDifference, compare_predictions
-from .delong import DeLongIntervals, DeLongTest, delong_intervals, delong_test
-from .evaluation_result import EvaluationResult, GroupMetrics
-from .groups import frequency_groups
-from .intervals import Interval
-from .metrics import evaluate_predictions
-from .roc import RocCurve
-from .thresholds import DecisionThresholds, choose_f1_thresholds, choose_fpr_thresholds
+from raddiag_hf.evaluation.bootstrap import BootstrapIntervals, BootstrapSettings
+from raddiag_hf.evaluation.calibration import (
+    Reliability,
+    TemperatureScaling,
+    fit_temperature,
+    reliability,
+)
+from raddiag_hf.evaluation.comparison import PairedComparison, PairedDifference, compare_predictions
+from raddiag_hf.evaluation.delong import DeLongIntervals, DeLongTest, delong_intervals, delong_test
+from raddiag_hf.evaluation.evaluation_result import EvaluationResult, GroupMetrics
+from raddiag_hf.evaluation.groups import frequency_groups
+from raddiag_hf.evaluation.intervals import Interval
+from raddiag_hf.evaluation.metrics import evaluate_predictions
+from raddiag_hf.evaluation.roc import RocCurve
+from raddiag_hf.evaluation.thresholds import (
+    DecisionThresholds,
+    choose_f1_thresholds,
+    choose_fpr_thresholds,
+)
 
 __all__ = [
     "BootstrapIntervals",

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import Interval, IntervalMethod, interval, metric_range
-from .predictions import BoolArray, FloatArray
-from .sampled_metrics import MetricSettings, SampledMetrics, sample_metrics, to_columns
+from raddiag_hf.evaluation.intervals import Interval, IntervalMethod, interval, metric_range
+from raddiag_hf.evaluation.predictions import BoolArray, FloatArray
+from raddiag_hf.evaluation.sampled_metrics import (
+    MetricSettings,
+    SampledMetrics,
+    sample_metrics,
+    to_columns,
+)
 
 _MAX_CHUNK_CELLS = 2**23
 

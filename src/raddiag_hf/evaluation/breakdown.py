@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.data.statistics import NORMAL_LABELS
+from raddiag_hf.evaluation.bootstrap import BootstrapSettings
+from raddiag_hf.evaluation.evaluation_result import EvaluationResult
+from raddiag_hf.evaluation.groups import ALL
+from raddiag_hf.evaluation.metrics import evaluate_predictions
+from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.vocabulary import Anatomy, Modality
-
-from .bootstrap import BootstrapSettings
-from .evaluation_result import EvaluationResult
-from .groups import ALL
-from .metrics import evaluate_predictions
-from .prediction_table import PredictionTable
 
 
 @dataclass(frozen=True)

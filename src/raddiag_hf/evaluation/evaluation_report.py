@@ -6,6 +6,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.evaluation.breakdown import Subgroup
+from raddiag_hf.evaluation.class_tables import class_tables
+from raddiag_hf.evaluation.evaluate_model import ModelEvaluation, short_name
+from raddiag_hf.evaluation.figures.evaluation_figures import (
+    EvaluationFigure,
+    evaluation_figures,
+    save_figures,
+)
+from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
+from raddiag_hf.evaluation.groups import ALL
+from raddiag_hf.evaluation.report_wording import count, value_cell
+from raddiag_hf.evaluation.result_files import FIGURE_FOLDER, REPORT_FILE
+from raddiag_hf.evaluation.tables import CATEGORIES, METRICS
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
 from raddiag_hf.inference.report.report import render_report
 from raddiag_hf.inference.report.sections import (
@@ -18,16 +31,6 @@ from raddiag_hf.inference.report.sections import (
     TableSection,
     TextSection,
 )
-
-from .breakdown import Subgroup
-from .class_tables import class_tables
-from .evaluate_model import ModelEvaluation, short_name
-from .figures.evaluation_figures import EvaluationFigure, evaluation_figures, save_figures
-from .figures.palette import DARK, LIGHT
-from .groups import ALL
-from .report_wording import count, value_cell
-from .result_files import FIGURE_FOLDER, REPORT_FILE
-from .tables import CATEGORIES, METRICS
 
 HEADLINE_METRICS = {
     "auc": "AUC",

@@ -8,14 +8,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from .bootstrap import BootstrapIntervals, BootstrapSettings, bootstrap_metrics, summarise_bootstrap
-from .cutoffs import logit_cutoffs
-from .evaluation_result import EvaluationResult, GroupMetrics, Mode, ThresholdSource, banded_curve
-from .groups import resolve_groups
-from .official import official_decisions, official_scores
-from .predictions import BoolArray, FloatArray, check_predictions
-from .roc import DEFAULT_FPR_GRID
-from .sampled_metrics import MetricSettings, SampledMetrics, sample_once, to_columns
+from raddiag_hf.evaluation.bootstrap import (
+    BootstrapIntervals,
+    BootstrapSettings,
+    bootstrap_metrics,
+    summarise_bootstrap,
+)
+from raddiag_hf.evaluation.cutoffs import logit_cutoffs
+from raddiag_hf.evaluation.evaluation_result import (
+    EvaluationResult,
+    GroupMetrics,
+    Mode,
+    ThresholdSource,
+    banded_curve,
+)
+from raddiag_hf.evaluation.groups import resolve_groups
+from raddiag_hf.evaluation.official import official_decisions, official_scores
+from raddiag_hf.evaluation.predictions import BoolArray, FloatArray, check_predictions
+from raddiag_hf.evaluation.roc import DEFAULT_FPR_GRID
+from raddiag_hf.evaluation.sampled_metrics import (
+    MetricSettings,
+    SampledMetrics,
+    sample_once,
+    to_columns,
+)
 
 RECALL_AT = (0.01, 0.05, 0.1)
 """False-positive rates at which the paper reports recall."""

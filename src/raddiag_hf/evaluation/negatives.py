@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .prediction_table import PredictionTable
+from raddiag_hf.evaluation.prediction_table import PredictionTable
 
 
 @dataclass(frozen=True)

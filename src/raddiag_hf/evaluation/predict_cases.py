@@ -15,14 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from raddiag_hf.data.collate import collate_cases
 from raddiag_hf.data.training_cases import CasePacker, count_slices
+from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
+from raddiag_hf.evaluation.evaluation_split import EvaluationSplit
+from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
+from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
+from raddiag_hf.evaluation.processes import join_processes
+from raddiag_hf.evaluation.result_files import remove_results
 from raddiag_hf.inference.loading import LoadedModel
-
-from .evaluation_error import EvaluationInputError
-from .evaluation_split import EvaluationSplit
-from .model_fingerprint import model_fingerprint
-from .prediction_table import PredictionTable, read_provenance
-from .processes import join_processes
-from .result_files import remove_results
 
 CASES_PER_BLOCK = 32
 """Cases whose predictions are stored together: what an interrupted process loses."""

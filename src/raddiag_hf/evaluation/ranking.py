@@ -15,9 +15,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from .confusion import ConfusionCounts
-from .curve_counts import CurveCounts
-from .predictions import BoolArray, FloatArray
+from raddiag_hf.evaluation.confusion import ConfusionCounts
+from raddiag_hf.evaluation.curve_counts import CurveCounts
+from raddiag_hf.evaluation.predictions import BoolArray, FloatArray
 
 Value = TypeVar("Value", bound=np.generic)
 

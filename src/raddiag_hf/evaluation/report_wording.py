@@ -1,7 +1,7 @@
 """How an evaluation's numbers are written in its report and its figures."""
 
-from .evaluation_result import Table
-from .tables import UNDEFINED
+from raddiag_hf.evaluation.evaluation_result import Table
+from raddiag_hf.evaluation.tables import UNDEFINED
 
 
 def count(number: int, noun: str) -> str:

@@ -6,9 +6,8 @@ from itertools import groupby
 from pathlib import Path
 
 from raddiag_hf.atomic_files import atomic_write
-
-from .evaluation_result import Table
-from .result_files import TABLE_FILES
+from raddiag_hf.evaluation.evaluation_result import Table
+from raddiag_hf.evaluation.result_files import TABLE_FILES
 
 METRICS = {
     "auc": "AUC",
