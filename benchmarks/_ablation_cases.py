@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from raddiag_hf import RadDiagImageProcessor
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.imaging.phantoms import NORMAL, PhantomDisorder, draw_case, phantom_disorders
 from raddiag_hf.knowledge.label_set import LabelSet
 

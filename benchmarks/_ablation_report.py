@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from _ablation_statistics import difference, summarise
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.intervals import metric_range
 
 SHOWN = (

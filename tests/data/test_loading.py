@@ -48,7 +48,7 @@ class Mine(CaseBuilder):
 ASK_THE_HUB = """
 import json, sys
 import raddiag_hf
-from raddiag_hf.data.hub_access import DataAccessError
+from raddiag_hf.core.hub_access import DataAccessError
 
 for repo_id, token, streaming in json.loads(sys.argv[1]):
     try:

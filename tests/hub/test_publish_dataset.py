@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
-from raddiag_hf.data.hub_access import DataAccessError
+from raddiag_hf.core.hub_access import DataAccessError
 from raddiag_hf.hub.dataset_files import UnpublishableError, select_files
 from raddiag_hf.hub.publish_dataset import publish_dataset
 from raddiag_hf.hub.write_access import HubWriteError

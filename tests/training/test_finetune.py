@@ -11,7 +11,7 @@ from transformers import AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.model_source import ModelSourceError
-from raddiag_hf.data.build_lock import BuildRunningError, sole_build
+from raddiag_hf.core.build_lock import BuildRunningError, sole_build
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.label_text_check import LabelTextsMissingError
 from raddiag_hf.inference.loading import load_model, read_model
@@ -273,7 +273,7 @@ def test_a_foreign_folder_is_not_written_to(base, data, tmp_path):
 
 
 def test_a_second_run_into_the_same_folder_is_told(base, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("raddiag_hf.data.build_lock.PATIENCE_S", 0.1)
+    monkeypatch.setattr("raddiag_hf.core.build_lock.PATIENCE_S", 0.1)
     output = tmp_path / "out"
     with (
         sole_build(output, output / WORK_FOLDER),

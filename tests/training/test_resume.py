@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from raddiag_hf.checkpoint_folders import MARK, list_checkpoints
+from raddiag_hf.core.checkpoint_folders import MARK, list_checkpoints
 from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.run import train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer

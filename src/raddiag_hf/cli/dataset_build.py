@@ -65,10 +65,10 @@ def build(
     """Build a case data set as sharded Parquet, in parallel; or verify the publisher's files."""
     if (output is None) != verify:
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
+    from raddiag_hf.core.input_error import InputError
     from raddiag_hf.data.loading import load_builder
     from raddiag_hf.data.scan_record import StorageOptions
     from raddiag_hf.data.storage_error import CaseStorageError
-    from raddiag_hf.input_error import InputError
 
     storage = StorageOptions(bits, max_side, max_slices)
     try:

@@ -44,7 +44,7 @@ def stats(
     ] = False,
 ) -> None:
     """Count the cases of a data set by modality, anatomy, size and label, and draw them."""
-    from raddiag_hf.atomic_files import atomic_write
+    from raddiag_hf.core.atomic_files import atomic_write
     from raddiag_hf.data.case_metadata import read_metadata
     from raddiag_hf.data.statistics import NORMAL_LABELS, case_statistics
     from raddiag_hf.data.statistics_figures import save_statistics_figures

@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 import datasets
 
 from raddiag_hf import __version__
+from raddiag_hf.core.file_states import file_state
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.builder_source import CaseSource, read_case
 from raddiag_hf.data.builder_tables import check_files
 from raddiag_hf.data.case import case_features, encode_case
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import BuiltCase, write_cases
-from raddiag_hf.data.file_states import file_state
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.splits import split_by_patient
 from raddiag_hf.knowledge.label_set import LabelSet

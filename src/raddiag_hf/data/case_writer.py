@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 from datasets import Features
 from datasets.utils import tqdm
 
-from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.data.build_lock import sole_build
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.build_lock import sole_build
 from raddiag_hf.data.case import Case, case_features, encode_case
 from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.case_store import (

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from raddiag_hf.core.file_states import file_state
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
-from raddiag_hf.data.file_states import file_state
 from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, StrayFiles
 from raddiag_hf.data.hospital_pseudonyms import Pseudonyms

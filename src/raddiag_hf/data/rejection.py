@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.storage_error import CaseStorageError
 
 

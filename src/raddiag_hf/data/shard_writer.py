@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.case_store import PIXEL_COLUMN
 from raddiag_hf.data.storage_error import CaseStorageError
 

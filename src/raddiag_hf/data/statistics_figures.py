@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.statistics import CaseGroup, CaseStatistics, LabelDistribution
 from raddiag_hf.knowledge.label_set import LabelGroup

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.demo.demo_cases import DemoCase, held_out_case, real_cases
 from raddiag_hf.demo.demo_report import demo_report
 from raddiag_hf.demo.phantom_data import draw_phantom_splits

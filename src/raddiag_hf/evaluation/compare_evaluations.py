@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.bootstrap import BootstrapSettings
 from raddiag_hf.evaluation.comparison import PairedComparison, compare_predictions
 from raddiag_hf.evaluation.evaluate_model import FILE_FORMAT, evaluated_model, table_notes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.calibration import TemperatureScaling, fit_temperature
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.thresholds import choose_f1_thresholds, choose_fpr_thresholds

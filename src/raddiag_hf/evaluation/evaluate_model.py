@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.bootstrap import BootstrapSettings
 from raddiag_hf.evaluation.breakdown import Breakdown, break_down
 from raddiag_hf.evaluation.calibration import Reliability, reliability

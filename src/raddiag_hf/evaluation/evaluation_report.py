@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.breakdown import Subgroup
 from raddiag_hf.evaluation.class_tables import class_tables
 from raddiag_hf.evaluation.evaluate_model import ModelEvaluation, short_name

@@ -13,10 +13,10 @@ from datasets.exceptions import DatasetGenerationError
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
+from raddiag_hf.core.hub_access import explained_access
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.hub_access import explained_access
 from raddiag_hf.data.label_agreement import LabelMismatchError, check_model_fits
 from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError

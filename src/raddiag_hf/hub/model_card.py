@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.training.finetune_record import FinetuneRecord
 from raddiag_hf.training.finetune_settings import Method
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature
 
+from raddiag_hf.core.input_error import InputError
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case, source_slice
 from raddiag_hf.inference.diagnose import calibrated_probabilities, run_provenance
@@ -18,7 +19,6 @@ from raddiag_hf.inference.saliency import SaliencyMap, ScoreCamSettings, score_c
 from raddiag_hf.inference.saliency_grid import saliency_peak
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.inference.slice_profile import choose_key_slices, saliency_profile
-from raddiag_hf.input_error import InputError
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 

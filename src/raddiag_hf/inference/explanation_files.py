@@ -10,7 +10,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.explanation import Explanation, ScanExplanation
 from raddiag_hf.inference.explanation_grid import SourceGrid, source_grid

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.input_error import InputError
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.input_error import InputError
 from raddiag_hf.knowledge.corpus import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.knowledge.text_defects import is_blank
 from raddiag_hf.vocabulary import Split

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.input_error import InputError
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 

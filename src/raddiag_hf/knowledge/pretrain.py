@@ -18,8 +18,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from raddiag_hf.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
-from raddiag_hf.input_error import InputError
+from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
+from raddiag_hf.core.input_error import InputError
 from raddiag_hf.knowledge.concept import ReportProgress
 from raddiag_hf.knowledge.contrastive import ContrastiveEncoder
 from raddiag_hf.knowledge.corpus import KnowledgePair

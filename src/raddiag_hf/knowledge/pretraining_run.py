@@ -14,8 +14,8 @@ from typing import Any
 
 from accelerate import PartialState
 
-from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.input_error import InputError
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.input_error import InputError
 from raddiag_hf.knowledge.concept import ReportProgress
 from raddiag_hf.knowledge.corpus import KnowledgePair
 from raddiag_hf.knowledge.corpus_file import CorpusError, corpus_digest, read_corpus

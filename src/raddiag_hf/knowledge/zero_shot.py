@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from torch import Tensor
 
-from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.input_error import InputError
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.input_error import InputError
 from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 

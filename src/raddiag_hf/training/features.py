@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.collate import collate_cases
 from raddiag_hf.model.fusion import draw_scans, pool_embeddings, pool_predictions
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.data.build_lock import sole_build
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.build_lock import sole_build
 from raddiag_hf.evaluation import (
     BootstrapSettings,
     EvaluationResult,

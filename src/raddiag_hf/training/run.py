@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import EvalPrediction, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
-from raddiag_hf.checkpoint_folders import (
+from raddiag_hf.core.checkpoint_folders import (
     MARK,
     CheckpointKeeper,
     find_damage,

@@ -12,8 +12,8 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import TrainingArguments
 
-from raddiag_hf.atomic_files import atomic_write
-from raddiag_hf.data.build_lock import LOCK_FILE, sole_build
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.build_lock import LOCK_FILE, sole_build
 from raddiag_hf.data.case_metadata import read_metadata
 from raddiag_hf.training.preparation import TrainingData
 from raddiag_hf.training.recipe import Recipe

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.bootstrap import BootstrapSettings
 from raddiag_hf.evaluation.calibration import reliability
 from raddiag_hf.evaluation.evaluate_model import ModelEvaluation

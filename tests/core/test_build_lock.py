@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from raddiag_hf.data import build_lock
-from raddiag_hf.data.build_lock import BuildRunningError, sole_build
+from raddiag_hf.core import build_lock
+from raddiag_hf.core.build_lock import BuildRunningError, sole_build
 from tests.fixtures.cases import CaseMaker, write_store
 from tests.fixtures.folders import contents
 
 HOLDER = """
 import sys
 from pathlib import Path
-from raddiag_hf.data.build_lock import sole_build
+from raddiag_hf.core.build_lock import sole_build
 with sole_build(Path(sys.argv[1]), Path(sys.argv[2])):
     print("held", flush=True)
     sys.stdin.read()

@@ -5,7 +5,7 @@ import json
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from raddiag_hf.checkpoint_folders import (
+from raddiag_hf.core.checkpoint_folders import (
     MARK,
     CheckpointKeeper,
     find_damage,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from raddiag_hf.input_error import InputError
+from raddiag_hf.core.input_error import InputError
 
 LOCK_FILE = "lock"
 PATIENCE_S = 3.0

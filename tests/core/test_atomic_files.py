@@ -1,6 +1,6 @@
 import pytest
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):

@@ -12,7 +12,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from raddiag_hf.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import atomic_write
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What every room needs: errors of the input, whole-or-absent files, locks, checkpoints, the Hub."""
