@@ -53,7 +53,7 @@ from _ablation_texts import base_encoder_folder, embed_labels
 from _machine import describe_machine, machine_slug
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.training.trainer import RadDiagTrainer
 
 RESULTS = Path(__file__).parent / "results"

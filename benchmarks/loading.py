@@ -51,7 +51,7 @@ from raddiag_hf.data.scan_record import CaseScan
 from raddiag_hf.data.streaming_cases import StreamingCases
 from raddiag_hf.data.training_cases import CasePacker, TrainingCases, count_slices
 from raddiag_hf.imaging.phantoms import NORMAL, draw_case, phantom_disorders
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.vocabulary import Split
 

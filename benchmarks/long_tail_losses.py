@@ -42,7 +42,7 @@ from raddiag_hf.evaluation import (
     frequency_groups,
 )
 from raddiag_hf.imaging.phantoms import NORMAL, draw_case, phantom_disorders
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 
 RESULTS = Path(__file__).parent / "results"
 LABELS = LabelSet((NORMAL, *(disorder.name for disorder in phantom_disorders())))

@@ -49,7 +49,7 @@ from raddiag_hf.data.volume_codec import decode_stored_values, decode_volume, en
 from raddiag_hf.imaging.phantoms import draw_cases
 from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.scan_resampling import resize_slices, sampled_slices
 from raddiag_hf.vocabulary import Modality
 

@@ -38,7 +38,7 @@ from _machine import describe_machine, machine_slug
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.loading import load_builder
 from raddiag_hf.data.scan_record import StorageOptions
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -8,7 +8,7 @@ from raddiag_hf.data.builder import CaseBuilder
 from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.builder_source import CaseSource, ScanSource
 from raddiag_hf.data.builder_tables import parse_age, parse_sex, read_table
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane
 
 logger = logging.getLogger(__name__)

@@ -29,10 +29,10 @@ _HOMES = {
     "finetune": "raddiag_hf.training.finetune",
     "load_dataset": "raddiag_hf.data.loading",
     "load_model": "raddiag_hf.inference.loading",
-    "open_labels_of": "raddiag_hf.knowledge.open_labels",
+    "open_labels_of": "raddiag_hf.labels.open_labels",
     "read_scan": "raddiag_hf.imaging.reading",
     "read_scans": "raddiag_hf.imaging.reading",
-    "set_open_labels": "raddiag_hf.knowledge.open_labels",
+    "set_open_labels": "raddiag_hf.labels.open_labels",
 }
 """Public names and the modules that define them, imported at first use."""
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raddiag_hf.checkpoints.label_file import LabelFileError, read_label_file
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 
 NAMES = ("Normal", "Segond fracture", "Meniscal tear")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from raddiag_hf import RadDiagForImageClassification, RadDiagImageProcessor
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_set import LabelSet
 from tests.fixtures.saved_models import LABELS, authors_checkpoint, authors_label_file
 
 

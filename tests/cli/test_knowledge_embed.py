@@ -11,9 +11,9 @@ from raddiag_hf import RadDiagForImageClassification
 from raddiag_hf.checkpoints.model_source import ModelSourceError
 from raddiag_hf.cli.knowledge_embed import embed
 from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings, LabelEmbeddingsError
-from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings, LabelEmbeddingsError
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from tests.fixtures.models import packed_batch, tiny_config
 from tests.fixtures.text_encoders import tiny_text_encoder

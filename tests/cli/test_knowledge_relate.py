@@ -5,10 +5,10 @@ import typer
 
 from raddiag_hf.cli.knowledge_relate import relate
 from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
-from raddiag_hf.knowledge.label_set import LabelSet
 from raddiag_hf.knowledge.text_encoder import TextEncoder
-from raddiag_hf.knowledge.zero_shot import ZeroShotMapping, propose_related_labels
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.labels.zero_shot import ZeroShotMapping, propose_related_labels
 from tests.fixtures.text_encoders import tiny_text_encoder
 
 LABELS = LabelSet(("Normal", "Cyst of the liver", "Rib fracture"))

@@ -11,7 +11,7 @@ from raddiag_hf.data.case import (
     label_columns,
 )
 from raddiag_hf.data.scan_record import CaseScan, StorageOptions
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex
 from tests.fixtures.cases import LABELS, make_case, make_scan
 

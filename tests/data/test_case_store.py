@@ -3,7 +3,7 @@ import pytest
 
 from raddiag_hf.data.case_store import CaseStore, shard_name
 from raddiag_hf.data.storage_error import CaseStorageError
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, numbered, write_store
 

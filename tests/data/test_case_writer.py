@@ -15,7 +15,7 @@ from raddiag_hf.data.case import decode_case
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.rejection import read_rejections
 from raddiag_hf.data.scan_record import StorageOptions
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, CaseMaker, make_case, numbered, write_store
 from tests.fixtures.folders import contents

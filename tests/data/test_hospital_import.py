@@ -13,7 +13,7 @@ from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError
 from raddiag_hf.data.hospital_import import NO_LABELS, import_hospital_data
 from raddiag_hf.data.hospital_pseudonyms import Pseudonyms, create_key, load_key
 from raddiag_hf.data.rejection import read_rejections
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 from tests.fixtures.dicom_files import numbered_slices, write_dicom, write_series
 

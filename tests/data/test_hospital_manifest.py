@@ -15,7 +15,7 @@ from raddiag_hf.data.hospital_manifest_rows import (
     REQUIRED_COLUMNS,
     ManifestError,
 )
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 from tests.fixtures.dicom_files import write_dicom
 

@@ -21,7 +21,7 @@ SMALL = {"num_train": 2, "num_validation": 1, "num_test": 1, "image_size": 32, "
 SCRIPT = '''
 from raddiag_hf.data.builder import CaseBuilder
 from raddiag_hf.data.builder_source import CaseSource, ScanSource
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 

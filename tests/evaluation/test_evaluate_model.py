@@ -27,7 +27,7 @@ from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.label_text_check import LabelTextsMissingError
 from raddiag_hf.inference.loading import load_model
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import make_case
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data

@@ -17,7 +17,7 @@ from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
 from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.inference.loading import load_model
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from tests.fixtures.cases import make_case
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForImageClassification
 
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from tests.fixtures.models import packed_batch, tiny_config

@@ -15,7 +15,7 @@ from raddiag_hf.core.build_lock import BuildRunningError, sole_build
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.label_text_check import LabelTextsMissingError
 from raddiag_hf.inference.loading import load_model, read_model
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune import METRICS_FILE, RECORD_FILE, WORK_FOLDER, finetune

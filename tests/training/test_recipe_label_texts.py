@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from raddiag_hf.inference.label_text_check import LabelTextsMissingError
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
-from raddiag_hf.knowledge.open_labels import open_labels_of
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.preparation import build_model, load_training_data
 from raddiag_hf.training.recipe import ModelSection

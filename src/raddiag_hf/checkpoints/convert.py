@@ -16,8 +16,8 @@ from torch import Tensor
 
 from raddiag_hf.checkpoints.reference_keys import DEAD, is_normalization_weight, translate_key
 from raddiag_hf.core.input_error import InputError
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

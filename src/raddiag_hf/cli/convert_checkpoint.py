@@ -12,7 +12,7 @@ from raddiag_hf.cli.scan_arguments import ArgumentError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+    from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
 EXAMPLES = """
 **Example**
@@ -97,7 +97,7 @@ def _read_embeddings(path: Path) -> "LabelEmbeddings | Tensor":
     import numpy as np
     import torch
 
-    from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+    from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
     if path.suffix.lower() == ".safetensors":
         return LabelEmbeddings.load(path)

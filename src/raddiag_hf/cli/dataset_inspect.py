@@ -81,7 +81,7 @@ def _type_name(feature: Any) -> str:
 
 def _labels(store: "CaseStore") -> dict[str, dict[str, Any]]:
     """Return label column -> size, fingerprint, and labels of each group by training cases."""
-    from raddiag_hf.knowledge.label_set import LabelGroup
+    from raddiag_hf.labels.label_set import LabelGroup
 
     labels = {}
     for column, label_set in store.label_sets.items():

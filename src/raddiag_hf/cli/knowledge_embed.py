@@ -10,8 +10,8 @@ from raddiag_hf.cli.output_file import check_output_file, check_writable
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
-    from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
     from raddiag_hf.knowledge.text_encoder import TextEncoder
+    from raddiag_hf.labels.label_embeddings import LabelEmbeddings
     from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 EXAMPLES = """
@@ -57,8 +57,8 @@ def embed(
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
-    from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
     from raddiag_hf.knowledge.text_encoder import TextEncoder
+    from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
     transformers_logging.disable_progress_bar()
     progress = Console(stderr=True)
@@ -115,7 +115,7 @@ def _replace_model(model: "RadDiagForImageClassification", folder: Path) -> None
 
 
 def _print_open_labels(model: "RadDiagForImageClassification") -> None:
-    from raddiag_hf.knowledge.open_labels import open_labels_of
+    from raddiag_hf.labels.open_labels import open_labels_of
 
     found = open_labels_of(model)
     for label in found.labels:

@@ -23,7 +23,7 @@ from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import BuiltCase, write_cases
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.splits import split_by_patient
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from raddiag_hf.data.scan_record import (
     decode_scan,
     encode_scan,
 )
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Sex
 
 SEXES = tuple(Sex)

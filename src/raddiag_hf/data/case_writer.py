@@ -35,7 +35,7 @@ from raddiag_hf.data.rejection import (
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.shard_writer import ROW_GROUP_CASES, write_shard
 from raddiag_hf.data.worker_processes import Advance, run_in_processes
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from raddiag_hf.data.rejection import NothingBuiltError, Rejection, read_rejecti
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.splits import split_by_patient
 from raddiag_hf.data.storage_error import CaseStorageError
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
 NO_LABELS = LabelSet(("(no labels)",))

@@ -11,7 +11,7 @@ from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, Stray
 from raddiag_hf.data.hospital_folders import read_study_folder
 from raddiag_hf.data.hospital_manifest import read_manifest
 from raddiag_hf.data.hospital_tags import first_hospital_tags
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 
 logger = logging.getLogger(__name__)
 

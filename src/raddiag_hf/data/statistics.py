@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from raddiag_hf.data.case_metadata import CaseMetadata
 from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
-from raddiag_hf.knowledge.label_set import LabelGroup, LabelSet
+from raddiag_hf.labels.label_set import LabelGroup, LabelSet
 from raddiag_hf.vocabulary import Split
 
 NORMAL_LABELS = frozenset({"normal", "no finding", "regular", "notumor"})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from raddiag_hf.imaging.phantoms import NORMAL, PhantomCase, draw_case, phantom_disorders
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 
 DISORDERS = phantom_disorders()[:12]

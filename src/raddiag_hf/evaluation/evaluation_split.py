@@ -21,7 +21,7 @@ from raddiag_hf.data.label_agreement import LabelMismatchError, check_model_fits
 from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.prediction_table import PredictionTable
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.vocabulary import Anatomy, Split
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from raddiag_hf.knowledge.open_labels import open_labels_of
+from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 

@@ -18,7 +18,7 @@ from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.data.splits import split_by_patient
 from raddiag_hf.data.training_cases import CasePacker, TrainingCases
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings
 from raddiag_hf.vocabulary import Split

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (

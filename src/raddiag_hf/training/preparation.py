@@ -22,8 +22,8 @@ from raddiag_hf.data.repeat_factors import repeat_factors
 from raddiag_hf.data.training_cases import CasePacker, TrainingCases, count_slices
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.inference.loading import read_model
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
-from raddiag_hf.knowledge.label_set import LabelSet
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

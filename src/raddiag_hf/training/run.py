@@ -20,7 +20,7 @@ from raddiag_hf.core.checkpoint_folders import (
     list_checkpoints,
 )
 from raddiag_hf.evaluation import choose_f1_thresholds, evaluate_predictions
-from raddiag_hf.knowledge.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.preparation import (

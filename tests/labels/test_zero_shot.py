@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
 from raddiag_hf.evaluation import evaluate_predictions
-from raddiag_hf.knowledge.label_set import LabelSet
-from raddiag_hf.knowledge.zero_shot import (
+from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.labels.zero_shot import (
     ZeroShotMapping,
     ZeroShotMappingError,
     propose_related_labels,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raddiag_hf.knowledge.label_set import LabelGroup, LabelSet, check_same_label_set
+from raddiag_hf.labels.label_set import LabelGroup, LabelSet, check_same_label_set
 
 LABELS = LabelSet(
     ("Normal", "Pneumothorax", "Hip fracture"),

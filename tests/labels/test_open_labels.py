@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raddiag_hf import open_labels_of, set_open_labels
-from raddiag_hf.knowledge.open_labels import compare_with_trained, far_distance
+from raddiag_hf.labels.open_labels import compare_with_trained, far_distance
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from tests.fixtures.models import tiny_config
 

@@ -1,0 +1,1 @@
+"""Label sets, their embeddings, and labels that were never trained."""
