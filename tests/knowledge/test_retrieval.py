@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from raddiag_hf.knowledge.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus import build_pairs
+from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
+from raddiag_hf.knowledge.corpus.corpus import build_pairs
 from raddiag_hf.knowledge.retrieval import compare_retrieval, evaluate_retrieval
 from raddiag_hf.knowledge.text_encoder import TextEncoderError
 from tests.fixtures.concepts import KINDS, ORGANS, concept_tree

@@ -13,7 +13,7 @@ from raddiag_hf.cli.step_progress import step_progress
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
-    from raddiag_hf.knowledge.concept import Concept, ReportProgress
+    from raddiag_hf.knowledge.corpus.concept import Concept, ReportProgress
 
 EXAMPLES = """
 **Sources.** ICD-10-CM comes with raddiag. UMLS is read from the `META` folder of your licensed
@@ -61,9 +61,9 @@ def corpus(
     if not icd10cm and umls is None and articles is None:
         raise ArgumentError("name at least one source: --icd10cm, --umls DIR or --articles DIR")
     check_output_file(output)
-    from raddiag_hf.knowledge.concept_groups import HeldOut
-    from raddiag_hf.knowledge.corpus import build_pairs
-    from raddiag_hf.knowledge.corpus_file import write_corpus
+    from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
+    from raddiag_hf.knowledge.corpus.corpus import build_pairs
+    from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
 
     with step_progress() as report_progress:
         concepts = _read(icd10cm, umls, articles, report_progress)
@@ -85,9 +85,9 @@ def corpus(
 def _read(
     icd10cm: bool, umls: Path | None, articles: Path | None, report_progress: "ReportProgress"
 ) -> "list[Concept]":
-    from raddiag_hf.knowledge.articles import read_articles
-    from raddiag_hf.knowledge.icd10cm import read_icd10cm
-    from raddiag_hf.knowledge.umls import read_umls
+    from raddiag_hf.knowledge.corpus.articles import read_articles
+    from raddiag_hf.knowledge.corpus.icd10cm import read_icd10cm
+    from raddiag_hf.knowledge.corpus.umls import read_umls
 
     concepts: list[Concept] = []
     if icd10cm:

@@ -20,9 +20,9 @@ from transformers import (
 
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
 from raddiag_hf.core.input_error import InputError
-from raddiag_hf.knowledge.concept import ReportProgress
 from raddiag_hf.knowledge.contrastive import ContrastiveEncoder
-from raddiag_hf.knowledge.corpus import KnowledgePair
+from raddiag_hf.knowledge.corpus.concept import ReportProgress
+from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
 from raddiag_hf.knowledge.pair_batches import PairCollator, PairDataset, PairSampler
 from raddiag_hf.knowledge.text_encoder import TextEncoder
 

@@ -16,9 +16,9 @@ from accelerate import PartialState
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.input_error import InputError
-from raddiag_hf.knowledge.concept import ReportProgress
-from raddiag_hf.knowledge.corpus import KnowledgePair
-from raddiag_hf.knowledge.corpus_file import CorpusError, corpus_digest, read_corpus
+from raddiag_hf.knowledge.corpus.concept import ReportProgress
+from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
+from raddiag_hf.knowledge.corpus.corpus_file import CorpusError, corpus_digest, read_corpus
 from raddiag_hf.knowledge.pair_batches import PairSampler
 from raddiag_hf.knowledge.paired_bootstrap import PairedComparison
 from raddiag_hf.knowledge.pretrain import PretrainingSettings, freeze_layers, pretrain_encoder

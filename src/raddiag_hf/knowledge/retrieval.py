@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from raddiag_hf.knowledge.corpus import KnowledgePair, PairKind
+from raddiag_hf.knowledge.corpus.corpus import KnowledgePair, PairKind
 from raddiag_hf.knowledge.paired_bootstrap import PairedComparison, compare_paired
 from raddiag_hf.knowledge.text_encoder import TextEncoder, TextEncoderError
 

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raddiag_hf.knowledge.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus import build_pairs
-from raddiag_hf.knowledge.corpus_file import (
+from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
+from raddiag_hf.knowledge.corpus.corpus import build_pairs
+from raddiag_hf.knowledge.corpus.corpus_file import (
     SCHEMA,
     CorpusError,
     corpus_digest,

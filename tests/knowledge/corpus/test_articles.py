@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from raddiag_hf.knowledge.articles import read_articles
-from raddiag_hf.knowledge.concept import KnowledgeSourceError
+from raddiag_hf.knowledge.corpus.articles import read_articles
+from raddiag_hf.knowledge.corpus.concept import KnowledgeSourceError
 
 TEXT = """\
 # Pneumothorax

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from raddiag_hf.knowledge.concept import Concept, KnowledgeSourceError, ReportProgress
-from raddiag_hf.knowledge.text_defects import is_blank
+from raddiag_hf.knowledge.corpus.concept import Concept, KnowledgeSourceError, ReportProgress
+from raddiag_hf.knowledge.corpus.text_defects import is_blank
 
 SOURCE = "UMLS"
 

@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from raddiag_hf.knowledge.concept import KnowledgeSourceError
-from raddiag_hf.knowledge.umls import read_umls
+from raddiag_hf.knowledge.corpus.concept import KnowledgeSourceError
+from raddiag_hf.knowledge.corpus.umls import read_umls
 
 MRCONSO = """\
 C0032326|ENG|P|L1|PF|S1|Y|A1||M1|D1|MSH|MH|D011030|Pneumothorax|0|N||

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raddiag_hf.knowledge.concept import fold
+from raddiag_hf.knowledge.corpus.concept import fold
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raddiag_hf.knowledge.icd10cm import read_icd10cm
+from raddiag_hf.knowledge.corpus.icd10cm import read_icd10cm
 
 
 @pytest.fixture(scope="module")

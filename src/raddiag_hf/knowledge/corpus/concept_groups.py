@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raddiag_hf.knowledge.concept import Concept, KnowledgeSourceError, fold
+from raddiag_hf.knowledge.corpus.concept import Concept, KnowledgeSourceError, fold
 from raddiag_hf.vocabulary import Split
 
 MAX_FAMILY = 400

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from raddiag_hf.knowledge.concept import Concept, fold
+from raddiag_hf.knowledge.corpus.concept import Concept, fold
 
 SOURCE = "ICD-10-CM"
 

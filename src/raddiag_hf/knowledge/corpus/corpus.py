@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from raddiag_hf.knowledge.concept import Concept, ReportProgress, fold
-from raddiag_hf.knowledge.concept_groups import ConceptGroup, HeldOut, group_concepts
+from raddiag_hf.knowledge.corpus.concept import Concept, ReportProgress, fold
+from raddiag_hf.knowledge.corpus.concept_groups import ConceptGroup, HeldOut, group_concepts
 from raddiag_hf.vocabulary import Split
 
 HARD_NEGATIVES = 4
