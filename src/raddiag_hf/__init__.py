@@ -19,7 +19,7 @@ _HOMES = {
     "RadDiagTrainer": "raddiag_hf.training.trainer",
     "Scan": "raddiag_hf.imaging.scan",
     "ScanReadError": "raddiag_hf.imaging.scan",
-    "TextEncoder": "raddiag_hf.knowledge.text_encoder",
+    "TextEncoder": "raddiag_hf.knowledge.encoder.text_encoder",
     "diagnose_case": "raddiag_hf.inference.diagnose",
     "embed_case": "raddiag_hf.inference.embedding",
     "embed_file": "raddiag_hf.inference.embedding",

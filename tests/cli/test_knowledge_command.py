@@ -5,7 +5,7 @@ import json
 import pytest
 
 from raddiag_hf.knowledge.corpus.corpus_file import read_corpus
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from tests.fixtures.concepts import concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
 

@@ -11,7 +11,7 @@ from raddiag_hf import RadDiagForImageClassification
 from raddiag_hf.checkpoints.model_source import ModelSourceError
 from raddiag_hf.cli.knowledge_embed import embed
 from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings, LabelEmbeddingsError
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError

@@ -5,7 +5,7 @@ import typer
 
 from raddiag_hf.cli.knowledge_relate import relate
 from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.labels.zero_shot import ZeroShotMapping, propose_related_labels

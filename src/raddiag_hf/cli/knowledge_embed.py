@@ -10,7 +10,7 @@ from raddiag_hf.cli.output_file import check_output_file, check_writable
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
-    from raddiag_hf.knowledge.text_encoder import TextEncoder
+    from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
     from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
@@ -57,7 +57,7 @@ def embed(
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
-    from raddiag_hf.knowledge.text_encoder import TextEncoder
+    from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
     transformers_logging.disable_progress_bar()

@@ -9,7 +9,7 @@ from raddiag_hf.cli.step_progress import step_progress
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
-    from raddiag_hf.knowledge.paired_bootstrap import PairedComparison
+    from raddiag_hf.knowledge.encoder.paired_bootstrap import PairedComparison
 
 EXAMPLES = """
 The encoder is measured against its base on held-out concepts, with 95 % intervals: whether a
@@ -78,8 +78,8 @@ def pretrain(
     from accelerate import PartialState
     from transformers.utils import logging as transformers_logging
 
-    from raddiag_hf.knowledge.pretrain import PretrainingSettings
-    from raddiag_hf.knowledge.pretraining_run import run_pretraining
+    from raddiag_hf.knowledge.encoder.pretrain import PretrainingSettings
+    from raddiag_hf.knowledge.encoder.pretraining_run import run_pretraining
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -111,7 +111,7 @@ def pretrain(
 
 def describe_comparison(comparison: "PairedComparison") -> str:
     """Return what a metric was and is, how sure the difference is, and by how many queries."""
-    from raddiag_hf.knowledge.paired_bootstrap import MIN_CLUSTERS
+    from raddiag_hf.knowledge.encoder.paired_bootstrap import MIN_CLUSTERS
 
     change = comparison.difference
     interval = f"{change.low:+.3f} to {change.high:+.3f}"

@@ -56,7 +56,7 @@ def relate(
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
-    from raddiag_hf.knowledge.text_encoder import TextEncoder
+    from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
     from raddiag_hf.labels.zero_shot import propose_related_labels
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.label_texts import LabelTextEncoder, label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

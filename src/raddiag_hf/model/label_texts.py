@@ -22,7 +22,7 @@ COMPARED_NAMES = 8
 
 
 class LabelTextEncoder(Protocol):
-    """What embeds label names: `raddiag_hf.knowledge.text_encoder.TextEncoder`, for one."""
+    """What embeds label names: `raddiag_hf.knowledge.encoder.text_encoder.TextEncoder`, for one."""
 
     @property
     def fingerprint(self) -> str:

@@ -170,7 +170,7 @@ def _read_label_names(
     """Let the knowledge head of ``base`` read the names of the labels to learn."""
     encoder: Any = None
     if text_encoder is not None:
-        from raddiag_hf.knowledge.text_encoder import TextEncoder
+        from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 
         encoder = TextEncoder.from_pretrained(text_encoder, token=token)
     else:

@@ -1,6 +1,6 @@
 """The label texts of a recipe's knowledge classifier: the names of the data, by a text encoder."""
 
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.label_texts import LabelTextError, label_names

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from raddiag_hf.knowledge.contrastive import ContrastiveEncoder, contrastive_loss
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus.corpus import PairKind, build_pairs
-from raddiag_hf.knowledge.pair_batches import PairCollator, PairDataset
+from raddiag_hf.knowledge.encoder.contrastive import ContrastiveEncoder, contrastive_loss
+from raddiag_hf.knowledge.encoder.pair_batches import PairCollator, PairDataset
 from tests.fixtures.concepts import concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from raddiag_hf.core.input_error import InputError
-from raddiag_hf.knowledge.sentence_transformers_files import (
+from raddiag_hf.knowledge.encoder.sentence_transformers_files import (
     Pooling,
     SentenceTransformersFiles,
     read_sentence_transformers_files,

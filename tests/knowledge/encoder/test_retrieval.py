@@ -5,8 +5,8 @@ import torch
 
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus.corpus import build_pairs
-from raddiag_hf.knowledge.retrieval import compare_retrieval, evaluate_retrieval
-from raddiag_hf.knowledge.text_encoder import TextEncoderError
+from raddiag_hf.knowledge.encoder.retrieval import compare_retrieval, evaluate_retrieval
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoderError
 from tests.fixtures.concepts import KINDS, ORGANS, concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
 

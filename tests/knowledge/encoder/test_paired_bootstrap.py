@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raddiag_hf.knowledge.paired_bootstrap import compare_paired
+from raddiag_hf.knowledge.encoder.paired_bootstrap import compare_paired
 
 
 def test_a_constant_gain_has_no_uncertainty_however_noisy_the_values():

@@ -6,8 +6,8 @@ import pytest
 from huggingface_hub import _CACHED_NO_EXIST
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-from raddiag_hf.knowledge import sentence_transformers_files
-from raddiag_hf.knowledge.sentence_transformers_files import (
+from raddiag_hf.knowledge.encoder import sentence_transformers_files
+from raddiag_hf.knowledge.encoder.sentence_transformers_files import (
     SentenceTransformersFiles,
     read_sentence_transformers_files,
 )

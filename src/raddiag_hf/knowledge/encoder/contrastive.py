@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 
 
 class ContrastiveEncoder(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
-from raddiag_hf.knowledge.text_encoder import TextEncoder, TextEncoderError
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder, TextEncoderError
 from tests.fixtures.text_encoders import tiny_text_encoder
 
 NAMES = ["pneumonia", "a tumour of the lung", "gout", "fracture of the neck of the femur"]

@@ -20,11 +20,11 @@ from transformers import (
 
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
 from raddiag_hf.core.input_error import InputError
-from raddiag_hf.knowledge.contrastive import ContrastiveEncoder
 from raddiag_hf.knowledge.corpus.concept import ReportProgress
 from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
-from raddiag_hf.knowledge.pair_batches import PairCollator, PairDataset, PairSampler
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.contrastive import ContrastiveEncoder
+from raddiag_hf.knowledge.encoder.pair_batches import PairCollator, PairDataset, PairSampler
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 
 NUM_PROBED = 8
 """Texts by which an encoder is recognised whose weights are finite, but too large for use."""

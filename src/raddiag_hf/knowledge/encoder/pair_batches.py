@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from raddiag_hf.knowledge.corpus.corpus import HardNegative, KnowledgePair, PairKind
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 
 Rows = NDArray[np.intp]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from raddiag_hf.knowledge.corpus.corpus import KnowledgePair, PairKind
-from raddiag_hf.knowledge.paired_bootstrap import PairedComparison, compare_paired
-from raddiag_hf.knowledge.text_encoder import TextEncoder, TextEncoderError
+from raddiag_hf.knowledge.encoder.paired_bootstrap import PairedComparison, compare_paired
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder, TextEncoderError
 
 FloatArray = NDArray[np.float64]
 

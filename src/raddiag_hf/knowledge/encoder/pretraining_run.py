@@ -19,11 +19,15 @@ from raddiag_hf.core.input_error import InputError
 from raddiag_hf.knowledge.corpus.concept import ReportProgress
 from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
 from raddiag_hf.knowledge.corpus.corpus_file import CorpusError, corpus_digest, read_corpus
-from raddiag_hf.knowledge.pair_batches import PairSampler
-from raddiag_hf.knowledge.paired_bootstrap import PairedComparison
-from raddiag_hf.knowledge.pretrain import PretrainingSettings, freeze_layers, pretrain_encoder
-from raddiag_hf.knowledge.retrieval import compare_retrieval, evaluate_retrieval
-from raddiag_hf.knowledge.text_encoder import UNFINISHED_PREFIX, TextEncoder
+from raddiag_hf.knowledge.encoder.pair_batches import PairSampler
+from raddiag_hf.knowledge.encoder.paired_bootstrap import PairedComparison
+from raddiag_hf.knowledge.encoder.pretrain import (
+    PretrainingSettings,
+    freeze_layers,
+    pretrain_encoder,
+)
+from raddiag_hf.knowledge.encoder.retrieval import compare_retrieval, evaluate_retrieval
+from raddiag_hf.knowledge.encoder.text_encoder import UNFINISHED_PREFIX, TextEncoder
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from raddiag_hf.knowledge.corpus.corpus import HardNegative, KnowledgePair, PairKind
-from raddiag_hf.knowledge.pair_batches import (
+from raddiag_hf.knowledge.encoder.pair_batches import (
     NEIGHBOURS,
     PairCollator,
     PairDataset,

@@ -8,14 +8,14 @@ import torch
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus.corpus import build_pairs
 from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
-from raddiag_hf.knowledge.pretrain import (
+from raddiag_hf.knowledge.encoder.pretrain import (
     PretrainingDivergedError,
     PretrainingSettings,
     freeze_layers,
     pretrain_encoder,
 )
-from raddiag_hf.knowledge.pretraining_run import PretrainingError, run_pretraining
-from raddiag_hf.knowledge.text_encoder import TextEncoder
+from raddiag_hf.knowledge.encoder.pretraining_run import PretrainingError, run_pretraining
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from tests.fixtures.concepts import concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
 
