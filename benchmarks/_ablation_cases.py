@@ -11,8 +11,8 @@ from torch import Tensor
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.imaging.phantoms import NORMAL, PhantomDisorder, draw_case, phantom_disorders
 from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.phantoms.cases import NORMAL, PhantomDisorder, draw_case, phantom_disorders
 
 UNSEEN = phantom_disorders()[14::5]
 """Compositions that no training or validation case has; each of their words, others have."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from _ablation_cases import LABELS, NUM_TRAINED, SEEN, UNSEEN, Cases
 from _ablation_statistics import EvaluatedCases
-from raddiag_hf.imaging.phantoms import NORMAL, PhantomDisorder
+from raddiag_hf.phantoms.cases import NORMAL, PhantomDisorder
 
 _DISORDERS = (*SEEN, *UNSEEN)
 _COLUMNS = [LABELS.names.index(disorder.name) for disorder in _DISORDERS]

@@ -50,9 +50,9 @@ from raddiag_hf.data.sampling import BalancedBatchSampler
 from raddiag_hf.data.scan_record import CaseScan
 from raddiag_hf.data.streaming_cases import StreamingCases
 from raddiag_hf.data.training_cases import CasePacker, TrainingCases, count_slices
-from raddiag_hf.imaging.phantoms import NORMAL, draw_case, phantom_disorders
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders
 from raddiag_hf.vocabulary import Split
 
 RESULTS = Path(__file__).parent / "results"

@@ -41,8 +41,8 @@ from raddiag_hf.evaluation import (
     evaluate_predictions,
     frequency_groups,
 )
-from raddiag_hf.imaging.phantoms import NORMAL, draw_case, phantom_disorders
 from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders
 
 RESULTS = Path(__file__).parent / "results"
 LABELS = LabelSet((NORMAL, *(disorder.name for disorder in phantom_disorders())))

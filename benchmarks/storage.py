@@ -46,11 +46,11 @@ from raddiag_hf.data.row_deltas import row_deltas, undo_row_deltas
 from raddiag_hf.data.scan_record import CaseScan, StorageOptions
 from raddiag_hf.data.shard_writer import write_shard
 from raddiag_hf.data.volume_codec import decode_stored_values, decode_volume, encode_volume
-from raddiag_hf.imaging.phantoms import draw_cases
 from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.scan_resampling import resize_slices, sampled_slices
+from raddiag_hf.phantoms.cases import draw_cases
 from raddiag_hf.vocabulary import Modality
 
 SHARED = Path(os.environ.get("RADDIAG_SHARED", Path(__file__).parents[2] / "shared")) / "data"

@@ -10,8 +10,8 @@ from raddiag_hf.data.builder_source import CaseSource
 from raddiag_hf.data.case import Case
 from raddiag_hf.data.case_writer import BuiltCase
 from raddiag_hf.data.scan_record import CaseScan
-from raddiag_hf.imaging.phantoms import NORMAL, draw_case, phantom_disorders
 from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders
 from raddiag_hf.vocabulary import Split
 
 

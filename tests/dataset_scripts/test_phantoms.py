@@ -1,6 +1,6 @@
 from raddiag_hf.data.case import decode_case
 from raddiag_hf.data.loading import load_builder, load_dataset
-from raddiag_hf.imaging.phantoms import draw_case, phantom_disorders
+from raddiag_hf.phantoms.cases import draw_case, phantom_disorders
 
 SMALL = {
     "num_train": 3,

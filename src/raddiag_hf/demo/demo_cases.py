@@ -6,10 +6,10 @@ from pathlib import Path
 from pydicom.data import get_testdata_file
 
 from raddiag_hf.demo.phantom_data import PhantomSplits, draw_test_case
-from raddiag_hf.imaging.phantom_dicom import write_dicom_case
 from raddiag_hf.imaging.reading import read_scans
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.phantoms.dicom import write_dicom_case
 
 REAL_CASES = {
     "A real chest CT slice (pydicom's CT_small.dcm)": "CT_small.dcm",

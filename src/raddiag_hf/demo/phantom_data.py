@@ -9,9 +9,9 @@ from multiprocessing import get_context
 import torch
 from torch import Tensor
 
-from raddiag_hf.imaging.phantoms import NORMAL, PhantomCase, draw_case, phantom_disorders
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.phantoms.cases import NORMAL, PhantomCase, draw_case, phantom_disorders
 
 DISORDERS = phantom_disorders()[:12]
 """The most frequent disorders, few enough to be learnt in minutes."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from raddiag_hf.imaging.phantom_body import Body
-from raddiag_hf.imaging.phantom_protocols import ScanProtocol
-from raddiag_hf.imaging.phantom_shapes import Array, Grid, Shape, paint, sample_texture
-from raddiag_hf.imaging.phantom_tissue import AIR
-from raddiag_hf.imaging.phantom_ultrasound import render_ultrasound
+from raddiag_hf.phantoms.body import Body
+from raddiag_hf.phantoms.protocols import ScanProtocol
+from raddiag_hf.phantoms.shapes import Array, Grid, Shape, paint, sample_texture
+from raddiag_hf.phantoms.tissue import AIR
+from raddiag_hf.phantoms.ultrasound import render_ultrasound
 from raddiag_hf.vocabulary import Modality
 
 _WATER_ATTENUATION_PER_MM = 0.0195

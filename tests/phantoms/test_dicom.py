@@ -8,8 +8,8 @@ import pytest
 from pydicom import uid
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from raddiag_hf.imaging.phantom_dicom import write_dicom_case
-from raddiag_hf.imaging.phantoms import PhantomCase, draw_case
+from raddiag_hf.phantoms.cases import PhantomCase, draw_case
+from raddiag_hf.phantoms.dicom import write_dicom_case
 from raddiag_hf.vocabulary import Modality
 
 STORAGE = {

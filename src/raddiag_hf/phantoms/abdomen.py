@@ -1,7 +1,7 @@
 """The average abdomen and upper pelvis: liver, kidneys, spleen, bowel, spine."""
 
-from raddiag_hf.imaging.phantom_body import Part, Region, both_sides
-from raddiag_hf.imaging.phantom_tissue import (
+from raddiag_hf.phantoms.body import Part, Region, both_sides
+from raddiag_hf.phantoms.tissue import (
     AIR,
     BLOOD,
     BOWEL_CONTENT,

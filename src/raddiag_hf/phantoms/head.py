@@ -1,8 +1,8 @@
 """The average head: scalp, skull, brain, face."""
 
-from raddiag_hf.imaging.phantom_body import Part, Region, both_sides
-from raddiag_hf.imaging.phantom_shapes import Stencil
-from raddiag_hf.imaging.phantom_tissue import (
+from raddiag_hf.phantoms.body import Part, Region, both_sides
+from raddiag_hf.phantoms.shapes import Stencil
+from raddiag_hf.phantoms.tissue import (
     AIR,
     CANCELLOUS_BONE,
     CORTICAL_BONE,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raddiag_hf.imaging import phantoms
-from raddiag_hf.imaging.phantoms import (
+from raddiag_hf.phantoms import cases as phantoms
+from raddiag_hf.phantoms.cases import (
     NORMAL,
     PhantomCase,
     PhantomDisorder,

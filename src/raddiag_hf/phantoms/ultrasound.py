@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from raddiag_hf.imaging.phantom_body import Body
-from raddiag_hf.imaging.phantom_shapes import (
+from raddiag_hf.phantoms.body import Body
+from raddiag_hf.phantoms.shapes import (
     Array,
     Grid,
     Shape,
@@ -17,7 +17,7 @@ from raddiag_hf.imaging.phantom_shapes import (
     paint,
     sample_texture,
 )
-from raddiag_hf.imaging.phantom_tissue import Tissue
+from raddiag_hf.phantoms.tissue import Tissue
 
 _HALF_ANGLE = np.float32(np.deg2rad(34))
 """Half the opening of the sector."""

@@ -1,7 +1,7 @@
 """The average knee: femur, tibia, fibula, patella and what holds them."""
 
-from raddiag_hf.imaging.phantom_body import Part, Region, both_sides
-from raddiag_hf.imaging.phantom_tissue import (
+from raddiag_hf.phantoms.body import Part, Region, both_sides
+from raddiag_hf.phantoms.tissue import (
     BLOOD,
     CANCELLOUS_BONE,
     CARTILAGE,

@@ -7,13 +7,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from raddiag_hf.imaging.phantom_body import Body, draw_body
-from raddiag_hf.imaging.phantom_disorders import PhantomDisorder, phantom_disorders
-from raddiag_hf.imaging.phantom_lesions import Lesion, locate, place_lesion, shown_shapes
-from raddiag_hf.imaging.phantom_planning import ScanSize, plan_scan
-from raddiag_hf.imaging.phantom_protocols import PROTOCOLS, ScanProtocol
-from raddiag_hf.imaging.phantom_rendering import ScanPlan, render
-from raddiag_hf.imaging.phantom_shapes import (
+from raddiag_hf.phantoms.body import Body, draw_body
+from raddiag_hf.phantoms.cases import REGIONS
+from raddiag_hf.phantoms.disorders import PhantomDisorder, phantom_disorders
+from raddiag_hf.phantoms.lesions import Lesion, locate, place_lesion, shown_shapes
+from raddiag_hf.phantoms.planning import ScanSize, plan_scan
+from raddiag_hf.phantoms.protocols import PROTOCOLS, ScanProtocol
+from raddiag_hf.phantoms.rendering import ScanPlan, render
+from raddiag_hf.phantoms.shapes import (
     PLANE_AXES,
     Grid,
     Shape,
@@ -21,8 +22,7 @@ from raddiag_hf.imaging.phantom_shapes import (
     paint,
     sample_texture,
 )
-from raddiag_hf.imaging.phantom_tissue import CALCIFIED_NODULE, FLUID
-from raddiag_hf.imaging.phantoms import REGIONS
+from raddiag_hf.phantoms.tissue import CALCIFIED_NODULE, FLUID
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex
 
 IMAGE_SIZE = 48

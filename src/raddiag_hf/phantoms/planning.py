@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raddiag_hf.imaging.phantom_body import Body
-from raddiag_hf.imaging.phantom_disorders import SIZES
-from raddiag_hf.imaging.phantom_lesions import Lesion, locate
-from raddiag_hf.imaging.phantom_protocols import PROTOCOLS, ScanProtocol
-from raddiag_hf.imaging.phantom_rendering import ScanPlan
-from raddiag_hf.imaging.phantom_shapes import PLANE_AXES, Grid, Shape, Vector
-from raddiag_hf.imaging.phantom_ultrasound import brightness_lost
+from raddiag_hf.phantoms.body import Body
+from raddiag_hf.phantoms.disorders import SIZES
+from raddiag_hf.phantoms.lesions import Lesion, locate
+from raddiag_hf.phantoms.protocols import PROTOCOLS, ScanProtocol
+from raddiag_hf.phantoms.rendering import ScanPlan
+from raddiag_hf.phantoms.shapes import PLANE_AXES, Grid, Shape, Vector
+from raddiag_hf.phantoms.ultrasound import brightness_lost
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 MIN_SLICES = 6

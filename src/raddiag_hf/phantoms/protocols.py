@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from raddiag_hf.imaging.phantom_tissue import Tissue
+from raddiag_hf.phantoms.tissue import Tissue
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane
 
 MIN_CONTRAST = 0.1

@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.phantom_protocols import PROTOCOLS
-from raddiag_hf.imaging.phantom_tissue import (
+from raddiag_hf.phantoms.protocols import PROTOCOLS
+from raddiag_hf.phantoms.tissue import (
     CALCIFIED_NODULE,
     CANCELLOUS_BONE,
     CYST,

@@ -1,8 +1,8 @@
 """The average chest: ribs, lungs, heart, great vessels, spine."""
 
-from raddiag_hf.imaging.phantom_body import Part, Region, both_sides
-from raddiag_hf.imaging.phantom_shapes import Stencil
-from raddiag_hf.imaging.phantom_tissue import (
+from raddiag_hf.phantoms.body import Part, Region, both_sides
+from raddiag_hf.phantoms.shapes import Stencil
+from raddiag_hf.phantoms.tissue import (
     AIR,
     BLOOD,
     BOWEL_CONTENT,

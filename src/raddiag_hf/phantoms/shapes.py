@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.phantom_tissue import Tissue
+from raddiag_hf.phantoms.tissue import Tissue
 from raddiag_hf.vocabulary import Plane
 
 Array: TypeAlias = NDArray[np.float32]

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from raddiag_hf.imaging.phantom_shapes import PLANE_AXES
-from raddiag_hf.imaging.phantoms import PhantomCase
+from raddiag_hf.phantoms.cases import PhantomCase
+from raddiag_hf.phantoms.shapes import PLANE_AXES
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex
 
 _SOP_CLASSES = {

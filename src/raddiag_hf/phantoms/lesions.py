@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.phantom_body import Body
-from raddiag_hf.imaging.phantom_disorders import SIZES, PhantomDisorder
-from raddiag_hf.imaging.phantom_rendering import ScanPlan
-from raddiag_hf.imaging.phantom_shapes import Shape
-from raddiag_hf.imaging.phantom_ultrasound import brightness_lost, seen_by_sector
+from raddiag_hf.phantoms.body import Body
+from raddiag_hf.phantoms.disorders import SIZES, PhantomDisorder
+from raddiag_hf.phantoms.rendering import ScanPlan
+from raddiag_hf.phantoms.shapes import Shape
+from raddiag_hf.phantoms.ultrasound import brightness_lost, seen_by_sector
 from raddiag_hf.vocabulary import Modality
 
 _NUM_CANDIDATES = 24

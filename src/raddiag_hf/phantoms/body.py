@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from raddiag_hf.imaging.phantom_shapes import NUM_WAVES, Shape, Stencil, Texture, Vector
-from raddiag_hf.imaging.phantom_tissue import Tissue
+from raddiag_hf.phantoms.shapes import NUM_WAVES, Shape, Stencil, Texture, Vector
+from raddiag_hf.phantoms.tissue import Tissue
 from raddiag_hf.vocabulary import Sex
 
 Triple = tuple[float, float, float]

@@ -1,0 +1,1 @@
+"""Synthetic anatomy for the demo, benchmarks and tests."""
