@@ -14,7 +14,7 @@ from raddiag_hf.data.hospital_case import (
     StrayFiles,
 )
 from raddiag_hf.data.hospital_tags import HospitalTags, hospital_tags
-from raddiag_hf.imaging.dicom_header import read_dicom_header
+from raddiag_hf.imaging.dicom.header import read_dicom_header
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import ScanReadError

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from raddiag_hf.imaging.dicom_diagnostic import CROSS_SECTIONAL
-from raddiag_hf.imaging.dicom_file import DicomFile, open_dicom
-from raddiag_hf.imaging.dicom_tags import Tags
+from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
+from raddiag_hf.imaging.dicom.file import DicomFile, open_dicom
+from raddiag_hf.imaging.dicom.tags import Tags
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.dicom_geometry import plane_of_normal
+from raddiag_hf.imaging.dicom.geometry import plane_of_normal
 from raddiag_hf.vocabulary import Plane
 
 DISPLAY_AXES = {0: ("R", "I", "P"), 1: ("P", "I", "L"), 2: ("S", "P", "L")}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
-from raddiag_hf.imaging.dicom_grouping import group_into_series, split_off_screenshots
-from raddiag_hf.imaging.dicom_header import DicomHeader, read_dicom_header
-from raddiag_hf.imaging.dicom_scan import read_series
+from raddiag_hf.imaging.dicom.grouping import group_into_series, split_off_screenshots
+from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
+from raddiag_hf.imaging.dicom.scan import read_series
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits

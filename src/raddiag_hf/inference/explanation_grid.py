@@ -21,14 +21,14 @@ from nibabel.orientations import (
 )
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.dicom_geometry import slice_normal
-from raddiag_hf.imaging.dicom_grouping import (
+from raddiag_hf.imaging.dicom.geometry import slice_normal
+from raddiag_hf.imaging.dicom.grouping import (
     group_into_series,
     group_like_slices,
     split_off_screenshots,
 )
-from raddiag_hf.imaging.dicom_header import DicomHeader, read_dicom_header
-from raddiag_hf.imaging.dicom_stacks import Stack, order_slices
+from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
+from raddiag_hf.imaging.dicom.stacks import Stack, order_slices
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.nifti_axes import DISPLAY_AXES, slice_axis

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 
 from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
-from raddiag_hf.imaging.dicom_diagnostic import CROSS_SECTIONAL
-from raddiag_hf.imaging.dicom_file import decode_frames
-from raddiag_hf.imaging.dicom_grouping import group_like_slices
-from raddiag_hf.imaging.dicom_header import DicomFrame, DicomHeader
-from raddiag_hf.imaging.dicom_stacks import Stack, common_path, order_slices
-from raddiag_hf.imaging.dicom_tags import Tags
+from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
+from raddiag_hf.imaging.dicom.file import decode_frames
+from raddiag_hf.imaging.dicom.grouping import group_like_slices
+from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader
+from raddiag_hf.imaging.dicom.stacks import Stack, common_path, order_slices
+from raddiag_hf.imaging.dicom.tags import Tags
 from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
 from raddiag_hf.imaging.intensity import (
     apply_display_window,

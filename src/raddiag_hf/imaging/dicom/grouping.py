@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import isclose, isnan
 
 from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
-from raddiag_hf.imaging.dicom_diagnostic import CROSS_SECTIONAL, SECONDARY_CAPTURES
-from raddiag_hf.imaging.dicom_geometry import same_orientation
-from raddiag_hf.imaging.dicom_header import DicomFrame, DicomHeader
+from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL, SECONDARY_CAPTURES
+from raddiag_hf.imaging.dicom.geometry import same_orientation
+from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader
 
 PROJECTIONS = frozenset(
     {"CR", "DX", "RG", "IO", "PX", "MG", "XA", "RF", "DF", "DS", "US", "IVUS", "BMD"}

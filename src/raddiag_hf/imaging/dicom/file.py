@@ -22,8 +22,8 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
 )
 
-from raddiag_hf.imaging.codestream import codestream_size
-from raddiag_hf.imaging.dicom_decoders import plugin_for
+from raddiag_hf.imaging.dicom.codestream import codestream_size
+from raddiag_hf.imaging.dicom.decoders import plugin_for
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import read_head
 from raddiag_hf.imaging.limits import ReadLimits

@@ -7,11 +7,11 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from raddiag_hf.imaging.dicom_diagnostic import refuse_unless_diagnostic
-from raddiag_hf.imaging.dicom_file import DicomFile, open_dicom
-from raddiag_hf.imaging.dicom_geometry import Orientation, Position, unit_orientation
-from raddiag_hf.imaging.dicom_mosaic import Mosaic, find_mosaic
-from raddiag_hf.imaging.dicom_tags import Tags
+from raddiag_hf.imaging.dicom.diagnostic import refuse_unless_diagnostic
+from raddiag_hf.imaging.dicom.file import DicomFile, open_dicom
+from raddiag_hf.imaging.dicom.geometry import Orientation, Position, unit_orientation
+from raddiag_hf.imaging.dicom.mosaic import Mosaic, find_mosaic
+from raddiag_hf.imaging.dicom.tags import Tags
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason

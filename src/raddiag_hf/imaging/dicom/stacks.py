@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
-from raddiag_hf.imaging.dicom_diagnostic import CROSS_SECTIONAL
-from raddiag_hf.imaging.dicom_geometry import (
+from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
+from raddiag_hf.imaging.dicom.geometry import (
     SAME_POSITION_MM,
     Orientation,
     measure_stack,
     plane_of_normal,
     slice_normal,
 )
-from raddiag_hf.imaging.dicom_grouping import SliceGroup
-from raddiag_hf.imaging.dicom_header import TRAIT_KEYWORDS, DicomFrame, DicomHeader
+from raddiag_hf.imaging.dicom.grouping import SliceGroup
+from raddiag_hf.imaging.dicom.header import TRAIT_KEYWORDS, DicomFrame, DicomHeader
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Plane
