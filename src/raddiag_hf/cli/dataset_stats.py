@@ -45,9 +45,9 @@ def stats(
 ) -> None:
     """Count the cases of a data set by modality, anatomy, size and label, and draw them."""
     from raddiag_hf.core.atomic_files import atomic_write
+    from raddiag_hf.data.analysis.statistics import NORMAL_LABELS, case_statistics
+    from raddiag_hf.data.analysis.statistics_figures import save_statistics_figures
     from raddiag_hf.data.case_metadata import read_metadata
-    from raddiag_hf.data.statistics import NORMAL_LABELS, case_statistics
-    from raddiag_hf.data.statistics_figures import save_statistics_figures
 
     with case_store(location) as store:
         named = set(normal or ())

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from raddiag_hf.core.file_states import file_state
+from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
@@ -16,7 +17,6 @@ from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
 from raddiag_hf.data.hospital_source import HospitalSource, read_hospital_source
 from raddiag_hf.data.rejection import NothingBuiltError, Rejection, read_rejections
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
-from raddiag_hf.data.splits import split_by_patient
 from raddiag_hf.data.storage_error import CaseStorageError
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split

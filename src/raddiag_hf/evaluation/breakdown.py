@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.data.statistics import NORMAL_LABELS
+from raddiag_hf.data.analysis.statistics import NORMAL_LABELS
 from raddiag_hf.evaluation.bootstrap import BootstrapSettings
 from raddiag_hf.evaluation.evaluation_result import EvaluationResult
 from raddiag_hf.evaluation.groups import ALL

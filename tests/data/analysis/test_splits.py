@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raddiag_hf.data.splits import SPLIT_FRACTIONS, few_shot_subsets, split_by_patient
+from raddiag_hf.data.analysis.splits import SPLIT_FRACTIONS, few_shot_subsets, split_by_patient
 from raddiag_hf.vocabulary import Split
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raddiag_hf.data.statistics import CaseGroup, CaseStatistics, LabelDistribution
-from raddiag_hf.data.statistics_figures import (
+from raddiag_hf.data.analysis.statistics import CaseGroup, CaseStatistics, LabelDistribution
+from raddiag_hf.data.analysis.statistics_figures import (
     draw_anatomies,
     draw_case_sizes,
     draw_labels,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
+from raddiag_hf.data.analysis.leakage import ScanPlace, find_leakage
 from raddiag_hf.data.case_writer import BuiltCase
-from raddiag_hf.data.leakage import ScanPlace, find_leakage
 from raddiag_hf.data.scan_record import CaseScan
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import CaseMaker, make_case, make_scan, write_store

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from raddiag_hf.data.stratification import stratify
+from raddiag_hf.data.analysis.stratification import stratify
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
