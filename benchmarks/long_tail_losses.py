@@ -30,9 +30,9 @@ from torch import Tensor
 
 from _machine import describe_machine
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification, RadDiagImageProcessor
-from raddiag_hf.data.collate import collate_cases
-from raddiag_hf.data.repeat_factors import repeat_factors
-from raddiag_hf.data.sampling import BalancedBatchSampler
+from raddiag_hf.data.batches.collate import collate_cases
+from raddiag_hf.data.batches.repeat_factors import repeat_factors
+from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 from raddiag_hf.evaluation import (
     BootstrapSettings,
     EvaluationResult,

@@ -29,8 +29,8 @@ for streaming in (False, True):
     print("ANSWER", json.dumps([[row["case_id"] for row in cases], names]))
 
 from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.streaming_cases import StreamingCases
-from raddiag_hf.data.training_cases import CasePacker
+from raddiag_hf.data.batches.streaming_cases import StreamingCases
+from raddiag_hf.data.batches.training_cases import CasePacker
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 
 store = CaseStore.open("hf://datasets/alice/cases")

@@ -107,7 +107,7 @@ def assert_metrics_are_those_of_the_saved_model(record, output, data):
     assert config.classifier_type == "probe"
     from datasets import load_dataset
 
-    from raddiag_hf.data.training_cases import CasePacker
+    from raddiag_hf.data.batches.training_cases import CasePacker
     from raddiag_hf.evaluation import evaluate_predictions
 
     rows = load_dataset(str(data), split="test")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from raddiag_hf.data.case_augmentation import UNKNOWN_ANATOMY, CaseAugmentation
+from raddiag_hf.data.batches.case_augmentation import UNKNOWN_ANATOMY, CaseAugmentation
 from raddiag_hf.data.case_metadata import CaseMetadata
 from raddiag_hf.training.heaviest_batch import heaviest_batch
 

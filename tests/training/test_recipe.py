@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from raddiag_hf.data.case_augmentation import CaseAugmentation
+from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.training import train
 from raddiag_hf.training.finetune_settings import Method

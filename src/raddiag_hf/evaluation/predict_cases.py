@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from raddiag_hf.data.collate import collate_cases
-from raddiag_hf.data.training_cases import CasePacker, count_slices
+from raddiag_hf.data.batches.collate import collate_cases
+from raddiag_hf.data.batches.training_cases import CasePacker, count_slices
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.evaluation_split import EvaluationSplit
 from raddiag_hf.evaluation.model_fingerprint import model_fingerprint

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.data.collate import collate_cases
+from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.model.fusion import draw_scans, pool_embeddings, pool_predictions
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Split

@@ -168,7 +168,7 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
     """
     from transformers import TrainingArguments  # these take seconds to import, and only here
 
-    from raddiag_hf.data.case_augmentation import CaseAugmentation
+    from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
     from raddiag_hf.imaging.augmentation import ScanAugmentation
 
     _refuse_unknown(content, _field_names(Recipe), "")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from raddiag_hf.data.sampling import BalancedBatchSampler
+from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 
 
 class StepBatchSampler(Sampler[list[int]]):

@@ -9,11 +9,11 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from raddiag_hf.data.batches.collate import collate_cases
+from raddiag_hf.data.batches.sampling import BalancedBatchSampler
+from raddiag_hf.data.batches.streaming_order import StreamingOrder, shuffled_shards
+from raddiag_hf.data.batches.training_cases import CasePacker
 from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.collate import collate_cases
-from raddiag_hf.data.sampling import BalancedBatchSampler
-from raddiag_hf.data.streaming_order import StreamingOrder, shuffled_shards
-from raddiag_hf.data.training_cases import CasePacker
 from raddiag_hf.vocabulary import Split
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raddiag_hf.data.sampling import BalancedBatchSampler
+from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 
 
 @given(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from raddiag_hf.data.collate import collate_cases
+from raddiag_hf.data.batches.collate import collate_cases
 from tests.fixtures.models import packed_batch
 
 

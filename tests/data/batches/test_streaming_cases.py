@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raddiag_hf.data.streaming_cases import StreamingCases
-from raddiag_hf.data.streaming_order import StreamingOrder
-from raddiag_hf.data.training_cases import CasePacker
+from raddiag_hf.data.batches.streaming_cases import StreamingCases
+from raddiag_hf.data.batches.streaming_order import StreamingOrder
+from raddiag_hf.data.batches.training_cases import CasePacker
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, make_case, numbered, write_store

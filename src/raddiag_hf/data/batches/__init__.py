@@ -1,0 +1,1 @@
+"""Cases to packed batches: augmentation, sampling, streaming."""
