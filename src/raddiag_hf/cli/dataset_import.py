@@ -13,7 +13,7 @@ from raddiag_hf.cli.scan_arguments import ArgumentError
 from raddiag_hf.cli.storage_options import BitsOption, MaxSideOption, MaxSlicesOption
 
 if TYPE_CHECKING:
-    from raddiag_hf.data.hospital_import import HospitalImport
+    from raddiag_hf.data.hospital.importing import HospitalImport
 
 NAMED_BYSTANDERS = 5
 """Files of one reason beside scans, such as localisers, that are named; archives have thousands."""
@@ -99,9 +99,9 @@ def import_hospital(
     Scans that cannot be read are set aside in DIR/rejected.csv, and the rest goes on.
     """
     from raddiag_hf.checkpoints.label_file import read_label_file
-    from raddiag_hf.data.hospital_import import import_hospital_data
-    from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
-    from raddiag_hf.data.hospital_source import read_hospital_source
+    from raddiag_hf.data.hospital.importing import import_hospital_data
+    from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
+    from raddiag_hf.data.hospital.source import read_hospital_source
     from raddiag_hf.data.scan_record import StorageOptions
 
     if not source.exists():
@@ -144,7 +144,7 @@ def import_hospital(
 
 def _key(path: Path, output: Path, progress: Console) -> bytes:
     """Return the key, drawn and announced if there is none yet."""
-    from raddiag_hf.data.hospital_pseudonyms import create_key, load_key
+    from raddiag_hf.data.hospital.pseudonyms import create_key, load_key
 
     if path.resolve().is_relative_to(output.resolve()):
         raise ArgumentError(f"--key {path}: lies in the data set; keep the key apart from it")

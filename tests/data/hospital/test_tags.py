@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raddiag_hf.data.hospital_tags import (
+from raddiag_hf.data.hospital.tags import (
     age_at,
     coarse_age,
     first_hospital_tags,

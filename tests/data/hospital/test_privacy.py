@@ -12,9 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import RawDataStorage
 
 from raddiag_hf.data.case_metadata import read_metadata
-from raddiag_hf.data.hospital_case import HospitalDataError
-from raddiag_hf.data.hospital_import import import_hospital_data
-from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
+from raddiag_hf.data.hospital.case import HospitalDataError
+from raddiag_hf.data.hospital.importing import import_hospital_data
+from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
 from tests.fixtures.dicom_files import numbered_slices, write_dicom, write_series
 
 SECRET = "Quixote"

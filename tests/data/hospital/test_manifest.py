@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raddiag_hf.data.hospital_manifest import read_manifest
-from raddiag_hf.data.hospital_manifest_rows import (
+from raddiag_hf.data.hospital.manifest import read_manifest
+from raddiag_hf.data.hospital.manifest_rows import (
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
     ManifestError,

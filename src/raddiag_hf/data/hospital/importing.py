@@ -11,10 +11,10 @@ from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
-from raddiag_hf.data.hospital_builder import EVERYDAY_REASONS, HospitalCaseBuilder
-from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, StrayFiles
-from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
-from raddiag_hf.data.hospital_source import HospitalSource, read_hospital_source
+from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
+from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
+from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
+from raddiag_hf.data.hospital.source import HospitalSource, read_hospital_source
 from raddiag_hf.data.rejection import NothingBuiltError, Rejection, read_rejections
 from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.storage_error import CaseStorageError

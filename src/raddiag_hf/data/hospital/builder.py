@@ -7,15 +7,15 @@ from tempfile import TemporaryDirectory
 
 from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN, Case
 from raddiag_hf.data.case_writer import BuiltCase
-from raddiag_hf.data.hospital_case import (
+from raddiag_hf.data.hospital.case import (
     NOT_DICOM,
     HospitalCase,
     HospitalDataError,
     HospitalScan,
     StrayFiles,
 )
-from raddiag_hf.data.hospital_pseudonyms import Pseudonyms
-from raddiag_hf.data.hospital_tags import HospitalTags, coarse_age, read_hospital_tags
+from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
+from raddiag_hf.data.hospital.tags import HospitalTags, coarse_age, read_hospital_tags
 from raddiag_hf.data.rejection import Rejection
 from raddiag_hf.data.scan_record import CaseScan
 from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError, StrayFiles
-from raddiag_hf.data.hospital_folders import read_study_folder
-from raddiag_hf.data.hospital_manifest import read_manifest
-from raddiag_hf.data.hospital_tags import first_hospital_tags
+from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
+from raddiag_hf.data.hospital.folders import read_study_folder
+from raddiag_hf.data.hospital.manifest import read_manifest
+from raddiag_hf.data.hospital.tags import first_hospital_tags
 from raddiag_hf.labels.label_set import LabelSet
 
 logger = logging.getLogger(__name__)

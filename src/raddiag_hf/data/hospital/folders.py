@@ -6,14 +6,14 @@ from pathlib import Path
 
 from datasets.utils import tqdm
 
-from raddiag_hf.data.hospital_case import (
+from raddiag_hf.data.hospital.case import (
     NOT_DICOM,
     HospitalCase,
     HospitalDataError,
     HospitalScan,
     StrayFiles,
 )
-from raddiag_hf.data.hospital_tags import HospitalTags, hospital_tags
+from raddiag_hf.data.hospital.tags import HospitalTags, hospital_tags
 from raddiag_hf.imaging.dicom.header import read_dicom_header
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from raddiag_hf.data.hospital_case import HospitalCase, HospitalScan
-from raddiag_hf.data.hospital_folders import list_files
-from raddiag_hf.data.hospital_manifest_rows import ManifestRow, manifest_error, read_manifest_rows
-from raddiag_hf.data.hospital_tags import age_at, first_hospital_tags
+from raddiag_hf.data.hospital.case import HospitalCase, HospitalScan
+from raddiag_hf.data.hospital.folders import list_files
+from raddiag_hf.data.hospital.manifest_rows import ManifestRow, manifest_error, read_manifest_rows
+from raddiag_hf.data.hospital.tags import age_at, first_hospital_tags
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raddiag_hf.data.hospital_case import HospitalCase, HospitalDataError
+from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError
 
 logger = logging.getLogger(__name__)
 
