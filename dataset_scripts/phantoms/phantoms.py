@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from raddiag_hf.data.builder import CaseBuilder, CaseBuilderConfig
-from raddiag_hf.data.builder_source import CaseSource
 from raddiag_hf.data.case import Case
 from raddiag_hf.data.case_writer import BuiltCase
+from raddiag_hf.data.publishers.builder import CaseBuilder, CaseBuilderConfig
+from raddiag_hf.data.publishers.source import CaseSource
 from raddiag_hf.data.scan_record import CaseScan
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders

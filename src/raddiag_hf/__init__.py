@@ -27,7 +27,7 @@ _HOMES = {
     "evaluate_model": "raddiag_hf.evaluation.evaluate_model",
     "explain_case": "raddiag_hf.inference.explanation",
     "finetune": "raddiag_hf.training.finetune",
-    "load_dataset": "raddiag_hf.data.loading",
+    "load_dataset": "raddiag_hf.data.publishers.loading",
     "load_model": "raddiag_hf.inference.loading",
     "open_labels_of": "raddiag_hf.labels.open_labels",
     "read_scan": "raddiag_hf.imaging.reading",

@@ -8,7 +8,7 @@ import venv
 
 import pytest
 
-from raddiag_hf.data.loading import SCRIPTS
+from raddiag_hf.data.publishers.loading import SCRIPTS
 from tests.fixtures.publisher_files import save_picture
 
 LOAD = """

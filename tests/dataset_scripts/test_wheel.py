@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raddiag_hf.data.loading import builder_names
+from raddiag_hf.data.publishers.loading import builder_names
 
 ROOT = Path(__file__).parents[2]
 

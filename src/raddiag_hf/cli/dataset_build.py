@@ -66,7 +66,7 @@ def build(
     if (output is None) != verify:
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
     from raddiag_hf.core.input_error import InputError
-    from raddiag_hf.data.loading import load_builder
+    from raddiag_hf.data.publishers.loading import load_builder
     from raddiag_hf.data.scan_record import StorageOptions
     from raddiag_hf.data.storage_error import CaseStorageError
 

@@ -9,7 +9,7 @@ import datasets
 import pytest
 
 import raddiag_hf
-from raddiag_hf.data.loading import builder_names, load_builder, load_dataset
+from raddiag_hf.data.publishers.loading import builder_names, load_builder, load_dataset
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.folders import contents
@@ -19,8 +19,8 @@ from tests.fixtures.publisher_files import save_picture
 SMALL = {"num_train": 2, "num_validation": 1, "num_test": 1, "image_size": 32, "max_slices": 6}
 
 SCRIPT = '''
-from raddiag_hf.data.builder import CaseBuilder
-from raddiag_hf.data.builder_source import CaseSource, ScanSource
+from raddiag_hf.data.publishers.builder import CaseBuilder
+from raddiag_hf.data.publishers.source import CaseSource, ScanSource
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality
 

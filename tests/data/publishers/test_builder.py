@@ -4,9 +4,9 @@ import pickle
 import pyarrow.parquet as pq
 import pytest
 
-from raddiag_hf.data.builder_error import DataSourceError
-from raddiag_hf.data.builder_tables import parse_age, read_table
-from raddiag_hf.data.loading import load_builder
+from raddiag_hf.data.publishers.builder_error import DataSourceError
+from raddiag_hf.data.publishers.loading import load_builder
+from raddiag_hf.data.publishers.tables import parse_age, read_table
 from raddiag_hf.data.rejection import read_rejections
 from raddiag_hf.data.scan_record import StorageOptions
 from tests.fixtures.publisher_files import save_picture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from raddiag_hf.data.builder_error import DataSourceError
 from raddiag_hf.data.case import Case
 from raddiag_hf.data.case_writer import BuiltCase
+from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.rejection import Rejection
 from raddiag_hf.data.scan_record import CaseScan
 from raddiag_hf.imaging.limits import ReadLimits

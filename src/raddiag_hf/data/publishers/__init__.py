@@ -1,0 +1,1 @@
+"""Builders of public data sets from the publishers' own files."""
