@@ -45,11 +45,11 @@ from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 from raddiag_hf.data.batches.streaming_cases import StreamingCases
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
-from raddiag_hf.data.case import Case, decode_case
-from raddiag_hf.data.case_metadata import read_metadata
-from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.case_writer import BuiltCase, write_cases
-from raddiag_hf.data.scan_record import CaseScan
+from raddiag_hf.data.store.case import Case, decode_case
+from raddiag_hf.data.store.case_metadata import read_metadata
+from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.case_writer import BuiltCase, write_cases
+from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders

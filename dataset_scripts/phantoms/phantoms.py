@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from raddiag_hf.data.case import Case
-from raddiag_hf.data.case_writer import BuiltCase
 from raddiag_hf.data.publishers.builder import CaseBuilder, CaseBuilderConfig
 from raddiag_hf.data.publishers.source import CaseSource
-from raddiag_hf.data.scan_record import CaseScan
+from raddiag_hf.data.store.case import Case
+from raddiag_hf.data.store.case_writer import BuiltCase
+from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders
 from raddiag_hf.vocabulary import Split

@@ -3,7 +3,7 @@
 import pytest
 from datasets import load_dataset
 
-from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.folders import contents
 from tests.fixtures.killing import kill_while_writing

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from raddiag_hf.data.rejection import read_rejections
+from raddiag_hf.data.store.rejection import read_rejections
 from tests.fixtures.folders import contents
 from tests.fixtures.killing import kill_while_writing
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from raddiag_hf.data.case_writer import write_cases
+from raddiag_hf.data.store.case_writer import write_cases
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, CaseMaker
 

@@ -28,7 +28,7 @@ for streaming in (False, True):
     names = cases.features["labels"].feature.names
     print("ANSWER", json.dumps([[row["case_id"] for row in cases], names]))
 
-from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.data.batches.streaming_cases import StreamingCases
 from raddiag_hf.data.batches.training_cases import CasePacker
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from raddiag_hf.data.case_writer import write_cases
+from raddiag_hf.data.store.case_writer import write_cases
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, CaseMaker
 

@@ -63,7 +63,7 @@ def test_a_build_that_another_run_has_finished_meanwhile_is_not_begun_again(tmp_
         write_store(output)
         return sole_build(output, staging)
 
-    monkeypatch.setattr("raddiag_hf.data.case_writer.sole_build", wait_while_another_builds)
+    monkeypatch.setattr("raddiag_hf.data.store.case_writer.sole_build", wait_while_another_builds)
     write_store(tmp_path / "store", build_case=CaseMaker(fatal=frozenset(range(46))))
     assert (tmp_path / "store" / "README.md").exists()
     assert "lock" not in contents(tmp_path / "store")

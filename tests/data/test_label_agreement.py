@@ -1,7 +1,7 @@
 import pytest
 
-from raddiag_hf.data.case import case_features
 from raddiag_hf.data.label_agreement import LabelMismatchError, check_model_fits
+from raddiag_hf.data.store.case import case_features
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from tests.fixtures.cases import LABELS

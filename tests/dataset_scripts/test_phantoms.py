@@ -1,5 +1,5 @@
-from raddiag_hf.data.case import decode_case
 from raddiag_hf.data.publishers.loading import load_builder, load_dataset
+from raddiag_hf.data.store.case import decode_case
 from raddiag_hf.phantoms.cases import draw_case, phantom_disorders
 
 SMALL = {

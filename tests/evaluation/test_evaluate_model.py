@@ -196,7 +196,7 @@ def test_the_references_numbers_stand_beside_ours_where_asked_for(tmp_path, fold
 
 def test_patients_of_both_splits_are_counted(tmp_path, loaded):
     def build(number):
-        from raddiag_hf.data.case_writer import BuiltCase
+        from raddiag_hf.data.store.case_writer import BuiltCase
 
         return BuiltCase(make_case(number, patient_id=f"patient-{number % 100 // 2}"))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from raddiag_hf.data.case_writer import BuiltCase
 from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation import predict_cases as module
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.evaluation_split import open_split

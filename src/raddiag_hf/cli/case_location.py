@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
-    from raddiag_hf.data.case_store import CaseStore
+    from raddiag_hf.data.store.case_store import CaseStore
 
 LOCATION_HELP = "Folder of a case data set, or its address (hf://datasets/NAMESPACE/NAME)."
 
@@ -20,7 +20,7 @@ def case_store(location: str) -> Iterator["CaseStore"]:
         ArgumentError: If it is no case data set, or its files are damaged.
         OSError: If it is not there.
     """
-    from raddiag_hf.data.case_store import CaseStore
+    from raddiag_hf.data.store.case_store import CaseStore
 
     try:
         yield CaseStore.open(location)

@@ -67,8 +67,8 @@ def build(
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
     from raddiag_hf.core.input_error import InputError
     from raddiag_hf.data.publishers.loading import load_builder
-    from raddiag_hf.data.scan_record import StorageOptions
-    from raddiag_hf.data.storage_error import CaseStorageError
+    from raddiag_hf.data.store.scan_record import StorageOptions
+    from raddiag_hf.data.store.storage_error import CaseStorageError
 
     storage = StorageOptions(bits, max_side, max_slices)
     try:
@@ -94,8 +94,8 @@ def build(
 
 def _list_rejections(output: Path, console: Console) -> None:
     """Say how much was set aside, and name the first of it."""
-    from raddiag_hf.data.case_writer import REJECTED_FILE
-    from raddiag_hf.data.rejection import read_rejections
+    from raddiag_hf.data.store.case_writer import REJECTED_FILE
+    from raddiag_hf.data.store.rejection import read_rejections
 
     path = output / REJECTED_FILE
     if not path.exists():

@@ -102,7 +102,7 @@ def import_hospital(
     from raddiag_hf.data.hospital.importing import import_hospital_data
     from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
     from raddiag_hf.data.hospital.source import read_hospital_source
-    from raddiag_hf.data.scan_record import StorageOptions
+    from raddiag_hf.data.store.scan_record import StorageOptions
 
     if not source.exists():
         raise ArgumentError(f"{source}: there is no such manifest or folder")

@@ -15,7 +15,7 @@ from raddiag_hf.cli.scan_arguments import ArgumentError
 
 if TYPE_CHECKING:
     from raddiag_hf.data.analysis.leakage import LeakageReport
-    from raddiag_hf.data.case_store import CaseStore
+    from raddiag_hf.data.store.case_store import CaseStore
 
 SHOWN_LEAKS = 20
 """Shared patients and images that are listed on the terminal; JSON has all."""
@@ -47,7 +47,7 @@ def inspect(
 ) -> None:
     """Show columns, splits and label groups, and look for leakage between the splits."""
     from raddiag_hf.data.analysis.leakage import find_leakage
-    from raddiag_hf.data.case_metadata import read_metadata
+    from raddiag_hf.data.store.case_metadata import read_metadata
 
     with case_store(location) as store:
         metadata = read_metadata(store)

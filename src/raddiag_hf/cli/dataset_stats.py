@@ -47,7 +47,7 @@ def stats(
     from raddiag_hf.core.atomic_files import atomic_write
     from raddiag_hf.data.analysis.statistics import NORMAL_LABELS, case_statistics
     from raddiag_hf.data.analysis.statistics_figures import save_statistics_figures
-    from raddiag_hf.data.case_metadata import read_metadata
+    from raddiag_hf.data.store.case_metadata import read_metadata
 
     with case_store(location) as store:
         named = set(normal or ())

@@ -14,11 +14,11 @@ from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
 from raddiag_hf.core.hub_access import explained_access
-from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
-from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
-from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.label_agreement import LabelMismatchError, check_model_fits
-from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
+from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.labels.label_set import LabelSet

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard
 
 from raddiag_hf.core.input_error import InputError
-from raddiag_hf.data.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore
-from raddiag_hf.data.dataset_card import CARD_FILE
+from raddiag_hf.data.store.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore
+from raddiag_hf.data.store.dataset_card import CARD_FILE
 
 
 class UnpublishableError(InputError):

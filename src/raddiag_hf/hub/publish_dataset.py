@@ -8,8 +8,8 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from raddiag_hf.core.hub_access import clean_token
-from raddiag_hf.data.case_store import DATA_FOLDER, LABEL_SET_FOLDER
-from raddiag_hf.data.dataset_card import CARD_FILE
+from raddiag_hf.data.store.case_store import DATA_FOLDER, LABEL_SET_FOLDER
+from raddiag_hf.data.store.dataset_card import CARD_FILE
 from raddiag_hf.hub.dataset_files import UnpublishableError, select_files
 from raddiag_hf.hub.write_access import explained_writing, require_token
 

@@ -15,9 +15,9 @@ from torch.utils.data import Subset
 
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases
-from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
-from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
+from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings

@@ -3,7 +3,7 @@
 import numpy as np
 
 from raddiag_hf.data.batches.case_augmentation import UNKNOWN_ANATOMY, CaseAugmentation
-from raddiag_hf.data.case_metadata import CaseMetadata
+from raddiag_hf.data.store.case_metadata import CaseMetadata
 
 
 def heaviest_batch(

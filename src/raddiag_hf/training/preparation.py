@@ -15,11 +15,11 @@ from transformers import TrainingArguments
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.batches.repeat_factors import repeat_factors
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
-from raddiag_hf.data.case import label_columns
-from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.label_agreement import check_model_fits
 from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.loading import load_dataset
+from raddiag_hf.data.store.case import label_columns
+from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.inference.loading import read_model
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings

@@ -14,7 +14,7 @@ from transformers import TrainingArguments
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.build_lock import LOCK_FILE, sole_build
-from raddiag_hf.data.case_metadata import read_metadata
+from raddiag_hf.data.store.case_metadata import read_metadata
 from raddiag_hf.training.preparation import TrainingData
 from raddiag_hf.training.recipe import Recipe
 from raddiag_hf.training.recipe_file import RecipeError

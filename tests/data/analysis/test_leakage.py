@@ -6,8 +6,8 @@ import pytest
 from datasets import load_dataset
 
 from raddiag_hf.data.analysis.leakage import ScanPlace, find_leakage
-from raddiag_hf.data.case_writer import BuiltCase
-from raddiag_hf.data.scan_record import CaseScan
+from raddiag_hf.data.store.case_writer import BuiltCase
+from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import CaseMaker, make_case, make_scan, write_store
 
@@ -99,7 +99,7 @@ def test_loaded_data_sets_give_the_same_report(tmp_path, streaming):
 
 def test_damaged_pixels_are_named(tmp_path, monkeypatch):
     store = write_store(tmp_path / "store", {Split.TRAIN: {"0": 0}}, build_case=CaseMaker())
-    monkeypatch.setattr("raddiag_hf.data.volume_codec.MAX_DECODED_BYTES", 10)
+    monkeypatch.setattr("raddiag_hf.data.store.volume_codec.MAX_DECODED_BYTES", 10)
     with pytest.raises(ValueError, match="case 'case-0': scan 'scan-0'"):
         find_leakage(store)
 

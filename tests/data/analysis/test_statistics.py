@@ -6,8 +6,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from raddiag_hf.data.analysis.statistics import case_statistics
-from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
-from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
+from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.vocabulary import Anatomy, Modality
 from tests.fixtures.cases import write_store
 

@@ -13,8 +13,8 @@ from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.data.batches.case_augmentation import UNKNOWN_ANATOMY, CaseAugmentation, mix_cases
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases
-from raddiag_hf.data.case import case_features, encode_case
-from raddiag_hf.data.scan_record import ANATOMIES
+from raddiag_hf.data.store.case import case_features, encode_case
+from raddiag_hf.data.store.scan_record import ANATOMIES
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.vocabulary import Anatomy
 from tests.fixtures.cases import LABELS, make_case

@@ -7,8 +7,8 @@ from datasets import Dataset
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
-from raddiag_hf.data.case import case_features, encode_case
-from raddiag_hf.data.case_metadata import read_metadata
+from raddiag_hf.data.store.case import case_features, encode_case
+from raddiag_hf.data.store.case_metadata import read_metadata
 from tests.fixtures.cases import LABELS, make_case
 
 PROCESSOR = RadDiagImageProcessor(image_size=16, max_slices=2)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
-from raddiag_hf.data.case import decode_case
-from raddiag_hf.data.case_metadata import read_metadata
-from raddiag_hf.data.case_store import CaseStore
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError
 from raddiag_hf.data.hospital.importing import NO_LABELS, import_hospital_data
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms, create_key, load_key
-from raddiag_hf.data.rejection import read_rejections
+from raddiag_hf.data.store.case import decode_case
+from raddiag_hf.data.store.case_metadata import read_metadata
+from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.rejection import read_rejections
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 from tests.fixtures.dicom_files import numbered_slices, write_dicom, write_series

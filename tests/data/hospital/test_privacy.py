@@ -11,10 +11,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import RawDataStorage
 
-from raddiag_hf.data.case_metadata import read_metadata
 from raddiag_hf.data.hospital.case import HospitalDataError
 from raddiag_hf.data.hospital.importing import import_hospital_data
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
+from raddiag_hf.data.store.case_metadata import read_metadata
 from tests.fixtures.dicom_files import numbered_slices, write_dicom, write_series
 
 SECRET = "Quixote"

@@ -15,8 +15,8 @@ import pyarrow as pa
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from raddiag_hf.data.case_metadata import CaseData, iter_case_batches
-from raddiag_hf.data.volume_codec import decode_stored_values
+from raddiag_hf.data.store.case_metadata import CaseData, iter_case_batches
+from raddiag_hf.data.store.volume_codec import decode_stored_values
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.data.case_metadata import CaseMetadata
-from raddiag_hf.data.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.data.store.case_metadata import CaseMetadata
+from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.labels.label_set import LabelGroup, LabelSet
 from raddiag_hf.vocabulary import Split
 

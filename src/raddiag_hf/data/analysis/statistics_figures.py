@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.analysis.statistics import CaseGroup, CaseStatistics, LabelDistribution
-from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.labels.label_set import LabelGroup
 
 ABNORMAL_COLOR, NORMAL_COLOR, NEUTRAL_COLOR = "#D55E00", "#0072B2", "#56677A"

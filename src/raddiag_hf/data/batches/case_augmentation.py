@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from raddiag_hf.data.scan_record import ANATOMIES
+from raddiag_hf.data.store.scan_record import ANATOMIES
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.scan_resampling import stretch_to_unit_range

@@ -13,7 +13,7 @@ from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 from raddiag_hf.data.batches.streaming_order import StreamingOrder, shuffled_shards
 from raddiag_hf.data.batches.training_cases import CasePacker
-from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.vocabulary import Split
 
 

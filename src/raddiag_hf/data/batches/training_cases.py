@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation, mix_cases
-from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN, decode_case, label_columns
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, decode_case, label_columns
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 
 

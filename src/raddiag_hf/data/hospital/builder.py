@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN, Case
-from raddiag_hf.data.case_writer import BuiltCase
 from raddiag_hf.data.hospital.case import (
     NOT_DICOM,
     HospitalCase,
@@ -16,8 +14,10 @@ from raddiag_hf.data.hospital.case import (
 )
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
 from raddiag_hf.data.hospital.tags import HospitalTags, coarse_age, read_hospital_tags
-from raddiag_hf.data.rejection import Rejection
-from raddiag_hf.data.scan_record import CaseScan
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, Case
+from raddiag_hf.data.store.case_writer import BuiltCase
+from raddiag_hf.data.store.rejection import Rejection
+from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from raddiag_hf.core.file_states import file_state
 from raddiag_hf.data.analysis.splits import split_by_patient
-from raddiag_hf.data.case import DEFAULT_LABEL_COLUMN
-from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.case_writer import REJECTED_FILE, write_cases
 from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
 from raddiag_hf.data.hospital.source import HospitalSource, read_hospital_source
-from raddiag_hf.data.rejection import NothingBuiltError, Rejection, read_rejections
-from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
-from raddiag_hf.data.storage_error import CaseStorageError
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.case_writer import REJECTED_FILE, write_cases
+from raddiag_hf.data.store.rejection import NothingBuiltError, Rejection, read_rejections
+from raddiag_hf.data.store.scan_record import LOSSLESS, StorageOptions
+from raddiag_hf.data.store.storage_error import CaseStorageError
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 

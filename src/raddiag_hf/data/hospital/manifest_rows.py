@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
-from raddiag_hf.data.case import MAX_AGE_YEARS
 from raddiag_hf.data.hospital.case import HospitalDataError
 from raddiag_hf.data.hospital.tags import parse_date
+from raddiag_hf.data.store.case import MAX_AGE_YEARS
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 
 REQUIRED_COLUMNS = ("case_id", "path")

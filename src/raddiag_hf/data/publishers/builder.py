@@ -16,13 +16,13 @@ import datasets
 from raddiag_hf import __version__
 from raddiag_hf.core.file_states import file_state
 from raddiag_hf.data.analysis.splits import split_by_patient
-from raddiag_hf.data.case import case_features, encode_case
-from raddiag_hf.data.case_store import CaseStore
-from raddiag_hf.data.case_writer import BuiltCase, write_cases
 from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.source import CaseSource, read_case
 from raddiag_hf.data.publishers.tables import check_files
-from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
+from raddiag_hf.data.store.case import case_features, encode_case
+from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.case_writer import BuiltCase, write_cases
+from raddiag_hf.data.store.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 

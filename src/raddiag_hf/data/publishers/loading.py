@@ -15,9 +15,9 @@ from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.core.file_states import folder_state
 from raddiag_hf.core.hub_access import clean_token, explained_access
-from raddiag_hf.data.case_store import DATA_FOLDER
 from raddiag_hf.data.publishers.builder import CaseBuilder
 from raddiag_hf.data.publishers.builder_error import BuilderScriptError, DataSourceError
+from raddiag_hf.data.store.case_store import DATA_FOLDER
 
 SCRIPTS = Path(__file__).parents[1] / "dataset_scripts"
 """One folder per data set, ``<name>/<name>.py``; an installed package carries them too."""

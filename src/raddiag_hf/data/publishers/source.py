@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from raddiag_hf.data.case import Case
-from raddiag_hf.data.case_writer import BuiltCase
 from raddiag_hf.data.publishers.builder_error import DataSourceError
-from raddiag_hf.data.rejection import Rejection
-from raddiag_hf.data.scan_record import CaseScan
+from raddiag_hf.data.store.case import Case
+from raddiag_hf.data.store.case_writer import BuiltCase
+from raddiag_hf.data.store.rejection import Rejection
+from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.pictures import read_picture_stack
 from raddiag_hf.imaging.reading import read_scan

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from raddiag_hf.data.case import MAX_AGE_YEARS
 from raddiag_hf.data.publishers.builder_error import DataSourceError
+from raddiag_hf.data.store.case import MAX_AGE_YEARS
 from raddiag_hf.vocabulary import Sex
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)

@@ -6,9 +6,9 @@ from typing import Any
 
 from datasets import ClassLabel, Value
 
-from raddiag_hf.data.list_feature import List
-from raddiag_hf.data.scan_reduction import reduce_scan
-from raddiag_hf.data.volume_codec import Bits, decode_volume, encode_volume
+from raddiag_hf.data.store.list_feature import List
+from raddiag_hf.data.store.scan_reduction import reduce_scan
+from raddiag_hf.data.store.volume_codec import Bits, decode_volume, encode_volume
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane
 

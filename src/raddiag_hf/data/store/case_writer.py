@@ -15,9 +15,9 @@ from datasets.utils import tqdm
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.build_lock import sole_build
-from raddiag_hf.data.case import Case, case_features, encode_case
-from raddiag_hf.data.case_metadata import CaseMetadata, read_metadata
-from raddiag_hf.data.case_store import (
+from raddiag_hf.data.store.case import Case, case_features, encode_case
+from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
+from raddiag_hf.data.store.case_store import (
     DATA_FOLDER,
     LABEL_SET_FOLDER,
     PLAN_FILE,
@@ -25,16 +25,16 @@ from raddiag_hf.data.case_store import (
     CaseStore,
     shard_name,
 )
-from raddiag_hf.data.dataset_card import CARD_FILE, render_card
-from raddiag_hf.data.rejection import (
+from raddiag_hf.data.store.dataset_card import CARD_FILE, render_card
+from raddiag_hf.data.store.rejection import (
     NothingBuiltError,
     Rejection,
     read_rejections,
     write_rejections,
 )
-from raddiag_hf.data.scan_record import LOSSLESS, StorageOptions
-from raddiag_hf.data.shard_writer import ROW_GROUP_CASES, write_shard
-from raddiag_hf.data.worker_processes import Advance, run_in_processes
+from raddiag_hf.data.store.scan_record import LOSSLESS, StorageOptions
+from raddiag_hf.data.store.shard_writer import ROW_GROUP_CASES, write_shard
+from raddiag_hf.data.store.worker_processes import Advance, run_in_processes
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, List, Value
 
-from raddiag_hf.data.case import (
+from raddiag_hf.data.store.case import (
     case_features,
     decode_case,
     encode_case,
     label_columns,
 )
-from raddiag_hf.data.scan_record import CaseScan, StorageOptions
+from raddiag_hf.data.store.scan_record import CaseScan, StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex
 from tests.fixtures.cases import LABELS, make_case, make_scan

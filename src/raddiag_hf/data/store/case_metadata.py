@@ -11,8 +11,8 @@ from datasets import Dataset, Features, IterableDataset
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from raddiag_hf.data.case import label_columns
-from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.store.case import label_columns
+from raddiag_hf.data.store.case_store import CaseStore
 
 CaseData = CaseStore | Mapping[str, Dataset] | Mapping[str, IterableDataset]
 """Cases by split: a store, or what ``datasets.load_dataset`` gives, streaming or not."""

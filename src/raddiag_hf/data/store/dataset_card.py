@@ -5,7 +5,7 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
-from raddiag_hf.data.case_metadata import CaseMetadata
+from raddiag_hf.data.store.case_metadata import CaseMetadata
 
 CARD_FILE = "README.md"
 TAGS = ("medical", "radiology")

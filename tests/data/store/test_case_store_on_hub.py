@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import HfFileSystem, constants
 
 from raddiag_hf.core.hub_access import DataAccessError
-from raddiag_hf.data.case_store import CaseStore
+from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.folders import contents

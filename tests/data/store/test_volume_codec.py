@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from raddiag_hf.data.volume_codec import decode_stored_values, decode_volume, encode_volume
+from raddiag_hf.data.store.volume_codec import decode_stored_values, decode_volume, encode_volume
 
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))
 whole_volumes = st.tuples(shapes, st.integers(-(2**20), 2**20)).flatmap(

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from raddiag_hf.data.row_deltas import row_deltas, undo_row_deltas
+from raddiag_hf.data.store.row_deltas import row_deltas, undo_row_deltas
 
 Bits = Literal[8, 16]
 

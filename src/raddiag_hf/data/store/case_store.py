@@ -15,8 +15,8 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from raddiag_hf.core.hub_access import clean_token, explained_access
-from raddiag_hf.data.case import case_features
-from raddiag_hf.data.storage_error import named_damage
+from raddiag_hf.data.store.case import case_features
+from raddiag_hf.data.store.storage_error import named_damage
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 

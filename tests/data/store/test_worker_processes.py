@@ -4,7 +4,7 @@ import signal
 import pytest
 import torch
 
-from raddiag_hf.data.worker_processes import run_in_processes
+from raddiag_hf.data.store.worker_processes import run_in_processes
 
 
 def square(number, advance):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from datasets import Dataset, load_dataset
 
-from raddiag_hf.data.case_metadata import read_metadata
-from raddiag_hf.data.scan_record import MODALITIES
+from raddiag_hf.data.store.case_metadata import read_metadata
+from raddiag_hf.data.store.scan_record import MODALITIES
 from raddiag_hf.vocabulary import Modality, Split
 from tests.fixtures.cases import make_case, numbered, write_store
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from raddiag_hf.data.list_feature import List
-from raddiag_hf.data.scan_record import (
+from raddiag_hf.data.store.list_feature import List
+from raddiag_hf.data.store.scan_record import (
     ANATOMIES,
     LOSSLESS,
     SCAN_FEATURES,

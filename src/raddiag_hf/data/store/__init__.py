@@ -1,0 +1,1 @@
+"""Cases as they are stored: records, pixels, Parquet shards."""
