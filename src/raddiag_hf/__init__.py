@@ -28,7 +28,7 @@ _HOMES = {
     "explain_case": "raddiag_hf.inference.explanation",
     "finetune": "raddiag_hf.training.finetune",
     "load_dataset": "raddiag_hf.data.publishers.loading",
-    "load_model": "raddiag_hf.inference.loading",
+    "load_model": "raddiag_hf.checkpoints.loading",
     "open_labels_of": "raddiag_hf.labels.open_labels",
     "read_scan": "raddiag_hf.imaging.reading",
     "read_scans": "raddiag_hf.imaging.reading",

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.evaluation.prediction_table import PredictionTable
-from raddiag_hf.inference.loading import load_model
 from raddiag_hf.labels.label_set import LabelSet
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.demo.run_demo import run_demo
-from raddiag_hf.inference.loading import load_model
 
 
 @pytest.fixture(scope="module")

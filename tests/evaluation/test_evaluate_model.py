@@ -11,6 +11,8 @@ from scipy.special import expit
 from sklearn.metrics import f1_score, roc_auc_score
 
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
+from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
+from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.evaluation import (
     BootstrapSettings,
@@ -25,8 +27,6 @@ from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.predict_cases import PredictionSettings
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.inference.diagnose import diagnose_case
-from raddiag_hf.inference.label_text_check import LabelTextsMissingError
-from raddiag_hf.inference.loading import load_model
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import make_case

@@ -10,11 +10,11 @@ import torch
 from transformers import AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
+from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
+from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.checkpoints.model_source import ModelSourceError
 from raddiag_hf.core.build_lock import BuildRunningError, sole_build
 from raddiag_hf.inference.diagnose import diagnose_case
-from raddiag_hf.inference.label_text_check import LabelTextsMissingError
-from raddiag_hf.inference.loading import load_model, read_model
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

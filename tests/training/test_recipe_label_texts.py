@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from raddiag_hf.inference.label_text_check import LabelTextsMissingError
+from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import EvalPrediction
 
+from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, find_damage, list_checkpoints
 from raddiag_hf.data.label_agreement import LabelMismatchError
-from raddiag_hf.inference.loading import load_model
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.preparation import load_training_data
 from raddiag_hf.training.recipe import DataSection, ModelSection

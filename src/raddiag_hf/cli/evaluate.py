@@ -162,12 +162,12 @@ def evaluate(
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
+    from raddiag_hf.checkpoints.loading import load_model
     from raddiag_hf.evaluation import BootstrapSettings
     from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
     from raddiag_hf.evaluation.evaluation_report import write_evaluation_report
     from raddiag_hf.evaluation.predict_cases import PredictionSettings
     from raddiag_hf.evaluation.processes import join_processes
-    from raddiag_hf.inference.loading import load_model
     from raddiag_hf.vocabulary import Split
 
     if calibrate_on is not None and calibrate_on not in list(Split):

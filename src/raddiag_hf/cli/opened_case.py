@@ -12,8 +12,8 @@ from raddiag_hf.cli.case_reading import read_case, summarize_rejected
 from raddiag_hf.cli.scan_arguments import ScanArgument
 
 if TYPE_CHECKING:
+    from raddiag_hf.checkpoints.loading import LoadedModel
     from raddiag_hf.imaging.scan import Scan
-    from raddiag_hf.inference.loading import LoadedModel
     from raddiag_hf.vocabulary import Anatomy
 
 
@@ -62,7 +62,7 @@ def open_case(
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
-    from raddiag_hf.inference.loading import choose_device, load_model
+    from raddiag_hf.checkpoints.loading import choose_device, load_model
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what it would warn of, load_model refuses

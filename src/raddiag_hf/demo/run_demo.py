@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.demo.demo_cases import DemoCase, held_out_case, real_cases
 from raddiag_hf.demo.demo_report import demo_report
@@ -20,7 +21,6 @@ from raddiag_hf.demo.phantom_training import (
 from raddiag_hf.evaluation import EvaluationResult
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.diagnosis import Diagnosis
-from raddiag_hf.inference.loading import load_model
 
 StepReport = Callable[[str, int, int], None]
 """Called with what is being done, steps done, and steps in all (0 where they are not counted)."""

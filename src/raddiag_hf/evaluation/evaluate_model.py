@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raddiag_hf.checkpoints.label_text_check import check_label_texts
+from raddiag_hf.checkpoints.loading import LoadedModel
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.bootstrap import BootstrapSettings
 from raddiag_hf.evaluation.breakdown import Breakdown, break_down
@@ -38,8 +40,6 @@ from raddiag_hf.evaluation.result_files import (
 )
 from raddiag_hf.evaluation.tables import EvaluatedModel, write_tables
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
-from raddiag_hf.inference.label_text_check import check_label_texts
-from raddiag_hf.inference.loading import LoadedModel
 from raddiag_hf.vocabulary import Split
 
 FILE_FORMAT = 1

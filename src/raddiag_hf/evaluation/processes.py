@@ -5,7 +5,7 @@ from datetime import timedelta
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
-from raddiag_hf.inference.loading import choose_device
+from raddiag_hf.checkpoints.loading import choose_device
 
 LONGEST_WAIT = timedelta(days=7)
 """How long processes wait for the slowest; the launcher ends them all when one fails."""

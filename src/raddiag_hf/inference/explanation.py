@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature
 
+from raddiag_hf.checkpoints.label_text_check import check_label_texts
 from raddiag_hf.core.input_error import InputError
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case, source_slice
 from raddiag_hf.inference.diagnose import calibrated_probabilities, run_provenance
 from raddiag_hf.inference.diagnosis import Provenance, ScanContribution
-from raddiag_hf.inference.label_text_check import check_label_texts
 from raddiag_hf.inference.saliency import SaliencyMap, ScoreCamSettings, score_cam
 from raddiag_hf.inference.saliency_grid import saliency_peak
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions

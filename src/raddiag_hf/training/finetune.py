@@ -9,6 +9,17 @@ from typing import Any
 
 import torch
 
+from raddiag_hf.checkpoints.label_text_check import check_label_texts
+from raddiag_hf.checkpoints.loading import (
+    ADAPTER_BASE,
+    ADAPTER_WEIGHTS,
+    BASE_DIGEST_KEY,
+    LoadedModel,
+    choose_device,
+    read_model,
+)
+from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
+from raddiag_hf.checkpoints.weights_digest import weights_digest
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.build_lock import sole_build
 from raddiag_hf.evaluation import (
@@ -19,17 +30,6 @@ from raddiag_hf.evaluation import (
 )
 from raddiag_hf.evaluation.decision_rule import choose_decision_rule
 from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
-from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
-from raddiag_hf.inference.label_text_check import check_label_texts
-from raddiag_hf.inference.loading import (
-    ADAPTER_BASE,
-    ADAPTER_WEIGHTS,
-    BASE_DIGEST_KEY,
-    LoadedModel,
-    choose_device,
-    read_model,
-)
-from raddiag_hf.inference.weights_digest import weights_digest
 from raddiag_hf.training.features import Progress
 from raddiag_hf.training.finetune_data import FinetuneData, open_finetune_data
 from raddiag_hf.training.finetune_methods import (

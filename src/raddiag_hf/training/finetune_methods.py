@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.model_fingerprint import model_fingerprint
-from raddiag_hf.inference.loading import LoadedModel
+from raddiag_hf.checkpoints.loading import LoadedModel
+from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.adapters import attach_adapters, save_adapters
 from raddiag_hf.training.features import Progress, extract_features

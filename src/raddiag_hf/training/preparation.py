@@ -12,6 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from numpy.typing import NDArray
 from transformers import TrainingArguments
 
+from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.batches.repeat_factors import repeat_factors
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
@@ -21,7 +22,6 @@ from raddiag_hf.data.publishers.loading import load_dataset
 from raddiag_hf.data.store.case import label_columns
 from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.imaging.augmentation import ScanAugmentation
-from raddiag_hf.inference.loading import read_model
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig

@@ -2,8 +2,8 @@
 
 import json
 
-from raddiag_hf.inference.loading import LoadedModel
-from raddiag_hf.inference.weights_digest import weights_digest
+from raddiag_hf.checkpoints.loading import LoadedModel
+from raddiag_hf.checkpoints.weights_digest import weights_digest
 
 _WITHOUT_EFFECT = frozenset(
     {
