@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from _ablation_cases import NUM_TRAINED, UNSEEN, Cases
 from _ablation_comparisons import ORACLES, Oracle, trained_cases, unseen_cases
 from _ablation_statistics import Sampled, sample_metrics
-from raddiag_hf.evaluation import choose_f1_thresholds, frequency_groups
+from raddiag_hf.metrics import choose_f1_thresholds, frequency_groups
 
 HEAD_CASES, TAIL_CASES = 50, 15
 """Bounds of head and tail in training cases, half of the paper's: there are fewer cases here."""

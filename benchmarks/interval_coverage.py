@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _machine import describe_machine
-from raddiag_hf.evaluation import BootstrapSettings, evaluate_predictions
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
 
 RESULTS = Path(__file__).parent / "results"
 CASES, CLASSES = 1500, 250

@@ -33,7 +33,8 @@ from raddiag_hf import RadDiagConfig, RadDiagForImageClassification, RadDiagImag
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.repeat_factors import repeat_factors
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
-from raddiag_hf.evaluation import (
+from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
     PairedComparison,
@@ -41,7 +42,6 @@ from raddiag_hf.evaluation import (
     evaluate_predictions,
     frequency_groups,
 )
-from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders
 
 RESULTS = Path(__file__).parent / "results"

@@ -38,7 +38,7 @@ from sklearn.metrics import (
 )
 
 from _machine import describe_machine, machine_slug
-from raddiag_hf.evaluation import (
+from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
     evaluate_predictions,

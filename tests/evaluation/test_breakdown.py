@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from raddiag_hf.evaluation import BootstrapSettings, evaluate_predictions
 from raddiag_hf.evaluation.breakdown import break_down
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
 from tests.fixtures.prediction_tables import make_predictions
 
 

@@ -7,7 +7,6 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.patches import StepPatch
 
-from raddiag_hf.evaluation import reliability
 from raddiag_hf.evaluation.figures.breakdown_figure import draw_breakdown
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
 from raddiag_hf.evaluation.figures.evaluation_figures import (
@@ -20,8 +19,9 @@ from raddiag_hf.evaluation.figures.precision_recall_figure import draw_precision
 from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities, example_classes
 from raddiag_hf.evaluation.figures.roc_figure import draw_roc
 from raddiag_hf.evaluation.negatives import case_kinds
-from raddiag_hf.evaluation.precision_recall import mean_precision_recall
 from raddiag_hf.evaluation.result_files import FIGURE_NAMES
+from raddiag_hf.metrics import reliability
+from raddiag_hf.metrics.precision_recall import mean_precision_recall
 from tests.fixtures.evaluations import make_evaluation
 from tests.fixtures.prediction_tables import make_predictions
 

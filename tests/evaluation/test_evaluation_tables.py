@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from raddiag_hf.evaluation import BootstrapSettings, evaluate_predictions
 from raddiag_hf.evaluation.tables import (
     EvaluatedModel,
     latex_table,
     markdown_table,
     write_tables,
 )
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
 from tests.fixtures.prediction_tables import make_predictions
 
 GROUPS = {"head": np.array([0, 1]), "body": np.array([2, 3]), "tail": np.array([4, 5])}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raddiag_hf.evaluation import evaluate_predictions
+from raddiag_hf.metrics import evaluate_predictions
 from tests.fixtures.predictions import long_tailed
 
 evaluate = pytest.importorskip("evaluate")

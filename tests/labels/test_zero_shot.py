@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
-from raddiag_hf.evaluation import evaluate_predictions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.labels.zero_shot import (
     ZeroShotMapping,
     ZeroShotMappingError,
     propose_related_labels,
 )
+from raddiag_hf.metrics import evaluate_predictions
 
 LABELS = LabelSet(("Normal", "Glioma", "Meningioma", "Viral pneumonia", "Bacterial pneumonia"))
 MAPPING = ZeroShotMapping(

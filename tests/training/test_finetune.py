@@ -108,7 +108,7 @@ def assert_metrics_are_those_of_the_saved_model(record, output, data):
     from datasets import load_dataset
 
     from raddiag_hf.data.batches.training_cases import CasePacker
-    from raddiag_hf.evaluation import evaluate_predictions
+    from raddiag_hf.metrics import evaluate_predictions
 
     rows = load_dataset(str(data), split="test")
     packer = CasePacker(rows.features, loaded.processor)

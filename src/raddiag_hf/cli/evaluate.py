@@ -163,11 +163,11 @@ def evaluate(
 
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.checkpoints.loading import load_model
-    from raddiag_hf.evaluation import BootstrapSettings
     from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
     from raddiag_hf.evaluation.evaluation_report import write_evaluation_report
     from raddiag_hf.evaluation.predict_cases import PredictionSettings
     from raddiag_hf.evaluation.processes import join_processes
+    from raddiag_hf.metrics import BootstrapSettings
     from raddiag_hf.vocabulary import Split
 
     if calibrate_on is not None and calibrate_on not in list(Split):
@@ -242,8 +242,8 @@ def _compare(
     if output is not None:
         check_output(output)
     from raddiag_hf.cli.evaluation_table import below, render_comparison
-    from raddiag_hf.evaluation import BootstrapSettings
     from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
+    from raddiag_hf.metrics import BootstrapSettings
 
     with step_progress() as report:
         report("Comparing", 0, 0)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from raddiag_hf.demo.demo_cases import DemoCase
 from raddiag_hf.demo.phantom_data import PhantomSplits
 from raddiag_hf.demo.training_curve import draw_training_curve
-from raddiag_hf.evaluation import EvaluationResult
 from raddiag_hf.inference.diagnosis import Diagnosis
 from raddiag_hf.inference.report.report import render_report
 from raddiag_hf.inference.report.sections import (
@@ -15,6 +14,7 @@ from raddiag_hf.inference.report.sections import (
     TableSection,
     TextSection,
 )
+from raddiag_hf.metrics import EvaluationResult
 
 PHANTOMS_ONLY = (
     "The model in this report was trained for minutes on synthetic phantoms and knows phantoms "

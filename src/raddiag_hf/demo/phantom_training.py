@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from raddiag_hf.demo.phantom_data import PhantomSplits
-from raddiag_hf.evaluation import (
+from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
     choose_f1_thresholds,

@@ -18,9 +18,9 @@ from raddiag_hf.demo.phantom_training import (
     evaluate_on_phantoms,
     train_on_phantoms,
 )
-from raddiag_hf.evaluation import EvaluationResult
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.diagnosis import Diagnosis
+from raddiag_hf.metrics import EvaluationResult
 
 StepReport = Callable[[str, int, int], None]
 """Called with what is being done, steps done, and steps in all (0 where they are not counted)."""

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.bootstrap import BootstrapSettings
-from raddiag_hf.evaluation.comparison import PairedComparison, compare_predictions
 from raddiag_hf.evaluation.evaluate_model import FILE_FORMAT, evaluated_model, table_notes
-from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
 from raddiag_hf.evaluation.evaluation_warnings import resample_warnings
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.evaluation.result_files import METRICS_FILE, PREDICTIONS_FILE
 from raddiag_hf.evaluation.tables import EvaluatedModel, write_tables
+from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.comparison import PairedComparison, compare_predictions
+from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 
 COMPARISON_FILE = "comparison.json"
 

@@ -14,21 +14,9 @@ from numpy.typing import NDArray
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
 from raddiag_hf.checkpoints.loading import LoadedModel
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.bootstrap import BootstrapSettings
 from raddiag_hf.evaluation.breakdown import Breakdown, break_down
-from raddiag_hf.evaluation.calibration import Reliability, reliability
-from raddiag_hf.evaluation.decision_rule import (
-    DecisionRule,
-    choose_decision_rule,
-    store_decision_rule,
-    writable_config,
-)
-from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
-from raddiag_hf.evaluation.evaluation_result import EvaluationResult
 from raddiag_hf.evaluation.evaluation_split import EvaluationSplit, open_split
 from raddiag_hf.evaluation.evaluation_warnings import evaluation_warnings, resample_warnings
-from raddiag_hf.evaluation.groups import frequency_groups
-from raddiag_hf.evaluation.metrics import evaluate_predictions
 from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
 from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
 from raddiag_hf.evaluation.processes import join_processes
@@ -40,6 +28,18 @@ from raddiag_hf.evaluation.result_files import (
 )
 from raddiag_hf.evaluation.tables import EvaluatedModel, write_tables
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
+from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.calibration import Reliability, reliability
+from raddiag_hf.metrics.decision_rule import (
+    DecisionRule,
+    choose_decision_rule,
+    store_decision_rule,
+    writable_config,
+)
+from raddiag_hf.metrics.evaluation_error import EvaluationInputError
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
+from raddiag_hf.metrics.groups import frequency_groups
+from raddiag_hf.metrics.metrics import evaluate_predictions
 from raddiag_hf.vocabulary import Split
 
 FILE_FORMAT = 1

@@ -15,7 +15,6 @@ from raddiag_hf.evaluation.figures.evaluation_figures import (
     save_figures,
 )
 from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
-from raddiag_hf.evaluation.groups import ALL
 from raddiag_hf.evaluation.report_wording import count, value_cell
 from raddiag_hf.evaluation.result_files import FIGURE_FOLDER, REPORT_FILE
 from raddiag_hf.evaluation.tables import CATEGORIES, METRICS
@@ -31,6 +30,7 @@ from raddiag_hf.inference.report.sections import (
     TableSection,
     TextSection,
 )
+from raddiag_hf.metrics.groups import ALL
 
 HEADLINE_METRICS = {
     "auc": "AUC",

@@ -1,8 +1,8 @@
 """What a reader of an evaluation should know before believing its numbers."""
 
-from raddiag_hf.evaluation.bootstrap import BootstrapSettings
-from raddiag_hf.evaluation.decision_rule import DecisionRule
 from raddiag_hf.evaluation.evaluation_split import EvaluationSplit
+from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.decision_rule import DecisionRule
 
 FEWEST_RESAMPLES = 100
 """Intervals from fewer resamples are told to be rough."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
+from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 
 FILE_FORMAT = 1
 _METADATA_KEY = b"raddiag_predictions"

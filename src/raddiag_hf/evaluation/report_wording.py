@@ -1,7 +1,7 @@
 """How an evaluation's numbers are written in its report and its figures."""
 
-from raddiag_hf.evaluation.evaluation_result import Table
 from raddiag_hf.evaluation.tables import UNDEFINED
+from raddiag_hf.metrics.evaluation_result import Table
 
 
 def count(number: int, noun: str) -> str:

@@ -6,8 +6,8 @@ from itertools import groupby
 from pathlib import Path
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.evaluation_result import Table
 from raddiag_hf.evaluation.result_files import TABLE_FILES
+from raddiag_hf.metrics.evaluation_result import Table
 
 METRICS = {
     "auc": "AUC",

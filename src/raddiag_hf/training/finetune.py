@@ -22,14 +22,14 @@ from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.checkpoints.weights_digest import weights_digest
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.build_lock import sole_build
-from raddiag_hf.evaluation import (
+from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
     evaluate_predictions,
     frequency_groups,
 )
-from raddiag_hf.evaluation.decision_rule import choose_decision_rule
-from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
+from raddiag_hf.metrics.decision_rule import choose_decision_rule
+from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 from raddiag_hf.training.features import Progress
 from raddiag_hf.training.finetune_data import FinetuneData, open_finetune_data
 from raddiag_hf.training.finetune_methods import (

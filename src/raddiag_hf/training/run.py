@@ -19,8 +19,8 @@ from raddiag_hf.core.checkpoint_folders import (
     last_complete_checkpoint,
     list_checkpoints,
 )
-from raddiag_hf.evaluation import choose_f1_thresholds, evaluate_predictions
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.metrics import choose_f1_thresholds, evaluate_predictions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.preparation import (

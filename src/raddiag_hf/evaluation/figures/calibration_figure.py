@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.calibration import Reliability
 from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LIGHT, Palette
+from raddiag_hf.metrics.calibration import Reliability
 
 FEW_PREDICTIONS = 10
 """The frequency in a bin of fewer predictions is mostly chance: it is a cross off the line."""

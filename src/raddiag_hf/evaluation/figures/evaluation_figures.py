@@ -10,8 +10,6 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.bootstrap import BootstrapSettings
-from raddiag_hf.evaluation.calibration import reliability
 from raddiag_hf.evaluation.evaluate_model import ModelEvaluation
 from raddiag_hf.evaluation.figures.breakdown_figure import draw_breakdown
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
@@ -20,9 +18,11 @@ from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
 from raddiag_hf.evaluation.figures.precision_recall_figure import draw_precision_recall
 from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities
 from raddiag_hf.evaluation.figures.roc_figure import draw_roc
-from raddiag_hf.evaluation.groups import ALL
-from raddiag_hf.evaluation.precision_recall import mean_precision_recall
 from raddiag_hf.evaluation.result_files import FIGURE_FORMATS, FIGURE_NAMES
+from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.calibration import reliability
+from raddiag_hf.metrics.groups import ALL
+from raddiag_hf.metrics.precision_recall import mean_precision_recall
 
 _DOTS_PER_INCH = 200
 

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.evaluation_result import EvaluationResult
 from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LINE_STYLES, Palette
-from raddiag_hf.evaluation.groups import ALL
 from raddiag_hf.evaluation.report_wording import count, decimals, span
 from raddiag_hf.evaluation.tables import CATEGORIES
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
+from raddiag_hf.metrics.groups import ALL
 
 _ALPHA = 0.16
 _TOP_INCHES, _LINE_INCHES = 0.25, 0.145

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from raddiag_hf.evaluation.evaluation_result import EvaluationResult
 from raddiag_hf.evaluation.figures.group_curves import (
     GroupCurve,
     draw_group_curves,
     evaluated_groups,
 )
 from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
-from raddiag_hf.evaluation.precision_recall import PrecisionRecallCurve
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
+from raddiag_hf.metrics.precision_recall import PrecisionRecallCurve
 
 
 def draw_precision_recall(

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.evaluation_result import EvaluationResult
 from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LIGHT, Palette
 from raddiag_hf.evaluation.negatives import case_kinds
 from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
 
 BEST, MIDDLE, WORST = 3, 2, 1
 """Classes shown of each kind, as in the paper."""

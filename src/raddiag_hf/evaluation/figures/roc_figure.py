@@ -2,13 +2,13 @@
 
 from matplotlib.figure import Figure
 
-from raddiag_hf.evaluation.evaluation_result import EvaluationResult
 from raddiag_hf.evaluation.figures.group_curves import (
     GroupCurve,
     draw_group_curves,
     evaluated_groups,
 )
 from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
 
 
 def draw_roc(result: EvaluationResult, palette: Palette = LIGHT) -> Figure:

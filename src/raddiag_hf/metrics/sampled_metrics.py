@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.curve_counts import Counts, CurveCounts
-from raddiag_hf.evaluation.curve_metrics import (
+from raddiag_hf.metrics.curve_counts import Counts, CurveCounts
+from raddiag_hf.metrics.curve_metrics import (
     area_under_roc,
     average_precision,
     best_f1_levels,
     confusion_at_levels,
     recall_at_fpr,
 )
-from raddiag_hf.evaluation.predictions import BoolArray, FloatArray
-from raddiag_hf.evaluation.ranking import RankedBlock, evaluable_classes, ranked_blocks
-from raddiag_hf.evaluation.roc import DEFAULT_FPR_GRID, MeanRocAccumulator
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray
+from raddiag_hf.metrics.ranking import RankedBlock, evaluable_classes, ranked_blocks
+from raddiag_hf.metrics.roc import DEFAULT_FPR_GRID, MeanRocAccumulator
 
 _CUTOFF = "cutoff"
 

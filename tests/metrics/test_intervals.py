@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raddiag_hf.evaluation import BootstrapSettings, evaluate_predictions
-from raddiag_hf.evaluation.intervals import interval
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
+from raddiag_hf.metrics.intervals import interval
 from tests.fixtures.predictions import long_tailed
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from raddiag_hf.evaluation import (
+from raddiag_hf.metrics import (
     BootstrapSettings,
     delong_intervals,
     delong_test,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raddiag_hf.evaluation import frequency_groups
+from raddiag_hf.metrics import frequency_groups
 
 
 def test_limits_are_those_of_the_paper() -> None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.evaluation.bootstrap import BootstrapSettings
-from raddiag_hf.evaluation.curve_counts import CurveCounts
-from raddiag_hf.evaluation.groups import resolve_groups
-from raddiag_hf.evaluation.intervals import interval
-from raddiag_hf.evaluation.predictions import BoolArray, FloatArray, check_predictions
-from raddiag_hf.evaluation.ranking import ranked_blocks
+from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.curve_counts import CurveCounts
+from raddiag_hf.metrics.groups import resolve_groups
+from raddiag_hf.metrics.intervals import interval
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
+from raddiag_hf.metrics.ranking import ranked_blocks
 
 GRID_POINTS = 200
 """Recalls at which the curve is read, evenly from 1 / 200 to 1."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
-from raddiag_hf.evaluation import BootstrapSettings, calibration, fit_temperature, reliability
+from raddiag_hf.metrics import BootstrapSettings, calibration, fit_temperature, reliability
 from tests.fixtures.predictions import Predictions, any_predictions
 
 

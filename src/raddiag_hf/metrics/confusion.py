@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raddiag_hf.evaluation.curve_counts import Counts
+from raddiag_hf.metrics.curve_counts import Counts
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 
-from raddiag_hf.evaluation.curve_counts import Counts, CurveCounts
-from raddiag_hf.evaluation.curve_metrics import area_under_roc
-from raddiag_hf.evaluation.predictions import check_predictions
-from raddiag_hf.evaluation.ranking import ranked_blocks
+from raddiag_hf.metrics.curve_counts import Counts, CurveCounts
+from raddiag_hf.metrics.curve_metrics import area_under_roc
+from raddiag_hf.metrics.predictions import check_predictions
+from raddiag_hf.metrics.ranking import ranked_blocks
 
 
 @dataclass(frozen=True)

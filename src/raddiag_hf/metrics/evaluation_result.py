@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.bootstrap import BootstrapIntervals
-from raddiag_hf.evaluation.intervals import Interval
-from raddiag_hf.evaluation.roc import RocCurve
+from raddiag_hf.metrics.bootstrap import BootstrapIntervals
+from raddiag_hf.metrics.intervals import Interval
+from raddiag_hf.metrics.roc import RocCurve
 
 Mode = Literal["standard", "official"]
 ThresholdSource = Literal["given", "oracle"]

@@ -18,7 +18,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from raddiag_hf.evaluation import BootstrapSettings, evaluate_predictions, ranking
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions, ranking
 from tests.fixtures.predictions import Predictions, any_predictions, best_f1, long_tailed
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from raddiag_hf.evaluation.confusion import ConfusionCounts
-from raddiag_hf.evaluation.predictions import BoolArray, FloatArray
-from raddiag_hf.evaluation.ranking import evaluable_classes, gather_columns
-from raddiag_hf.evaluation.sampled_metrics import recall_name, to_columns
+from raddiag_hf.metrics.confusion import ConfusionCounts
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray
+from raddiag_hf.metrics.ranking import evaluable_classes, gather_columns
+from raddiag_hf.metrics.sampled_metrics import recall_name, to_columns
 
 _LOGIT_LIMIT = 60.0
 _CLASSES_AT_ONCE = 256

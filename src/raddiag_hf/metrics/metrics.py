@@ -8,25 +8,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from raddiag_hf.evaluation.bootstrap import (
+from raddiag_hf.metrics.bootstrap import (
     BootstrapIntervals,
     BootstrapSettings,
     bootstrap_metrics,
     summarise_bootstrap,
 )
-from raddiag_hf.evaluation.cutoffs import logit_cutoffs
-from raddiag_hf.evaluation.evaluation_result import (
+from raddiag_hf.metrics.cutoffs import logit_cutoffs
+from raddiag_hf.metrics.evaluation_result import (
     EvaluationResult,
     GroupMetrics,
     Mode,
     ThresholdSource,
     banded_curve,
 )
-from raddiag_hf.evaluation.groups import resolve_groups
-from raddiag_hf.evaluation.official import official_decisions, official_scores
-from raddiag_hf.evaluation.predictions import BoolArray, FloatArray, check_predictions
-from raddiag_hf.evaluation.roc import DEFAULT_FPR_GRID
-from raddiag_hf.evaluation.sampled_metrics import (
+from raddiag_hf.metrics.groups import resolve_groups
+from raddiag_hf.metrics.official import official_decisions, official_scores
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
+from raddiag_hf.metrics.roc import DEFAULT_FPR_GRID
+from raddiag_hf.metrics.sampled_metrics import (
     MetricSettings,
     SampledMetrics,
     sample_once,

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.curve_counts import Counts
+from raddiag_hf.metrics.curve_counts import Counts
 
 IntervalMethod = Literal["centred", "percentile"]
 """How resampled values become an interval.

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from raddiag_hf.evaluation import BootstrapSettings
-from raddiag_hf.evaluation.precision_recall import GRID_POINTS, mean_precision_recall
+from raddiag_hf.metrics import BootstrapSettings
+from raddiag_hf.metrics.precision_recall import GRID_POINTS, mean_precision_recall
 from tests.fixtures.predictions import any_predictions, long_tailed
 
 

@@ -13,10 +13,10 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from raddiag_hf.evaluation import BootstrapSettings, bootstrap, evaluate_predictions
-from raddiag_hf.evaluation.bootstrap import bootstrap_metrics
-from raddiag_hf.evaluation.groups import resolve_groups
-from raddiag_hf.evaluation.sampled_metrics import MetricSettings
+from raddiag_hf.metrics import BootstrapSettings, bootstrap, evaluate_predictions
+from raddiag_hf.metrics.bootstrap import bootstrap_metrics
+from raddiag_hf.metrics.groups import resolve_groups
+from raddiag_hf.metrics.sampled_metrics import MetricSettings
 from tests.fixtures.predictions import Predictions, any_predictions, long_tailed
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from raddiag_hf.evaluation.curve_counts import CurveCounts
-from raddiag_hf.evaluation.curve_metrics import best_f1_levels
-from raddiag_hf.evaluation.predictions import BoolArray, FloatArray, check_predictions
-from raddiag_hf.evaluation.ranking import ranked_blocks
+from raddiag_hf.metrics.curve_counts import CurveCounts
+from raddiag_hf.metrics.curve_metrics import best_f1_levels
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
+from raddiag_hf.metrics.ranking import ranked_blocks
 
 _CASES_AT_ONCE = 256
 

@@ -7,8 +7,8 @@ Each takes the counts of a block of classes and returns one value per class and 
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.confusion import ConfusionCounts
-from raddiag_hf.evaluation.curve_counts import Counts, CurveCounts
+from raddiag_hf.metrics.confusion import ConfusionCounts
+from raddiag_hf.metrics.curve_counts import Counts, CurveCounts
 
 
 def area_under_roc(counts: CurveCounts) -> Counts:

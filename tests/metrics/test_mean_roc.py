@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 
-from raddiag_hf.evaluation import BootstrapSettings, evaluate_predictions
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
 from tests.fixtures.predictions import Predictions, any_predictions, long_tailed
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.confusion import ConfusionCounts
-from raddiag_hf.evaluation.curve_counts import CurveCounts
-from raddiag_hf.evaluation.predictions import BoolArray, FloatArray
+from raddiag_hf.metrics.confusion import ConfusionCounts
+from raddiag_hf.metrics.curve_counts import CurveCounts
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray
 
 Value = TypeVar("Value", bound=np.generic)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.curve_counts import Counts, CurveCounts
+from raddiag_hf.metrics.curve_counts import Counts, CurveCounts
 
 DEFAULT_FPR_GRID: NDArray[np.float64] = np.linspace(0.0, 1.0, 201)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.intervals import Interval, IntervalMethod, interval, metric_range
-from raddiag_hf.evaluation.predictions import BoolArray, FloatArray
-from raddiag_hf.evaluation.sampled_metrics import (
+from raddiag_hf.metrics.intervals import Interval, IntervalMethod, interval, metric_range
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray
+from raddiag_hf.metrics.sampled_metrics import (
     MetricSettings,
     SampledMetrics,
     sample_metrics,

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.checkpoints.loading import LoadedModel
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.calibration import TemperatureScaling, fit_temperature
-from raddiag_hf.evaluation.evaluation_error import EvaluationInputError
-from raddiag_hf.evaluation.thresholds import choose_f1_thresholds, choose_fpr_thresholds
+from raddiag_hf.metrics.calibration import TemperatureScaling, fit_temperature
+from raddiag_hf.metrics.evaluation_error import EvaluationInputError
+from raddiag_hf.metrics.thresholds import choose_f1_thresholds, choose_fpr_thresholds
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 
 

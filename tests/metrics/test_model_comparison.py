@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raddiag_hf.evaluation import BootstrapSettings, compare_predictions, evaluate_predictions
+from raddiag_hf.metrics import BootstrapSettings, compare_predictions, evaluate_predictions
 from tests.fixtures.predictions import long_tailed
 
 SETTINGS = BootstrapSettings(resamples=300)
