@@ -39,8 +39,8 @@ from raddiag_hf.demo.phantom_data import DISORDERS, draw_phantom_splits
 from raddiag_hf.demo.phantom_training import demo_processor, train_on_phantoms
 from raddiag_hf.inference.case_packing import pack_case
 from raddiag_hf.inference.diagnose import calibrated_probabilities
-from raddiag_hf.inference.saliency import ScoreCamSettings, score_cam
-from raddiag_hf.inference.saliency_grid import saliency_peak, saliency_slices
+from raddiag_hf.inference.explain.saliency import ScoreCamSettings, score_cam
+from raddiag_hf.inference.explain.saliency_grid import saliency_peak, saliency_slices
 from raddiag_hf.phantoms.cases import NORMAL, PhantomCase, draw_case
 
 RESULTS = Path(__file__).parent / "results"

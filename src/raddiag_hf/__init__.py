@@ -25,7 +25,7 @@ _HOMES = {
     "embed_file": "raddiag_hf.inference.embedding",
     "embed_scans": "raddiag_hf.inference.embedding",
     "evaluate_model": "raddiag_hf.evaluation.evaluate_model",
-    "explain_case": "raddiag_hf.inference.explanation",
+    "explain_case": "raddiag_hf.inference.explain.explanation",
     "finetune": "raddiag_hf.training.finetune",
     "load_dataset": "raddiag_hf.data.publishers.loading",
     "load_model": "raddiag_hf.checkpoints.loading",

@@ -99,7 +99,7 @@ def _lies_like(scan: "Scan", other: "Scan") -> bool:
     """Say whether equal voxels are of equal size and, where both files tell, in one place."""
     import numpy as np
 
-    from raddiag_hf.inference.explanation_grid import source_grid
+    from raddiag_hf.inference.explain.grid import source_grid
 
     one, two = source_grid(scan), source_grid(other)
     if one.space_code > 0 and two.space_code > 0:

@@ -8,15 +8,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from raddiag_hf.cli.opened_case import OpenedCase
 
 if TYPE_CHECKING:
-    from raddiag_hf.inference.explanation import Explanation
-    from raddiag_hf.inference.saliency import ScoreCamSettings
+    from raddiag_hf.inference.explain.explanation import Explanation
+    from raddiag_hf.inference.explain.saliency import ScoreCamSettings
 
 
 def run_explanation(
     case: OpenedCase, label: str | None, settings: "ScoreCamSettings", progress: Console
 ) -> "Explanation":
     """Explain a label, or the most probable one; see `explain_case`."""
-    from raddiag_hf.inference.explanation import explain_case
+    from raddiag_hf.inference.explain.explanation import explain_case
 
     columns = (
         TextColumn("{task.description}", markup=False),

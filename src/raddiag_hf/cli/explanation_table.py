@@ -6,7 +6,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from raddiag_hf.inference.explanation import Explanation, ScanExplanation
+from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
 from raddiag_hf.inference.wording import DISCLAIMER, percent, signed
 
 

@@ -12,8 +12,8 @@ from raddiag_hf.checkpoints.label_text_check import check_label_texts
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
+from raddiag_hf.inference.explain.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.inference.label_warnings import warn_about_labels
-from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.inference.scan_warnings import warn_about_scans
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from raddiag_hf.inference.explain.saliency import SaliencyMap
 from raddiag_hf.inference.report.report import render_report
 from raddiag_hf.inference.report.sections import CaseSection
-from raddiag_hf.inference.saliency import SaliencyMap
 from tests.fixtures.diagnoses import make_diagnosis, make_explanation, make_scans
 
 

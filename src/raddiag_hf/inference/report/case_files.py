@@ -7,7 +7,7 @@ from pathlib import Path
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.diagnosis import Diagnosis
-from raddiag_hf.inference.explanation import Explanation
+from raddiag_hf.inference.explain.explanation import Explanation
 from raddiag_hf.inference.report.report import render_report
 from raddiag_hf.inference.report.sections import CaseSection
 

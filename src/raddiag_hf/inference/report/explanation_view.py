@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.explanation import Explanation, ScanExplanation
-from raddiag_hf.inference.overlays import legend_picture, overlay_picture
+from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
+from raddiag_hf.inference.explain.overlays import legend_picture, overlay_picture
 from raddiag_hf.inference.report.pictures import picture_uri, slice_picture
 
 PICTURE_PIXELS = 360

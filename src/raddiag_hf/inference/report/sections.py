@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.diagnosis import Diagnosis
-from raddiag_hf.inference.explanation import Explanation
+from raddiag_hf.inference.explain.explanation import Explanation
 
 
 @dataclass(frozen=True)

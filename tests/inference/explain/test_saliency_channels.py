@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from raddiag_hf.inference.saliency_activations import default_layer
-from raddiag_hf.inference.saliency_channels import group_channels, normalize_maps
+from raddiag_hf.inference.explain.saliency_activations import default_layer
+from raddiag_hf.inference.explain.saliency_channels import group_channels, normalize_maps
 from tests.fixtures.models import tiny_model
 
 

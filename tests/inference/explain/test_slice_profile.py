@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from raddiag_hf.inference.saliency_grid import saliency_peak, saliency_slice, saliency_slices
-from raddiag_hf.inference.slice_profile import choose_key_slices, saliency_profile
+from raddiag_hf.inference.explain.saliency_grid import (
+    saliency_peak,
+    saliency_slice,
+    saliency_slices,
+)
+from raddiag_hf.inference.explain.slice_profile import choose_key_slices, saliency_profile
 
 
 def hot(shape, place):

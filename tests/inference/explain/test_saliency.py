@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from raddiag_hf.inference.saliency import ScoreCamSettings, score_cam
+from raddiag_hf.inference.explain.saliency import ScoreCamSettings, score_cam
 from raddiag_hf.model.transformer import TokenEncoding
 from tests.fixtures.models import packed_batch, tiny_model
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.explanation import Explanation, ScanExplanation
-from raddiag_hf.inference.explanation_grid import SourceGrid, source_grid
-from raddiag_hf.inference.overlays import overlay_figure
-from raddiag_hf.inference.saliency_grid import saliency_slices
+from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
+from raddiag_hf.inference.explain.grid import SourceGrid, source_grid
+from raddiag_hf.inference.explain.overlays import overlay_figure
+from raddiag_hf.inference.explain.saliency_grid import saliency_slices
 
 RECORD_FILE, OVERLAY_FOLDER = "explanation.json", "overlays"
 _OVERLAY = re.compile(r"scan-\d+-[a-z-]+(-slice-\d{3,})?\.png|scan-\d+-[a-z-]+\.nii\.gz")

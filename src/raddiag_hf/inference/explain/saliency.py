@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BatchFeature
 
-from raddiag_hf.inference.saliency_activations import activation_maps, default_layer
-from raddiag_hf.inference.saliency_channels import group_channels, normalize_maps
+from raddiag_hf.inference.explain.saliency_activations import activation_maps, default_layer
+from raddiag_hf.inference.explain.saliency_channels import group_channels, normalize_maps
 from raddiag_hf.model.modeling_raddiag import (
     INFERENCE_CHUNK_SIZE,
     RadDiagForImageClassification,

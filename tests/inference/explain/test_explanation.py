@@ -9,8 +9,8 @@ import pytest
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.inference.case_packing import CaseError
 from raddiag_hf.inference.diagnose import diagnose_case
-from raddiag_hf.inference.explanation import LabelError, explain_case, label_index
-from raddiag_hf.inference.saliency import ScoreCamSettings
+from raddiag_hf.inference.explain.explanation import LabelError, explain_case, label_index
+from raddiag_hf.inference.explain.saliency import ScoreCamSettings
 from raddiag_hf.vocabulary import Modality, Plane
 from tests.fixtures.cases import make_scan
 from tests.fixtures.models import tiny_model

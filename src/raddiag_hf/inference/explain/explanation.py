@@ -15,10 +15,10 @@ from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case, source_slice
 from raddiag_hf.inference.diagnose import calibrated_probabilities, run_provenance
 from raddiag_hf.inference.diagnosis import Provenance, ScanContribution
-from raddiag_hf.inference.saliency import SaliencyMap, ScoreCamSettings, score_cam
-from raddiag_hf.inference.saliency_grid import saliency_peak
-from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
-from raddiag_hf.inference.slice_profile import choose_key_slices, saliency_profile
+from raddiag_hf.inference.explain.saliency import SaliencyMap, ScoreCamSettings, score_cam
+from raddiag_hf.inference.explain.saliency_grid import saliency_peak
+from raddiag_hf.inference.explain.scan_shares import leave_one_out, scan_contributions
+from raddiag_hf.inference.explain.slice_profile import choose_key_slices, saliency_profile
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 

@@ -1,0 +1,1 @@
+"""Why a case was diagnosed so: saliency, slices, shares of scans."""
