@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raddiag_hf.inference.diagnosis import Diagnosis, ScanContribution
-from raddiag_hf.inference.wording import (
+from raddiag_hf.reports.wording import (
     DISCLAIMER,
     percent,
     signed,

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
-from raddiag_hf.inference.wording import DISCLAIMER, percent, signed
+from raddiag_hf.reports.wording import DISCLAIMER, percent, signed
 
 
 def render_explanation(explanation: Explanation) -> RenderableType:

@@ -6,15 +6,15 @@ from raddiag_hf.demo.demo_cases import DemoCase
 from raddiag_hf.demo.phantom_data import PhantomSplits
 from raddiag_hf.demo.training_curve import draw_training_curve
 from raddiag_hf.inference.diagnosis import Diagnosis
-from raddiag_hf.inference.report.report import render_report
-from raddiag_hf.inference.report.sections import (
+from raddiag_hf.metrics import EvaluationResult
+from raddiag_hf.reports.report import render_report
+from raddiag_hf.reports.sections import (
     CaseSection,
     FigureSection,
     Section,
     TableSection,
     TextSection,
 )
-from raddiag_hf.metrics import EvaluationResult
 
 PHANTOMS_ONLY = (
     "The model in this report was trained for minutes on synthetic phantoms and knows phantoms "

@@ -6,8 +6,8 @@ import numpy as np
 
 from raddiag_hf.evaluation.report_wording import count, value_cell
 from raddiag_hf.evaluation.tables import METRICS, UNDEFINED
-from raddiag_hf.inference.report.sections import TableSection
 from raddiag_hf.metrics.evaluation_result import EvaluationResult, Table
+from raddiag_hf.reports.sections import TableSection
 
 MOST_IN_ONE_TABLE = 24
 """Up to so many classes are shown in one table; of more, the best and the worst."""

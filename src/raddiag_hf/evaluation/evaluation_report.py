@@ -19,8 +19,9 @@ from raddiag_hf.evaluation.report_wording import count, value_cell
 from raddiag_hf.evaluation.result_files import FIGURE_FOLDER, REPORT_FILE
 from raddiag_hf.evaluation.tables import CATEGORIES, METRICS
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
-from raddiag_hf.inference.report.report import render_report
-from raddiag_hf.inference.report.sections import (
+from raddiag_hf.metrics.groups import ALL
+from raddiag_hf.reports.report import render_report
+from raddiag_hf.reports.sections import (
     FactsSection,
     GalleryFigure,
     GallerySection,
@@ -30,7 +31,6 @@ from raddiag_hf.inference.report.sections import (
     TableSection,
     TextSection,
 )
-from raddiag_hf.metrics.groups import ALL
 
 HEADLINE_METRICS = {
     "auc": "AUC",

@@ -20,7 +20,7 @@ from raddiag_hf.inference.explain.overlays import legend_picture, overlay_pictur
 from raddiag_hf.inference.explain.saliency import SaliencyMap, ScoreCamSettings
 from raddiag_hf.inference.explain.saliency_grid import saliency_peak
 from raddiag_hf.inference.explain.slice_profile import choose_key_slices, saliency_profile
-from raddiag_hf.inference.report.pictures import draw_slice
+from raddiag_hf.reports.pictures import draw_slice
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import make_scan
 from tests.fixtures.diagnoses import PROVENANCE, make_diagnosis

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from raddiag_hf.inference.explain.saliency import SaliencyMap
-from raddiag_hf.inference.report.report import render_report
-from raddiag_hf.inference.report.sections import CaseSection
+from raddiag_hf.reports.report import render_report
+from raddiag_hf.reports.sections import CaseSection
 from tests.fixtures.diagnoses import make_diagnosis, make_explanation, make_scans
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.explain.saliency_grid import saliency_slice
-from raddiag_hf.inference.report.pictures import draw_slice
+from raddiag_hf.reports.pictures import draw_slice
 
 COLOUR_MAP = "inferno"
 """Perceptually uniform: equal steps of the map look equally large, also without colour vision."""

@@ -8,8 +8,8 @@ from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.diagnosis import Diagnosis
 from raddiag_hf.inference.explain.explanation import Explanation
-from raddiag_hf.inference.report.report import render_report
-from raddiag_hf.inference.report.sections import CaseSection
+from raddiag_hf.reports.report import render_report
+from raddiag_hf.reports.sections import CaseSection
 
 
 def write_case_files(

@@ -7,9 +7,9 @@ from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import source_slice
 from raddiag_hf.inference.diagnosis import Finding, ScanContribution
 from raddiag_hf.inference.report.explanation_view import ExplanationView, view_explanation
-from raddiag_hf.inference.report.pictures import STRIP_TILES, filmstrip, slice_picture
-from raddiag_hf.inference.report.sections import CaseSection
-from raddiag_hf.inference.wording import effect_statement, slice_statement, threshold_statement
+from raddiag_hf.reports.pictures import STRIP_TILES, filmstrip, slice_picture
+from raddiag_hf.reports.sections import CaseSection
+from raddiag_hf.reports.wording import effect_statement, slice_statement, threshold_statement
 
 
 @dataclass(frozen=True)

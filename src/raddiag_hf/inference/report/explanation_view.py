@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
 from raddiag_hf.inference.explain.overlays import legend_picture, overlay_picture
-from raddiag_hf.inference.report.pictures import picture_uri, slice_picture
+from raddiag_hf.reports.pictures import picture_uri, slice_picture
 
 PICTURE_PIXELS = 360
 LARGEST_PICTURE_PIXELS = 560

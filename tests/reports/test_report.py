@@ -9,14 +9,14 @@ from html.parser import HTMLParser
 import pytest
 
 from raddiag_hf.inference.report.case_files import write_case_files
-from raddiag_hf.inference.report.report import render_report
-from raddiag_hf.inference.report.sections import (
+from raddiag_hf.reports.report import render_report
+from raddiag_hf.reports.sections import (
     CaseSection,
     FigureSection,
     TableSection,
     TextSection,
 )
-from raddiag_hf.inference.wording import DISCLAIMER
+from raddiag_hf.reports.wording import DISCLAIMER
 from tests.fixtures.diagnoses import FINDINGS, make_diagnosis, make_explanation, make_scans
 
 VOID = {"meta", "img"}

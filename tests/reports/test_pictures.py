@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.report.pictures import (
+from raddiag_hf.reports.pictures import (
     STRIP_TILES,
     filmstrip,
     intensity_window,

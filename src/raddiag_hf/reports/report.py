@@ -7,8 +7,8 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from raddiag_hf.inference.report.case_view import view_case
-from raddiag_hf.inference.report.sections import (
+from raddiag_hf.reports.case_view import view_case
+from raddiag_hf.reports.sections import (
     CaseSection,
     FactsSection,
     FigureSection,
@@ -17,7 +17,7 @@ from raddiag_hf.inference.report.sections import (
     Section,
     TableSection,
 )
-from raddiag_hf.inference.wording import DISCLAIMER, percent
+from raddiag_hf.reports.wording import DISCLAIMER, percent
 
 
 def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
@@ -28,11 +28,11 @@ def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -
 
     Args:
         title: Heading of the page.
-        sections: Its sections in order; see `raddiag_hf.inference.report.sections`.
+        sections: Its sections in order; see `raddiag_hf.reports.sections`.
         subtitle: One line below the heading.
     """
     environment = Environment(
-        loader=PackageLoader("raddiag_hf.inference.report", "templates"),
+        loader=PackageLoader("raddiag_hf.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -40,7 +40,7 @@ def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -
     )
     environment.filters["percent"] = percent
     now = datetime.now(UTC)
-    style = files("raddiag_hf.inference.report").joinpath("templates/report.css")
+    style = files("raddiag_hf.reports").joinpath("templates/report.css")
     return environment.get_template("report.html").render(
         title=title,
         subtitle=subtitle,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from raddiag_hf.inference.wording import (
+from raddiag_hf.reports.wording import (
     effect_statement,
     percent,
     signed,
