@@ -9,7 +9,7 @@ from raddiag_hf.cli.evaluation_table import (
     render_model,
     render_normal_cases,
 )
-from raddiag_hf.evaluation.tables import EvaluatedModel
+from raddiag_hf.evaluation.report.tables import EvaluatedModel
 
 GROUPS = {"group": ["all"], "classes": [2], "evaluated": [2], "auc": [0.5]}
 

@@ -164,9 +164,9 @@ def evaluate(
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.checkpoints.loading import load_model
     from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
-    from raddiag_hf.evaluation.evaluation_report import write_evaluation_report
     from raddiag_hf.evaluation.predict_cases import PredictionSettings
     from raddiag_hf.evaluation.processes import join_processes
+    from raddiag_hf.evaluation.report.evaluation_report import write_evaluation_report
     from raddiag_hf.metrics import BootstrapSettings
     from raddiag_hf.vocabulary import Split
 

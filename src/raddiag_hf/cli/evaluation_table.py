@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from raddiag_hf.evaluation.tables import (
+from raddiag_hf.evaluation.report.tables import (
     CATEGORIES,
     METRICS,
     UNDEFINED,

@@ -20,13 +20,13 @@ from raddiag_hf.evaluation.evaluation_warnings import evaluation_warnings, resam
 from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
 from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
 from raddiag_hf.evaluation.processes import join_processes
+from raddiag_hf.evaluation.report.tables import EvaluatedModel, write_tables
 from raddiag_hf.evaluation.result_files import (
     CALIBRATION_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
     remove_report,
 )
-from raddiag_hf.evaluation.tables import EvaluatedModel, write_tables
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.calibration import Reliability, reliability

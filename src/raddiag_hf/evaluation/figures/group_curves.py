@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LINE_STYLES, Palette
-from raddiag_hf.evaluation.report_wording import count, decimals, span
-from raddiag_hf.evaluation.tables import CATEGORIES
+from raddiag_hf.evaluation.report.report_wording import count, decimals, span
+from raddiag_hf.evaluation.report.tables import CATEGORIES
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
 from raddiag_hf.metrics.groups import ALL
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raddiag_hf.evaluation.tables import (
+from raddiag_hf.evaluation.report.tables import (
     EvaluatedModel,
     latex_table,
     markdown_table,

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raddiag_hf.evaluation.class_tables import class_tables
-from raddiag_hf.evaluation.evaluation_report import (
+from raddiag_hf.evaluation.report.class_tables import class_tables
+from raddiag_hf.evaluation.report.evaluation_report import (
     render_evaluation_report,
     write_evaluation_report,
 )

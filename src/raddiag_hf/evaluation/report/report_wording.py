@@ -1,6 +1,6 @@
 """How an evaluation's numbers are written in its report and its figures."""
 
-from raddiag_hf.evaluation.tables import UNDEFINED
+from raddiag_hf.evaluation.report.tables import UNDEFINED
 from raddiag_hf.metrics.evaluation_result import Table
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raddiag_hf.evaluation.report_wording import count, value_cell
-from raddiag_hf.evaluation.tables import METRICS, UNDEFINED
+from raddiag_hf.evaluation.report.report_wording import count, value_cell
+from raddiag_hf.evaluation.report.tables import METRICS, UNDEFINED
 from raddiag_hf.metrics.evaluation_result import EvaluationResult, Table
 from raddiag_hf.reports.sections import TableSection
 

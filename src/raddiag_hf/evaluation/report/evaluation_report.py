@@ -7,7 +7,6 @@ from pathlib import Path
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.breakdown import Subgroup
-from raddiag_hf.evaluation.class_tables import class_tables
 from raddiag_hf.evaluation.evaluate_model import ModelEvaluation, short_name
 from raddiag_hf.evaluation.figures.evaluation_figures import (
     EvaluationFigure,
@@ -15,9 +14,10 @@ from raddiag_hf.evaluation.figures.evaluation_figures import (
     save_figures,
 )
 from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
-from raddiag_hf.evaluation.report_wording import count, value_cell
+from raddiag_hf.evaluation.report.class_tables import class_tables
+from raddiag_hf.evaluation.report.report_wording import count, value_cell
+from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS
 from raddiag_hf.evaluation.result_files import FIGURE_FOLDER, REPORT_FILE
-from raddiag_hf.evaluation.tables import CATEGORIES, METRICS
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
 from raddiag_hf.metrics.groups import ALL
 from raddiag_hf.reports.report import render_report
