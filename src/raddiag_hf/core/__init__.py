@@ -1,1 +1,1 @@
-"""What every room needs: errors of the input, whole-or-absent files, locks, checkpoints, the Hub."""
+"""What every room needs: input errors, whole-or-absent files, locks, checkpoints, the Hub."""

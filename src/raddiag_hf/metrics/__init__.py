@@ -1,20 +1,20 @@
 """How good are the predictions? Every metric with its interval, thresholds and calibration."""
 
-from raddiag_hf.evaluation.bootstrap import BootstrapIntervals, BootstrapSettings
-from raddiag_hf.evaluation.calibration import (
+from raddiag_hf.metrics.bootstrap import BootstrapIntervals, BootstrapSettings
+from raddiag_hf.metrics.calibration import (
     Reliability,
     TemperatureScaling,
     fit_temperature,
     reliability,
 )
-from raddiag_hf.evaluation.comparison import PairedComparison, PairedDifference, compare_predictions
-from raddiag_hf.evaluation.delong import DeLongIntervals, DeLongTest, delong_intervals, delong_test
-from raddiag_hf.evaluation.evaluation_result import EvaluationResult, GroupMetrics
-from raddiag_hf.evaluation.groups import frequency_groups
-from raddiag_hf.evaluation.intervals import Interval
-from raddiag_hf.evaluation.metrics import evaluate_predictions
-from raddiag_hf.evaluation.roc import RocCurve
-from raddiag_hf.evaluation.thresholds import (
+from raddiag_hf.metrics.comparison import PairedComparison, PairedDifference, compare_predictions
+from raddiag_hf.metrics.delong import DeLongIntervals, DeLongTest, delong_intervals, delong_test
+from raddiag_hf.metrics.evaluation_result import EvaluationResult, GroupMetrics
+from raddiag_hf.metrics.groups import frequency_groups
+from raddiag_hf.metrics.intervals import Interval
+from raddiag_hf.metrics.metrics import evaluate_predictions
+from raddiag_hf.metrics.roc import RocCurve
+from raddiag_hf.metrics.thresholds import (
     DecisionThresholds,
     choose_f1_thresholds,
     choose_fpr_thresholds,

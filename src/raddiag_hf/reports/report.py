@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from raddiag_hf.reports.case_view import view_case
+from raddiag_hf.inference.report.case_view import view_case
 from raddiag_hf.reports.sections import (
     CaseSection,
     FactsSection,

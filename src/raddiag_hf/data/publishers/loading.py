@@ -19,7 +19,7 @@ from raddiag_hf.data.publishers.builder import CaseBuilder
 from raddiag_hf.data.publishers.builder_error import BuilderScriptError, DataSourceError
 from raddiag_hf.data.store.case_store import DATA_FOLDER
 
-SCRIPTS = Path(__file__).parents[1] / "dataset_scripts"
+SCRIPTS = Path(__file__).parents[2] / "dataset_scripts"
 """One folder per data set, ``<name>/<name>.py``; an installed package carries them too."""
 
 
@@ -212,7 +212,7 @@ def _import(script: Path) -> ModuleType:
 def _hash(script: Path, data_dir: Path | None) -> str:
     """Tell caches apart: by the code, and the names, sizes and dates of all files."""
     digest = hashlib.sha256(script.read_bytes())
-    for code in sorted(Path(__file__).parent.glob("*.py")):
+    for code in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(code.read_bytes())
     if data_dir is not None:
         digest.update(folder_state(data_dir))

@@ -1,1 +1,1 @@
-"""report"""
+"""The report of an evaluation: sections, tables, wording."""

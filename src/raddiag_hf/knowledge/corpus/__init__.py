@@ -1,1 +1,1 @@
-"""Medical concepts with their names, definitions and relations, from ICD-10-CM, UMLS and articles."""
+"""Medical concepts, their names and relations, from ICD-10-CM, UMLS and articles."""
