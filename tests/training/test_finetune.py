@@ -13,7 +13,7 @@ from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.checkpoints.model_source import ModelSourceError
-from raddiag_hf.core.build_lock import BuildRunningError, sole_build
+from raddiag_hf.core.run_folder import RunFolder, RunInProgressError
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
@@ -273,11 +273,11 @@ def test_a_foreign_folder_is_not_written_to(base, data, tmp_path):
 
 
 def test_a_second_run_into_the_same_folder_is_told(base, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("raddiag_hf.core.build_lock.PATIENCE_S", 0.1)
+    monkeypatch.setattr("raddiag_hf.core.run_folder.PATIENCE_S", 0.1)
     output = tmp_path / "out"
     with (
-        sole_build(output, output / WORK_FOLDER),
-        pytest.raises(BuildRunningError, match="out: another run is making it"),
+        RunFolder(output, work=output / WORK_FOLDER).lock(),
+        pytest.raises(RunInProgressError, match="out: another run is at work there"),
     ):
         finetune(str(base), data, output, SETTINGS[Method.LINEAR_PROBE])
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from raddiag_hf.core.build_lock import BuildRunningError
+from raddiag_hf.core.run_folder import RunInProgressError
 from raddiag_hf.training.preparation import load_training_data, training_arguments
 from raddiag_hf.training.recipe import ModelSection
 from raddiag_hf.training.recipe_file import RecipeError
@@ -63,9 +63,9 @@ def test_a_damaged_record_of_a_run_is_said(cases, tmp_path):
 
 
 def test_a_second_run_does_not_enter(tmp_path, monkeypatch):
-    monkeypatch.setattr("raddiag_hf.core.build_lock.PATIENCE_S", 0.1)
+    monkeypatch.setattr("raddiag_hf.core.run_folder.PATIENCE_S", 0.1)
     second = sole_run(tmp_path / "run")
-    with sole_run(tmp_path / "run"), pytest.raises(BuildRunningError, match="another run"):
+    with sole_run(tmp_path / "run"), pytest.raises(RunInProgressError, match="another run"):
         second.__enter__()
     with sole_run(tmp_path / "run"):
         assert not (tmp_path / "run" / RUN_FILE).exists()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from raddiag_hf.checkpoints.reference_keys import DEAD, is_normalization_weight, translate_key
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RESNET_BLOCKS, RadDiagConfig

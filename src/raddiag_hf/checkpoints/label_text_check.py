@@ -1,6 +1,6 @@
 """Whether a knowledge classifier has label texts: without them all labels get the same logit."""
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 

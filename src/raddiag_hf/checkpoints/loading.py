@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
 from raddiag_hf.checkpoints.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.checkpoints.weights_digest import weights_digest
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -65,7 +65,7 @@ def build(
     """Build a case data set as sharded Parquet, in parallel; or verify the publisher's files."""
     if (output is None) != verify:
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
-    from raddiag_hf.core.input_error import InputError
+    from raddiag_hf.core.errors import InputError
     from raddiag_hf.data.publishers.loading import load_builder
     from raddiag_hf.data.store.scan_record import StorageOptions
     from raddiag_hf.data.store.storage_error import CaseStorageError

@@ -23,7 +23,7 @@ from raddiag_hf.cli import (
     knowledge,
     train,
 )
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
 

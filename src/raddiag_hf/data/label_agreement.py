@@ -2,7 +2,7 @@
 
 from datasets import Features
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, label_columns
 from raddiag_hf.labels.label_set import LabelSet, check_same_label_set
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig

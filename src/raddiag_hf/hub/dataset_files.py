@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.store.case_store import DATA_FOLDER, LABEL_SET_FOLDER, CaseStore
 from raddiag_hf.data.store.dataset_card import CARD_FILE
 

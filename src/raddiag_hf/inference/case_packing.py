@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import BatchFeature
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from torch import Tensor
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 

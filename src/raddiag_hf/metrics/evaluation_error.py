@@ -1,6 +1,6 @@
 """What the evaluation of a model on a data set cannot use."""
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 
 
 class EvaluationInputError(InputError):

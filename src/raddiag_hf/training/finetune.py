@@ -20,8 +20,8 @@ from raddiag_hf.checkpoints.loading import (
 )
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.checkpoints.weights_digest import weights_digest
-from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.build_lock import sole_build
+from raddiag_hf.core.atomic_files import atomic_write, named_storage_failure
+from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
@@ -45,7 +45,6 @@ from raddiag_hf.training.finetune_record import (
 )
 from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings, Method
 from raddiag_hf.training.model_adaptation import Adaptation, adapt_model, plan_adaptation
-from raddiag_hf.training.storage_failures import named_storage_failure
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ def finetune(
     Raises:
         FinetuneError: If model, data set and settings do not fit, ``output`` holds another run, or
             it cannot be written.
-        BuildRunningError: If another run is at work in ``output``.
+        RunInProgressError: If another run is at work in ``output``.
         ModelSourceError: If the model cannot be had.
         DeviceError: If there is no such device.
         TextEncoderError, LabelTextError: If the label names cannot be read with ``text_encoder``.
@@ -121,7 +120,7 @@ def finetune(
     output = Path(output)
     work = output / WORK_FOLDER
     _refuse_foreign(output)
-    with sole_build(output, work), named_storage_failure(output):
+    with RunFolder(output, work=work).lock(), named_storage_failure(output):
         finished = _claim(output, _plan(loaded, data, settings))
         if finished is not None:
             return finished

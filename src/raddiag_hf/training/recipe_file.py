@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 
 
 class RecipeError(InputError):

@@ -60,7 +60,7 @@ def train_recipe(recipe: Recipe) -> Path:
         RecipeError: If the recipe cannot be followed, or ``output`` holds the run of another, or
             one whose best checkpoint or model is damaged.
         TextEncoderError: If ``model.text_encoder`` cannot be had.
-        BuildRunningError: If another run is at work in ``output``.
+        RunInProgressError: If another run is at work in ``output``.
         TrainingDivergedError: If the loss is no longer a number; checkpoints stay.
         CheckpointWriteError: If the disk does not take a checkpoint or the model; earlier
             checkpoints stay.

@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import TrainingArguments
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.build_lock import LOCK_FILE, sole_build
+from raddiag_hf.core.run_folder import LOCK_FILE, RunFolder
 from raddiag_hf.data.store.case_metadata import read_metadata
 from raddiag_hf.training.preparation import TrainingData
 from raddiag_hf.training.recipe import Recipe
@@ -49,7 +49,7 @@ def sole_run(output: Path) -> Iterator[None]:
 
     Raises:
         RecipeError: If the folder holds something that is no run.
-        BuildRunningError: If another run is at work there.
+        RunInProgressError: If another run is at work there.
     """
     if not PartialState().is_main_process:
         yield
@@ -57,7 +57,7 @@ def sole_run(output: Path) -> Iterator[None]:
     present = {path.name for path in output.iterdir()} if output.is_dir() else set()
     if present - {LOCK_FILE} and RUN_FILE not in present:
         raise RecipeError(f"{output}: is not empty and holds no run to go on with")
-    with sole_build(output, output):
+    with RunFolder(output).lock():
         yield
 
 

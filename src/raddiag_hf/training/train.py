@@ -15,7 +15,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.training.finetune import finetune
 from raddiag_hf.training.finetune_settings import (

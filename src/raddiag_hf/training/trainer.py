@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.step_batches import StepBatchSampler

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from raddiag_hf.core.file_states import file_state
+from raddiag_hf.core.fingerprint import file_state
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
@@ -97,7 +97,7 @@ def import_hospital_data(
         HospitalDataError: If the source cannot be understood, no scan of it can be read, or, when
             strict, one cannot.
         FileExistsError: If ``output`` holds something else.
-        BuildRunningError: If another run is making ``output``.
+        RunInProgressError: If another run is making ``output``.
         OSError: If the source cannot be read.
     """
     if isinstance(source, Path):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import datasets
 
 from raddiag_hf import __version__
-from raddiag_hf.core.file_states import file_state
+from raddiag_hf.core.fingerprint import file_state
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.source import CaseSource, read_case

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 
 
 class BuilderScriptError(InputError):

@@ -13,7 +13,7 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
-from raddiag_hf.core.file_states import folder_state
+from raddiag_hf.core.fingerprint import folder_state
 from raddiag_hf.core.hub_access import clean_token, explained_access
 from raddiag_hf.data.publishers.builder import CaseBuilder
 from raddiag_hf.data.publishers.builder_error import BuilderScriptError, DataSourceError

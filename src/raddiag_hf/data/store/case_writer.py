@@ -14,7 +14,7 @@ from datasets import Features
 from datasets.utils import tqdm
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.build_lock import sole_build
+from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.data.store.case import Case, case_features, encode_case
 from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.store.case_store import (
@@ -106,7 +106,7 @@ def write_cases(
 
     Raises:
         FileExistsError: If ``output`` or the unfinished folder holds something else.
-        BuildRunningError: If another run is making ``output``.
+        RunInProgressError: If another run is making ``output``.
         CaseStorageError: If every case was rejected, or one is too large.
         ValueError: If a case does not fit the columns, or two cases share an id.
         RuntimeError: If a worker process was killed.
@@ -116,7 +116,7 @@ def write_cases(
     features = case_features(label_sets)
     plan = _plan(items, label_sets, storage, source_fingerprint)
     if not _is_complete(output, plan):
-        with sole_build(output, staging):
+        with RunFolder(output, work=staging).lock():
             if not _is_complete(output, plan):  # by another run that has just ended
                 _prepare(staging, plan)
                 shards = list(_shards(staging, items, build_case, features, storage))

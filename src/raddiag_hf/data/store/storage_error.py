@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from pyarrow import ArrowException
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 
 
 class CaseStorageError(InputError):

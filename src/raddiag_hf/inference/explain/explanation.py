@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import BatchFeature
 
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case_packing import CaseError, pack_case, source_slice
 from raddiag_hf.inference.diagnose import calibrated_probabilities, run_provenance

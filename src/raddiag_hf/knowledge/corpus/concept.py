@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 
 ReportProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.knowledge.corpus.corpus import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.knowledge.corpus.text_defects import is_blank
 from raddiag_hf.vocabulary import Split

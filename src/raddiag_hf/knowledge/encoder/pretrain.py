@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.knowledge.corpus.concept import ReportProgress
 from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
 from raddiag_hf.knowledge.encoder.contrastive import ContrastiveEncoder

@@ -15,7 +15,7 @@ from typing import Any
 from accelerate import PartialState
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.input_error import InputError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.knowledge.corpus.concept import ReportProgress
 from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
 from raddiag_hf.knowledge.corpus.corpus_file import CorpusError, corpus_digest, read_corpus

@@ -6,8 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from raddiag_hf.training.finetune_settings import FinetuneError
-from raddiag_hf.training.storage_failures import named_storage_failure
+from raddiag_hf.core.atomic_files import StorageError, named_storage_failure
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def small_files():
 @pytest.mark.parametrize("save", [save_file, torch.save])
 def test_a_write_that_fails_names_the_folder(tmp_path, small_files, save):
     with (
-        pytest.raises(FinetuneError, match="out: cannot be written, is the disk full") as caught,
+        pytest.raises(StorageError, match="out: cannot be written, is the disk full") as caught,
         named_storage_failure(tmp_path / "out"),
     ):
         save({"weights": torch.zeros(100_000)}, tmp_path / "weights")

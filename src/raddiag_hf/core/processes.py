@@ -1,0 +1,13 @@
+"""The processes of one run, as ``accelerate launch`` or ``torchrun`` started them."""
+
+import os
+
+
+def started_processes() -> int:
+    """Return how many processes were started together; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one that writes what all of them share."""
+    return int(os.environ.get("RANK", "0")) == 0
