@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 
 from _machine import describe_machine, machine_slug
+from _peak_memory import measure_peak_memory
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.training.memory_plan import HEADROOM, Precision, available_memory, plan_memory
-from raddiag_hf.training.peak_memory import measure_peak_memory
 
 RESULTS = Path(__file__).parent / "results"
 PAPER_CASES = [[32] * 6]

@@ -239,7 +239,7 @@ def test_a_run_killed_after_its_last_epoch_trains_no_further(base, data, tmp_pat
 
 
 def test_features_are_extracted_once(base, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("raddiag_hf.training.features.SHARD_CASES", 16)
+    monkeypatch.setattr("raddiag_hf.training.methods.features.SHARD_CASES", 16)
     settings, output = SETTINGS[Method.LINEAR_PROBE], tmp_path / "out"
 
     def kill(what, done, total):

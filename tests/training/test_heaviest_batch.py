@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from raddiag_hf.data.batches.case_augmentation import UNKNOWN_ANATOMY, CaseAugmentation
 from raddiag_hf.data.store.case_metadata import CaseMetadata
-from raddiag_hf.training.heaviest_batch import heaviest_batch
+from raddiag_hf.training.memory_plan import heaviest_batch
 
 HEAD, CHEST, HIP = [number for number in range(4) if number != UNKNOWN_ANATOMY][:3]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raddiag_hf.training.step_batches import StepBatchSampler
+from raddiag_hf.training.trainer import StepBatchSampler
 
 WORK = np.random.default_rng(0).integers(1, 200, 100).tolist()
 

@@ -131,8 +131,8 @@ def finetune(
     import datasets
     from transformers.utils import logging as transformers_logging
 
-    from raddiag_hf.hub.model_card import write_model_card
     from raddiag_hf.training.finetune import finetune as run_finetuning
+    from raddiag_hf.training.model_card import write_model_card
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()

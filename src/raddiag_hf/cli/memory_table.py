@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.training.heaviest_batch import heaviest_batch
 from raddiag_hf.training.memory_plan import (
     HEADROOM,
     PRECISIONS,
     MemoryPlan,
     available_memory,
     choose_plan,
+    heaviest_batch,
 )
 from raddiag_hf.training.preparation import (
     build_augmentation,

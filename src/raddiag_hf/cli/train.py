@@ -107,9 +107,9 @@ def train(
     without_gpus = {"ACCELERATE_USE_CPU": "true"} if use_cpu and is_launched else {}
     code = subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
     if code == 0 and loaded.finetune is not None:
-        from raddiag_hf.hub.model_card import write_model_card
         from raddiag_hf.training.finetune import RECORD_FILE
         from raddiag_hf.training.finetune_record import FinetuneRecord
+        from raddiag_hf.training.model_card import write_model_card
 
         output = Path(loaded.output)
         text = (output / RECORD_FILE).read_text("utf-8")

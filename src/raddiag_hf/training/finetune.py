@@ -30,7 +30,6 @@ from raddiag_hf.metrics import (
 )
 from raddiag_hf.metrics.decision_rule import choose_decision_rule
 from raddiag_hf.metrics.evaluation_error import EvaluationInputError
-from raddiag_hf.training.features import Progress
 from raddiag_hf.training.finetune_data import FinetuneData, open_finetune_data
 from raddiag_hf.training.finetune_methods import (
     CHECKPOINT_FOLDER,
@@ -44,6 +43,7 @@ from raddiag_hf.training.finetune_record import (
     package_versions,
 )
 from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings, Method
+from raddiag_hf.training.methods.features import Progress
 from raddiag_hf.training.model_adaptation import Adaptation, adapt_model, plan_adaptation
 from raddiag_hf.vocabulary import Split
 

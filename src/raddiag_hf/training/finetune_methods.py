@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from raddiag_hf.checkpoints.loading import LoadedModel
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.adapters import attach_adapters, save_adapters
-from raddiag_hf.training.features import Progress, extract_features
 from raddiag_hf.training.finetune_data import FinetuneData
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
 from raddiag_hf.training.finetune_training import train_until_best
-from raddiag_hf.training.linear_probe import choose_probe, fit_linear_probes
+from raddiag_hf.training.methods.adapters import attach_adapters, save_adapters
+from raddiag_hf.training.methods.features import Progress, extract_features
+from raddiag_hf.training.methods.linear_probe import choose_probe, fit_linear_probes
 from raddiag_hf.vocabulary import Split
 
 CHECKPOINT_FOLDER = "checkpoints"

@@ -19,9 +19,9 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
-from raddiag_hf.training.features import Progress
 from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings, Method
 from raddiag_hf.training.layer_rates import parameter_groups
+from raddiag_hf.training.methods.features import Progress
 from raddiag_hf.training.trainer import RadDiagTrainer
 
 logger = logging.getLogger(__name__)

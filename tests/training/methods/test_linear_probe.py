@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from raddiag_hf.training.linear_probe import choose_probe, fit_linear_probes
+from raddiag_hf.training.methods.linear_probe import choose_probe, fit_linear_probes
 
 
 def features_and_labels(cases, width, labels, seed=0):

@@ -7,10 +7,10 @@ import yaml
 from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
 
-from raddiag_hf.hub.model_card import render_model_card, write_model_card
 from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
 from raddiag_hf.training.finetune_record import FinetuneRecord
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
+from raddiag_hf.training.model_card import render_model_card, write_model_card
 
 LABELS = ("Normal", "Pneumothorax | left")
 
