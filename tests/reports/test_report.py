@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from raddiag_hf.inference.report.case_files import write_case_files
+from raddiag_hf.inference.case_files import write_case_files
+from raddiag_hf.inference.views import case_section
 from raddiag_hf.reports.report import render_report
 from raddiag_hf.reports.sections import (
-    CaseSection,
     FigureSection,
     TableSection,
     TextSection,
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 
 def render(*, known_labels=(), **fields):
-    section = CaseSection("A case", make_diagnosis(**fields), make_scans(), known_labels)
+    section = case_section("A case", make_diagnosis(**fields), make_scans(), known_labels)
     return render_report("Report", [section])
 
 
@@ -116,7 +116,7 @@ def test_the_attention_profile_has_one_bar_per_encoded_slice():
 def test_a_single_scan_has_no_shares():
     diagnosis = make_diagnosis()
     alone = replace(diagnosis, scans=(replace(diagnosis.scans[0], share=1.0, effect=None),))
-    text = Page(render_report("Report", [CaseSection("", alone, make_scans()[:1])])).text
+    text = Page(render_report("Report", [case_section("", alone, make_scans()[:1])])).text
     assert "1 scan: CT" in text
     assert "of the decision" not in text
     assert "decided by" not in text
@@ -128,7 +128,7 @@ def test_names_cannot_break_out_of_the_page():
     diagnosis = replace(
         diagnosis, scans=tuple(replace(s, scan_id=hostile) for s in diagnosis.scans)
     )
-    html = render_report(hostile, [CaseSection(hostile, diagnosis, make_scans(), (hostile,))])
+    html = render_report(hostile, [case_section(hostile, diagnosis, make_scans(), (hostile,))])
     assert "<script" not in html
     assert hostile in Page(html).text
 
@@ -150,7 +150,7 @@ def test_sections_of_all_kinds_stand_in_order():
         "Report",
         [
             TextSection("About", ("First.", "Second.")),
-            CaseSection("Case", make_diagnosis(), make_scans(), ("Segond fracture",)),
+            case_section("Case", make_diagnosis(), make_scans(), ("Segond fracture",)),
             FigureSection("Curve", b"png", "Loss by step", "It falls."),
             TableSection("Metrics", ("Metric", "Head"), (("AUC", "0.9"),), "Held out."),
         ],
@@ -197,7 +197,7 @@ def test_the_page_fits_every_width_and_asks_for_nothing(browser, width, scheme):
     diagnosis = replace(
         diagnosis, scans=tuple(replace(s, scan_id=long_name) for s in diagnosis.scans)
     )
-    section = CaseSection("", diagnosis, make_scans(), (), make_explanation())
+    section = case_section("", diagnosis, make_scans(), (), make_explanation())
     page.set_content(render_report("Report", [section]))
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")

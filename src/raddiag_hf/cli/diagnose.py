@@ -110,12 +110,12 @@ def _write(
 
     An earlier explanation in the folder is removed: it belongs to an earlier diagnosis.
     """
-    from raddiag_hf.inference.explain.files import (
+    from raddiag_hf.inference.case_files import (
         remove_explanation_files,
+        write_case_files,
         write_explanation_files,
     )
     from raddiag_hf.inference.explain.saliency import ScoreCamSettings
-    from raddiag_hf.inference.report.case_files import write_case_files
 
     explanation = None
     if explain:

@@ -83,8 +83,8 @@ def explain(
     check_output(output)
 
     from raddiag_hf.cli.explanation_table import render_explanation
+    from raddiag_hf.inference.case_files import write_explanation_files
     from raddiag_hf.inference.explain.explanation import label_index
-    from raddiag_hf.inference.explain.files import write_explanation_files
     from raddiag_hf.inference.explain.saliency import ScoreCamSettings
 
     progress = Console(stderr=True)

@@ -6,10 +6,10 @@ from raddiag_hf.demo.demo_cases import DemoCase
 from raddiag_hf.demo.phantom_data import PhantomSplits
 from raddiag_hf.demo.training_curve import draw_training_curve
 from raddiag_hf.inference.diagnosis import Diagnosis
+from raddiag_hf.inference.views import case_section
 from raddiag_hf.metrics import EvaluationResult
 from raddiag_hf.reports.report import render_report
 from raddiag_hf.reports.sections import (
-    CaseSection,
     FigureSection,
     Section,
     TableSection,
@@ -32,7 +32,7 @@ def demo_report(
 ) -> str:
     """Return the demo's report as one HTML page: the phantom first, then how it was learnt."""
     drawn = [
-        CaseSection(case.title, answer, case.scans, case.known_labels) for case, answer in cases
+        case_section(case.title, answer, case.scans, case.known_labels) for case, answer in cases
     ]
     sections: list[Section] = [
         TextSection("What this model knows", [PHANTOMS_ONLY]),

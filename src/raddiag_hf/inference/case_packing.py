@@ -1,4 +1,4 @@
-"""The scans of one case, packed for the model; and the way back from packed to source slices."""
+"""Packing: the scans of one case as a batch for the model."""
 
 from collections.abc import Sequence
 
@@ -37,12 +37,3 @@ def pack_case(
         modalities=[scan.modality for scan in scans],
     )
     return batch.to(device=model.device, dtype=model.dtype)
-
-
-def source_slice(encoded_slice: int, source_slices: int, encoded_slices: int) -> int:
-    """Return the index in the scan as read of one of its encoded slices.
-
-    Uniform resampling keeps ``floor(i * depth / max_slices)``; the same rule leaves a scan that was
-    not resampled as it is, and sends the equal slices that a picture may become to the picture.
-    """
-    return encoded_slice * source_slices // encoded_slices

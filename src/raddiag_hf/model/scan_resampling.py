@@ -71,6 +71,15 @@ def sampled_slices(depth: int, max_slices: int) -> Tensor:
     return torch.arange(max_slices) * depth // max_slices
 
 
+def source_slice(encoded_slice: int, source_slices: int, encoded_slices: int) -> int:
+    """Return the index in the scan as read of one of its encoded slices.
+
+    The rule of `sampled_slices` leaves a scan that was not resampled as it is, and sends the equal
+    slices that a picture may become to the picture.
+    """
+    return encoded_slice * source_slices // encoded_slices
+
+
 def nearest_sampled_slice(key_slice: int | None, depth: int, max_slices: int) -> int:
     """Return where the key slice lies among the kept slices; -1 if unknown or outside the scan."""
     if key_slice is None or not 0 <= int(key_slice) < depth:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case_packing import source_slice
+from raddiag_hf.model.scan_resampling import source_slice
 
 STRIP_TILES = 6
 """Tiles across a full filmstrip."""

@@ -1,4 +1,4 @@
-"""Render a report: sections in, one HTML file without outside requests or scripts out."""
+"""HTML report: sections in, one page without outside requests or scripts out."""
 
 import base64
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from raddiag_hf.inference.report.case_view import view_case
 from raddiag_hf.reports.sections import (
     CaseSection,
     FactsSection,
@@ -54,7 +53,7 @@ def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -
 def _prepare(section: Section) -> dict[str, object]:
     """Return what the template of one section reads."""
     if isinstance(section, CaseSection):
-        return {"kind": "case", "case": view_case(section)}
+        return {"kind": "case", "case": section}
     if isinstance(section, FigureSection):
         return {
             "kind": "figure",

@@ -1,11 +1,138 @@
-"""What a report is made of: one record per kind of section, in the order of the page."""
+"""Sections of a report: plain records of text, numbers and pictures, one for each kind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.diagnosis import Diagnosis
-from raddiag_hf.inference.explain.explanation import Explanation
+
+@dataclass(frozen=True)
+class FindingRow:
+    """One label with its probability.
+
+    Attributes:
+        label: The disorder.
+        probability: In [0, 1].
+        threshold: In [0, 1]; None in a table without thresholds.
+        is_predicted: Whether the probability reaches the threshold.
+    """
+
+    label: str
+    probability: float
+    threshold: float | None
+    is_predicted: bool
+
+
+@dataclass(frozen=True)
+class ScanHeading:
+    """What a scan is and what it weighs, as every card about it begins.
+
+    Attributes:
+        modality: What made it.
+        anatomy: The region that it shows; empty where nobody knows.
+        plane: The plane of its slices; empty where nobody knows.
+        source_slices: Slices of the scan as read, 1 for a picture.
+        share: Part of the decision in [0, 1]; None for the only scan of a case.
+        is_against: Whether it speaks against the leading finding.
+    """
+
+    modality: str
+    anatomy: str
+    plane: str
+    source_slices: int
+    share: float | None
+    is_against: bool
+
+
+@dataclass(frozen=True)
+class ScanCard:
+    """One scan's card. Pictures are data URIs.
+
+    Attributes:
+        heading: What it is.
+        scan_id: Its name within the case; no patient identifier.
+        picture: The slice that shows it best.
+        thumbnail: The same, small.
+        picture_slice: Which slice of the scan the picture shows, from 1.
+        strip: Slices spread over the scan; empty for a scan of one slice.
+        strip_percent: Width of strip and profile in percent of the card.
+        profile: Attention of each encoded slice, the largest being 100; empty without a strip.
+        bar_width: Width of a profile's bar, where slices are 1 apart.
+        effect: What it did, in words.
+        slices: How many slices, in words.
+    """
+
+    heading: ScanHeading
+    scan_id: str
+    picture: str
+    thumbnail: str
+    picture_slice: int
+    strip: str
+    strip_percent: float
+    profile: Sequence[float]
+    bar_width: float
+    effect: str
+    slices: str
+
+
+@dataclass(frozen=True)
+class OverlayPair:
+    """One slice, without and with its heat map, as data URIs.
+
+    Attributes:
+        picture: The slice.
+        overlay: The same with the map.
+        name: Which slice.
+        reason: Why it is shown, in words; may be empty.
+    """
+
+    picture: str
+    overlay: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExplainedScan:
+    """One scan's heat maps.
+
+    Attributes:
+        heading: What it is.
+        attention_share: Its part of the attention among scans, in [0, 1]; None without attention.
+        cautions: What has to be known to read the map, in sentences.
+        overlays: Its key slices, the most telling one first.
+        attention: Attention of each encoded slice, the largest being 100; empty for a picture.
+        profile: How high the map rises in each encoded slice, likewise.
+        bar_width: Width of a bar of attention, where slices are 1 apart.
+    """
+
+    heading: ScanHeading
+    attention_share: float | None
+    cautions: Sequence[str]
+    overlays: Sequence[OverlayPair]
+    attention: Sequence[float]
+    profile: Sequence[float]
+    bar_width: float
+
+    @property
+    def profile_points(self) -> str:
+        """The outline of the map's profile as SVG writes points, one unit per slice."""
+        inner = [f"{index + 0.5:g},{100 - height:.1f}" for index, height in enumerate(self.profile)]
+        first, last = 100 - self.profile[0], 100 - self.profile[-1]
+        return " ".join([f"0,{first:.1f}", *inner, f"{len(self.profile)},{last:.1f}"])
+
+
+@dataclass(frozen=True)
+class ExplanationPart:
+    """Where the answer for one label comes from.
+
+    Attributes:
+        label: What is explained.
+        legend: The colours from none to high, a data URI.
+        scans: The largest share first.
+    """
+
+    label: str
+    legend: str
+    scans: Sequence[ExplainedScan]
 
 
 @dataclass(frozen=True)
@@ -13,18 +140,28 @@ class CaseSection:
     """One diagnosed case with its pictures.
 
     Attributes:
-        title: What to call the case; no patient identifier.
-        diagnosis: The answer.
-        scans: The scans that were diagnosed, in the order of ``diagnosis.scans``.
+        title: What to call the case; no patient identifier. Empty where it needs no name.
         known_labels: What the case is known to show, where that is known.
-        explanation: Where the answer comes from, of the same scans; None where nobody looked.
+        headline: The findings to name first.
+        findings: All findings to show, the leading one first.
+        thresholds: What the probabilities are to be compared with, in words.
+        modalities: Modalities of the case, each once.
+        scans: The largest share first.
+        warnings: What a reader should know before trusting the answer.
+        explanation: Where the answer comes from; None where nobody looked.
+        provenance: What computed it, text by name.
     """
 
     title: str
-    diagnosis: Diagnosis
-    scans: Sequence[Scan]
-    known_labels: Sequence[str] = ()
-    explanation: Explanation | None = None
+    known_labels: Sequence[str]
+    headline: Sequence[FindingRow]
+    findings: Sequence[FindingRow]
+    thresholds: str
+    modalities: Sequence[str]
+    scans: Sequence[ScanCard]
+    warnings: Sequence[str]
+    explanation: ExplanationPart | None
+    provenance: Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from transformers import BatchFeature
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case_packing import CaseError, pack_case, source_slice
+from raddiag_hf.inference.case_packing import CaseError, pack_case
 from raddiag_hf.inference.diagnose import calibrated_probabilities, run_provenance
 from raddiag_hf.inference.diagnosis import Provenance, ScanContribution
 from raddiag_hf.inference.explain.saliency import SaliencyMap, ScoreCamSettings, score_cam
@@ -21,6 +21,7 @@ from raddiag_hf.inference.explain.scan_shares import leave_one_out, scan_contrib
 from raddiag_hf.inference.explain.slice_profile import choose_key_slices, saliency_profile
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.model.scan_resampling import source_slice
 
 ScanProgress = Callable[[int, int, int], None]
 """Called with the scan's position in the case, its masks that are done, and their total."""

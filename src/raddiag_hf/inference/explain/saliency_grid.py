@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from raddiag_hf.inference.case_packing import source_slice
+from raddiag_hf.model.scan_resampling import source_slice
 
 
 def saliency_slices(

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case_packing import source_slice
 from raddiag_hf.inference.diagnosis import ScanContribution
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.model.scan_resampling import source_slice
 
 
 def leave_one_out(

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from raddiag_hf.imaging.reading import read_scan
-from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
-from raddiag_hf.inference.explain.files import (
+from raddiag_hf.inference.case_files import (
     remove_explanation_files,
     write_explanation_files,
 )
+from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
 from raddiag_hf.inference.explain.grid import source_grid
 from raddiag_hf.inference.explain.overlays import legend_picture, overlay_picture
 from raddiag_hf.inference.explain.saliency import SaliencyMap, ScoreCamSettings

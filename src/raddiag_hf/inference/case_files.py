@@ -1,4 +1,4 @@
-"""The files of an explanation: pictures for people, maps for viewers, a record for programs."""
+"""Files of a case: records for programs, a report and pictures for people, maps for viewers."""
 
 import gzip
 import json
@@ -12,13 +12,44 @@ import numpy as np
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.imaging.scan import Scan
+from raddiag_hf.inference.diagnosis import Diagnosis
 from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
 from raddiag_hf.inference.explain.grid import SourceGrid, source_grid
 from raddiag_hf.inference.explain.overlays import overlay_figure
 from raddiag_hf.inference.explain.saliency_grid import saliency_slices
+from raddiag_hf.inference.views import case_section
+from raddiag_hf.reports.report import render_report
 
 RECORD_FILE, OVERLAY_FOLDER = "explanation.json", "overlays"
 _OVERLAY = re.compile(r"scan-\d+-[a-z-]+(-slice-\d{3,})?\.png|scan-\d+-[a-z-]+\.nii\.gz")
+
+
+def write_case_files(
+    output_dir: Path,
+    diagnosis: Diagnosis,
+    scans: Sequence[Scan],
+    explanation: Explanation | None = None,
+) -> Path:
+    """Write ``diagnosis.json`` and ``report.html``, each whole or not at all; return the latter.
+
+    Args:
+        output_dir: Made where it does not exist; older files of these names are replaced.
+        diagnosis: The answer.
+        scans: The scans that were diagnosed, in the order of ``diagnosis.scans``.
+        explanation: Shown in the report, where there is one.
+
+    Raises:
+        OSError: If the folder cannot be made or written.
+    """
+    page = render_report("Case diagnosis", [case_section("", diagnosis, scans, (), explanation)])
+    record = json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with atomic_write(output_dir / "diagnosis.json") as path:
+        path.write_text(record + "\n", encoding="utf-8")
+    report = output_dir / "report.html"
+    with atomic_write(report) as path:
+        path.write_text(page, encoding="utf-8")
+    return report
 
 
 def write_explanation_files(

@@ -1,1 +1,0 @@
-"""One self-contained HTML page about a case, a training run, or several of them."""
