@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from _ablation_cases import NUM_TRAINED, UNSEEN, Cases
 from _ablation_comparisons import ORACLES, Oracle, trained_cases, unseen_cases
 from _ablation_statistics import Sampled, sample_metrics
-from raddiag_hf.metrics import choose_f1_thresholds, frequency_groups
+from raddiag_hf.labels.bands import band_columns
+from raddiag_hf.metrics import choose_f1_thresholds
 
-HEAD_CASES, TAIL_CASES = 50, 15
+HEAD_FROM, TAIL_BELOW = 50, 15
 """Bounds of head and tail in training cases, half of the paper's: there are fewer cases here."""
 
 
@@ -83,6 +84,6 @@ class Evaluation:
         """Return head, body and tail, without empty ones, and all labels together."""
         counts = self.cases["train"].labels[:, :NUM_TRAINED].sum(0)
         evaluated = np.asarray(self.cases[self.split].labels[:, :NUM_TRAINED].any(0))
-        groups = frequency_groups(counts, head_cases=HEAD_CASES, tail_cases=TAIL_CASES)
+        groups = band_columns(counts, head_from=HEAD_FROM, tail_below=TAIL_BELOW)
         groups["all"] = np.arange(NUM_TRAINED)
         return {name: columns for name, columns in groups.items() if evaluated[columns].any()}

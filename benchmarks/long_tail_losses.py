@@ -33,6 +33,7 @@ from raddiag_hf import RadDiagConfig, RadDiagForImageClassification, RadDiagImag
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.repeat_factors import repeat_factors
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
+from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.metrics import (
     BootstrapSettings,
@@ -40,7 +41,6 @@ from raddiag_hf.metrics import (
     PairedComparison,
     compare_predictions,
     evaluate_predictions,
-    frequency_groups,
 )
 from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders
 
@@ -62,7 +62,7 @@ class Settings:
         num_epochs: Passes over the training cases.
         learning_rates: Tried for each method; the best on validation is reported.
         seeds: Of weights and order; the cases are the same.
-        head_cases, tail_cases: Bounds of head and tail in training cases.
+        head_from, tail_below: Bounds of head and tail in training cases.
         repeat_threshold: Share of cases from which labels are not repeated.
         resamples: Of the bootstrap.
     """
@@ -71,8 +71,8 @@ class Settings:
     num_epochs: int = 12
     learning_rates: tuple[float, ...] = (1e-3, 3e-3)
     seeds: tuple[int, ...] = (0, 1, 2)
-    head_cases: int = 60
-    tail_cases: int = 15
+    head_from: int = 60
+    tail_below: int = 15
     repeat_threshold: float = 0.05
     resamples: int = 500
 
@@ -189,9 +189,7 @@ def run(settings: Settings, num_workers: int) -> dict[str, Any]:
     )
     training, validation, test = splits
     counts = labels_of(training).sum(0).astype(int)
-    groups = frequency_groups(
-        counts, head_cases=settings.head_cases, tail_cases=settings.tail_cases
-    )
+    groups = band_columns(counts, head_from=settings.head_from, tail_below=settings.tail_below)
     report: dict[str, Any] = {
         "labels_in_group": {name: len(columns) for name, columns in groups.items()},
         "runs": [],

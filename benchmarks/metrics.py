@@ -38,11 +38,11 @@ from sklearn.metrics import (
 )
 
 from _machine import describe_machine, machine_slug
+from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
     evaluate_predictions,
-    frequency_groups,
 )
 
 RESULTS = Path(__file__).parent / "results"
@@ -112,7 +112,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.cases, arguments.classes, arguments.positives, arguments.seed
     )
     support = labels.sum(axis=0)
-    groups = frequency_groups((support / TEST_SHARE).astype(np.int64))
+    groups = band_columns((support / TEST_SHARE).astype(np.int64))
     evaluable = np.flatnonzero(support)
     bootstrap = BootstrapSettings(resamples=arguments.resamples, seed=arguments.seed)
 

@@ -35,8 +35,8 @@ from tests.fixtures.prediction_tables import make_predictions
 
 QUICK = EvaluationSettings(
     bootstrap=BootstrapSettings(resamples=30),
-    head_cases=4,
-    tail_cases=2,
+    head_from=4,
+    tail_below=2,
     min_positives=5,
     prediction=PredictionSettings(num_workers=0),
 )

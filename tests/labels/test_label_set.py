@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raddiag_hf.labels.label_set import LabelGroup, LabelSet, check_same_label_set
+from raddiag_hf.labels.bands import FrequencyBand
+from raddiag_hf.labels.label_set import LabelSet, check_same_label_set
 
 LABELS = LabelSet(
     ("Normal", "Pneumothorax", "Hip fracture"),
@@ -82,14 +83,14 @@ def test_a_label_dict_with_gaps_or_shared_columns_is_refused(columns):
         LabelSet.from_label_dict(columns)
 
 
-def test_groups_start_at_their_thresholds():
-    assert LABELS.groups() == (LabelGroup.HEAD, LabelGroup.BODY, LabelGroup.TAIL)
-    assert LABELS.groups(head_from=101, body_from=29) == (LabelGroup.BODY,) * 3
+def test_bands_start_at_their_thresholds():
+    assert LABELS.bands() == (FrequencyBand.HEAD, FrequencyBand.BODY, FrequencyBand.TAIL)
+    assert LABELS.bands(head_from=101, tail_below=29) == (FrequencyBand.BODY,) * 3
 
 
-def test_groups_need_counts():
+def test_bands_need_counts():
     with pytest.raises(ValueError, match="no training counts"):
-        LabelSet(("Mass",)).groups()
+        LabelSet(("Mass",)).bands()
 
 
 def test_the_fingerprint_depends_on_names_and_order_alone():

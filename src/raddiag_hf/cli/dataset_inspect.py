@@ -81,15 +81,15 @@ def _type_name(feature: Any) -> str:
 
 def _labels(store: "CaseStore") -> dict[str, dict[str, Any]]:
     """Return label column -> size, fingerprint, and labels of each group by training cases."""
-    from raddiag_hf.labels.label_set import LabelGroup
+    from raddiag_hf.labels.bands import FrequencyBand
 
     labels = {}
     for column, label_set in store.label_sets.items():
-        groups = label_set.groups() if label_set.train_counts else None
+        bands = label_set.bands() if label_set.train_counts else None
         labels[column] = {
             "labels": len(label_set),
             "fingerprint": label_set.fingerprint,
-            "groups": groups and {group.value: groups.count(group) for group in LabelGroup},
+            "groups": bands and {band.value: bands.count(band) for band in FrequencyBand},
         }
     return labels
 

@@ -14,12 +14,12 @@ from transformers import (
 )
 
 from raddiag_hf.demo.phantom_data import PhantomSplits
+from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
     choose_f1_thresholds,
     evaluate_predictions,
-    frequency_groups,
 )
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -27,7 +27,7 @@ from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.trainer import RadDiagTrainer
 
 IMAGE_SIZE, MAX_SLICES, WIDTH = 48, 6, 16
-HEAD_CASES, TAIL_CASES = 50, 15
+HEAD_FROM, TAIL_BELOW = 50, 15
 """Bounds of head and tail, scaled to a data set of hundreds rather than tens of thousands."""
 
 BATCH_SIZE = 8
@@ -134,9 +134,7 @@ def evaluate_on_phantoms(trainer: RadDiagTrainer, splits: PhantomSplits) -> Eval
         test.label_ids,
         test.predictions,
         thresholds=trainer.model.config.decision_thresholds,
-        groups=frequency_groups(
-            label_set.train_counts, head_cases=HEAD_CASES, tail_cases=TAIL_CASES
-        ),
+        groups=band_columns(label_set.train_counts, head_from=HEAD_FROM, tail_below=TAIL_BELOW),
         class_names=label_set.names,
         bootstrap=BootstrapSettings(),
     )

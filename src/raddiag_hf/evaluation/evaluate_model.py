@@ -28,6 +28,7 @@ from raddiag_hf.evaluation.result_files import (
     remove_report,
 )
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
+from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.calibration import Reliability, reliability
 from raddiag_hf.metrics.decision_rule import (
@@ -38,7 +39,6 @@ from raddiag_hf.metrics.decision_rule import (
 )
 from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
-from raddiag_hf.metrics.groups import frequency_groups
 from raddiag_hf.metrics.metrics import evaluate_predictions
 from raddiag_hf.vocabulary import Split
 
@@ -59,8 +59,8 @@ class EvaluationSettings:
         target_fpr: Choose thresholds for this false-positive rate rather than for the highest F1.
         min_positives: Positives that a class needs for an F1 threshold of its own.
         store: Whether to store what was chosen in the model's ``config.json``.
-        head_cases: A head class has at least this many training cases.
-        tail_cases: A tail class has fewer than this many.
+        head_from: A head class has at least this many training cases.
+        tail_below: A tail class has fewer than this many.
         bootstrap: How to find intervals; None for none.
         resample_patients: Whether to draw whole patients, because cases of one patient are not
             independent, rather than cases.
@@ -78,8 +78,8 @@ class EvaluationSettings:
     target_fpr: float | None = None
     min_positives: int = 10
     store: bool = False
-    head_cases: int = 100
-    tail_cases: int = 30
+    head_from: int = 100
+    tail_below: int = 30
     bootstrap: BootstrapSettings | None = field(default_factory=BootstrapSettings)
     resample_patients: bool = True
     official: bool = False
@@ -245,10 +245,10 @@ def _evaluate(
 ) -> ModelEvaluation:
     groups: dict[str, NDArray[np.intp]] = {}
     if any(cases.label_set.train_counts):
-        groups = frequency_groups(
+        groups = band_columns(
             cases.label_set.train_counts,
-            head_cases=settings.head_cases,
-            tail_cases=settings.tail_cases,
+            head_from=settings.head_from,
+            tail_below=settings.tail_below,
         )
     bootstrap = settings.bootstrap
     if bootstrap is not None and settings.resample_patients:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
@@ -11,21 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, FrequencyBand, frequency_bands
 from raddiag_hf.model.label_fingerprint import label_fingerprint
 from raddiag_hf.model.label_names import check_label_names
 
 FILE_FORMAT = 1
-
-
-class LabelGroup(StrEnum):
-    """How many training cases a label has; metrics are reported for each group."""
-
-    HEAD = "head"
-    """At least 100 cases."""
-    BODY = "body"
-    """30 to 99 cases; the paper's tables say medium."""
-    TAIL = "tail"
-    """Fewer than 30 cases."""
 
 
 @dataclass(frozen=True)
@@ -140,29 +129,17 @@ class LabelSet:
         """Return this label set with the number of training cases of each label."""
         return replace(self, train_counts=tuple(int(count) for count in counts))
 
-    def groups(self, head_from: int = 100, body_from: int = 30) -> tuple[LabelGroup, ...]:
-        """Return head, body or tail for each label.
-
-        Args:
-            head_from: The least training cases of a head label.
-            body_from: The least training cases of a body label.
+    def bands(
+        self, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
+    ) -> tuple[FrequencyBand, ...]:
+        """Return head, body or tail for each label; see `frequency_bands`.
 
         Raises:
             ValueError: If the training cases have not been counted.
-
-        Source:
-            Paper, section 4.3.1: [100, ) head, [30, 100) medium, [0, 30) tail.
         """
         if not self.train_counts:
             raise ValueError("this label set has no training counts; see with_train_counts")
-        return tuple(
-            LabelGroup.HEAD
-            if count >= head_from
-            else LabelGroup.BODY
-            if count >= body_from
-            else LabelGroup.TAIL
-            for count in self.train_counts
-        )
+        return frequency_bands(self.train_counts, head_from=head_from, tail_below=tail_below)
 
     def to_json(self) -> str:
         """Return the label set as JSON text."""

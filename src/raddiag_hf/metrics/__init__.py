@@ -10,7 +10,6 @@ from raddiag_hf.metrics.calibration import (
 from raddiag_hf.metrics.comparison import PairedComparison, PairedDifference, compare_predictions
 from raddiag_hf.metrics.delong import DeLongIntervals, DeLongTest, delong_intervals, delong_test
 from raddiag_hf.metrics.evaluation_result import EvaluationResult, GroupMetrics
-from raddiag_hf.metrics.groups import frequency_groups
 from raddiag_hf.metrics.intervals import Interval
 from raddiag_hf.metrics.metrics import evaluate_predictions
 from raddiag_hf.metrics.roc import RocCurve
@@ -41,6 +40,5 @@ __all__ = [
     "delong_test",
     "evaluate_predictions",
     "fit_temperature",
-    "frequency_groups",
     "reliability",
 ]

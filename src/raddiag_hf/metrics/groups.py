@@ -5,47 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-HEAD_CASES = 100
-TAIL_CASES = 30
-
 ALL = "all"
 """The group of every class; always reported."""
-
-
-def frequency_groups(
-    case_counts: ArrayLike, *, head_cases: int = HEAD_CASES, tail_cases: int = TAIL_CASES
-) -> dict[str, NDArray[np.intp]]:
-    """Sort classes into head, body and tail by how many cases they have.
-
-    Args:
-        case_counts: Positive cases of each class in the whole data set (not in the test split),
-            shape ``(classes,)``.
-        head_cases: A head class has at least this many cases.
-        tail_cases: A tail class has fewer than this many.
-
-    Returns:
-        Column indices under ``"head"``, ``"body"`` and ``"tail"``.
-
-    Raises:
-        ValueError: If the counts are not one row of whole numbers, or the limits contradict.
-
-    Source:
-        The paper, section 4.3: head [100, ...), medium [30, 100), tail [0, 30). The reference cuts
-        a label file sorted by frequency at fixed columns, which gives the same groups for its two
-        label sets only.
-    """
-    counts = np.asarray(case_counts)
-    if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer):
-        raise ValueError(
-            f"case_counts must be one integer per class, got shape {counts.shape} of {counts.dtype}"
-        )
-    if tail_cases > head_cases:
-        raise ValueError(f"tail_cases is {tail_cases}, more than head_cases {head_cases}")
-    return {
-        "head": np.flatnonzero(counts >= head_cases),
-        "body": np.flatnonzero((counts >= tail_cases) & (counts < head_cases)),
-        "tail": np.flatnonzero(counts < tail_cases),
-    }
 
 
 def resolve_groups(

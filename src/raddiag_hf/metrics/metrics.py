@@ -62,8 +62,8 @@ def evaluate_predictions(
             MCC and accuracy out.
         mode: ``"standard"``, or ``"official"`` for the numbers that the reference implementation
             prints, for comparison with the paper's tables: its own oracle thresholds, no intervals.
-        groups: Columns of each group, such as `frequency_groups` returns. The group ``"all"`` is
-            always added.
+        groups: Columns of each group, such as `labels.bands.band_columns` returns. The group
+            ``"all"`` is always added.
         class_names: Name of each column; its number where absent.
         recall_at: False-positive rates at which recall is read.
         bootstrap: How to find intervals; None for none.

@@ -22,11 +22,11 @@ from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.checkpoints.weights_digest import weights_digest
 from raddiag_hf.core.atomic_files import atomic_write, named_storage_failure
 from raddiag_hf.core.run_folder import RunFolder
+from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
     evaluate_predictions,
-    frequency_groups,
 )
 from raddiag_hf.metrics.decision_rule import choose_decision_rule
 from raddiag_hf.metrics.evaluation_error import EvaluationInputError
@@ -260,7 +260,7 @@ def _evaluate(adapted: AdaptedModel, data: FinetuneData) -> EvaluationResult | N
         data.labels(Split.TEST),
         adapted.logits[Split.TEST] / config.calibration_temperature,
         thresholds=config.decision_thresholds,
-        groups=frequency_groups(data.label_set.train_counts),
+        groups=band_columns(data.label_set.train_counts),
         class_names=data.label_set.names,
         bootstrap=BootstrapSettings(patient_ids=data.patient_ids(Split.TEST)),
     )

@@ -75,7 +75,7 @@ def test_groups_are_those_of_the_training_cases(tmp_path):
     labels = case_statistics(read_metadata(store)).labels["labels"]
     assert labels.counts == {"Normal": 16, "Pneumothorax": 15, "Hip fracture": 15}
     assert labels.train_counts == {"Normal": 14, "Pneumothorax": 13, "Hip fracture": 13}
-    groups = [group.value for group in store.label_sets["labels"].groups()]
+    groups = [band.value for band in store.label_sets["labels"].bands()]
     assert labels.groups == {name: groups.count(name) for name in ("head", "body", "tail")}
 
 

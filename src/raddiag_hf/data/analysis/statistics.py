@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from raddiag_hf.data.store.case_metadata import CaseMetadata
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
-from raddiag_hf.labels.label_set import LabelGroup, LabelSet
+from raddiag_hf.labels.bands import FrequencyBand, frequency_bands
 from raddiag_hf.vocabulary import Split
 
 NORMAL_LABELS = frozenset({"normal", "no finding", "regular", "notumor"})
@@ -147,11 +147,11 @@ def _distribution(metadata: CaseMetadata, column: str) -> LabelDistribution:
     if not in_train.any():
         return LabelDistribution(counts, {}, {})
     in_training = indicators[in_train].sum(axis=0)
-    groups = LabelSet(names, train_counts=tuple(in_training.tolist())).groups()
+    bands = frequency_bands(in_training)
     return LabelDistribution(
         counts=counts,
         train_counts=_ranked(names, in_training),
-        groups={group.value: groups.count(group) for group in LabelGroup},
+        groups={band.value: bands.count(band) for band in FrequencyBand},
     )
 
 

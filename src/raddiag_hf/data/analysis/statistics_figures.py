@@ -13,20 +13,15 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.analysis.statistics import CaseGroup, CaseStatistics, LabelDistribution
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
-from raddiag_hf.labels.label_set import LabelGroup
+from raddiag_hf.labels.bands import FrequencyBand, describe_bands
 
 ABNORMAL_COLOR, NORMAL_COLOR, NEUTRAL_COLOR = "#D55E00", "#0072B2", "#56677A"
-GROUP_COLORS = {
-    LabelGroup.HEAD: "#0072B2",
-    LabelGroup.BODY: "#E69F00",
-    LabelGroup.TAIL: "#999999",
+BAND_COLORS = {
+    FrequencyBand.HEAD: "#0072B2",
+    FrequencyBand.BODY: "#E69F00",
+    FrequencyBand.TAIL: "#999999",
 }
 """From the palette of Okabe and Ito: distinct for every kind of colour vision."""
-GROUP_BOUNDS = {
-    LabelGroup.HEAD: "100 training cases or more",
-    LabelGroup.BODY: "30 to 99",
-    LabelGroup.TAIL: "fewer than 30",
-}
 
 MOST_SCANS = 30
 """Cases with more scans than this share one bar; the paper's axis ends there."""
@@ -162,14 +157,14 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
         axes.set_title(f"{_count(len(distribution.counts), 'label')}{in_column}{empty}")
         if not distribution.groups:
             continue
+        bounds = describe_bands()
         axes.legend(
             handles=[
                 Patch(
                     color=color,
-                    label=f"{group.capitalize()} ({GROUP_BOUNDS[group]}): "
-                    f"{distribution.groups[group]:,}",
+                    label=f"{band.capitalize()} ({bounds[band]}): {distribution.groups[band]:,}",
                 )
-                for group, color in GROUP_COLORS.items()
+                for band, color in BAND_COLORS.items()
             ],
             loc="lower right" if num_drawn <= MOST_NAMED_LABELS else "upper right",
         )
@@ -184,7 +179,7 @@ def _group_sizes(distribution: LabelDistribution) -> list[tuple[str, int]]:
     """Return colour and number of labels of each part of the ranking."""
     if not distribution.groups:
         return [(NEUTRAL_COLOR, len(distribution.counts))]
-    return [(color, distribution.groups[group]) for group, color in GROUP_COLORS.items()]
+    return [(color, distribution.groups[band]) for band, color in BAND_COLORS.items()]
 
 
 def _kinds(statistics: CaseStatistics) -> list[tuple[str, str, CaseGroup]]:
