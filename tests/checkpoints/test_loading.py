@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from raddiag_hf.checkpoints import authors_repository
 from raddiag_hf.checkpoints.label_file import LabelFileError
 from raddiag_hf.checkpoints.loading import DeviceError, choose_device, load_model
-from raddiag_hf.checkpoints.model_source import ModelSourceError
+from raddiag_hf.core.model_source import ModelSourceError
 from tests.fixtures.models import packed_batch, tiny_model
 from tests.fixtures.saved_models import (
     AUTHORS_FOLDER,

@@ -6,10 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
-from raddiag_hf.core.hub_access import DataAccessError
+from raddiag_hf.core.hub_errors import HubAccessError
 from raddiag_hf.hub.dataset_files import UnpublishableError, select_files
 from raddiag_hf.hub.publish_dataset import publish_dataset
-from raddiag_hf.hub.write_access import HubWriteError
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import CaseMaker, numbered, write_store
 from tests.fixtures.hub_standin import HubStandIn
@@ -83,7 +82,7 @@ def test_an_old_repository_keeps_its_visibility_or_nothing_is_sent(hub, folder):
 
 def test_an_interrupted_upload_shows_nothing_and_is_resumed(hub, folder):
     hub.uploads_left = 2
-    with pytest.raises(HubWriteError, match="alice/cases: the Hub refused with status 507"):
+    with pytest.raises(HubAccessError, match="alice/cases: the Hub refused with status 507"):
         publish_dataset(folder, REPO, token="hf_alice")
     assert set(on_hub(hub)) == {".gitattributes"}
     assert len(hub.large_files) == 2
@@ -129,7 +128,7 @@ def test_a_repository_of_something_else_is_left_alone(hub, folder):
 def test_who_may_not_write_learns_why(hub, folder, token, message, is_there, caplog):
     if is_there:
         hub.add("dataset", REPO, {".gitattributes": b""})
-    with pytest.raises(HubWriteError, match=message) as caught:
+    with pytest.raises(HubAccessError, match=message) as caught:
         publish_dataset(folder, REPO, token=token)
     assert str(token) not in str(caught.value) + caplog.text
     assert hub.large_files == {}
@@ -137,14 +136,14 @@ def test_who_may_not_write_learns_why(hub, folder, token, message, is_there, cap
 
 def test_a_token_with_a_line_end_works_and_a_broken_one_is_not_quoted(hub, folder):
     publish_dataset(folder, REPO, token="hf_alice\n")
-    with pytest.raises(DataAccessError, match="the token is empty, or holds spaces") as caught:
+    with pytest.raises(HubAccessError, match="the token is empty, or holds spaces") as caught:
         publish_dataset(folder, REPO, token="hf_alice\nhf_bob")
     assert "hf_alice" not in str(caught.value)
 
 
 def test_a_hub_out_of_reach_is_said_so(folder, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(HubWriteError, match="alice/cases: the Hub cannot be reached"):
+    with pytest.raises(HubAccessError, match="alice/cases: the Hub cannot be reached"):
         publish_dataset(folder, REPO, token="hf_alice")
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForImageClassification
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model, read_model
-from raddiag_hf.checkpoints.model_source import ModelSourceError
+from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.core.run_folder import RunFolder, RunInProgressError
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet

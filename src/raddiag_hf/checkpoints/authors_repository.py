@@ -11,7 +11,7 @@ from huggingface_hub import constants
 
 from raddiag_hf.checkpoints.convert import CheckpointError, convert_checkpoint
 from raddiag_hf.checkpoints.label_file import read_label_file
-from raddiag_hf.checkpoints.model_source import ModelSource, ModelSourceError
+from raddiag_hf.core.model_source import ModelSource, ModelSourceError
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
-from raddiag_hf.checkpoints.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.checkpoints.weights_digest import weights_digest
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -33,6 +33,16 @@ BROKEN_FILE_ERRORS = (
 """What transformers raises, unwrapped, for JSON of another shape than it expects, and for weights
 that are not whole."""
 
+SAVED_MODEL_FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "adapter_base.json",
+)
+"""What ``save_pretrained`` of model, adapters and processor writes, as patterns."""
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 """What PEFT writes of adapters; their base is read from where the first says."""
@@ -188,7 +198,7 @@ def _find_model(
             f"{source.name}: config.json says model_type {config['model_type']!r}, expected "
             "'raddiag'"
         )
-    return source, source.fetch_saved_model(subfolder)
+    return source, source.fetch_folder(SAVED_MODEL_FILES, subfolder)
 
 
 def read_saved_model(folder: Path, model_id: str) -> RadDiagForImageClassification:

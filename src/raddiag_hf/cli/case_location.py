@@ -18,12 +18,16 @@ def case_store(location: str) -> Iterator["CaseStore"]:
 
     Raises:
         ArgumentError: If it is no case data set, or its files are damaged.
+        HubAccessError: If the Hub refuses.
         OSError: If it is not there.
     """
+    from raddiag_hf.core.hub_errors import HubAccessError
     from raddiag_hf.data.store.case_store import CaseStore
 
     try:
         yield CaseStore.open(location)
+    except HubAccessError:
+        raise
     except ValueError as error:  # Arrow's errors are among them
         text = str(error)
         raise ArgumentError(text if location in text else f"{location}: {text}") from error

@@ -13,7 +13,7 @@ from datasets.exceptions import DatasetGenerationError
 from fsspec.core import url_to_fs
 from numpy.typing import NDArray
 
-from raddiag_hf.core.hub_access import explained_access
+from raddiag_hf.core.hub_errors import HubAccessError, explained_access
 from raddiag_hf.data.label_agreement import LabelMismatchError, check_model_fits
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
@@ -99,7 +99,7 @@ def open_split(
     Raises:
         EvaluationInputError: If it is no case data set, or has no such split.
         LabelMismatchError: If its labels are not the model's.
-        DataAccessError: If the Hub refuses.
+        HubAccessError: If the Hub refuses.
         OSError: If there is no such folder.
     """
     name = str(location).removeprefix(_HUB)
@@ -121,7 +121,7 @@ def open_split(
             places = [files.unstrip_protocol(shard) if is_on_hub else shard for shard in shards]
             rows = datasets.Dataset.from_parquet(places, split=datasets.NamedSplit(split))
         metadata = read_metadata({split: rows})
-    except (EvaluationInputError, LabelMismatchError):
+    except (EvaluationInputError, LabelMismatchError, HubAccessError):
         raise
     except DatasetGenerationError as error:
         raise EvaluationInputError(f"{location}: {error.__cause__ or error}") from error

@@ -7,11 +7,10 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetIn
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from raddiag_hf.core.hub_access import clean_token
+from raddiag_hf.core.hub_errors import clean_token, explained_access, require_token
 from raddiag_hf.data.store.case_store import DATA_FOLDER, LABEL_SET_FOLDER
 from raddiag_hf.data.store.dataset_card import CARD_FILE
 from raddiag_hf.hub.dataset_files import UnpublishableError, select_files
-from raddiag_hf.hub.write_access import explained_writing, require_token
 
 _OF_EVERY_REPOSITORY = {".gitattributes", CARD_FILE}
 
@@ -60,8 +59,7 @@ def publish_dataset(
     Raises:
         UnpublishableError: If the folder holds anything but a complete case data set in the files
             of one, or the repository holds something else or is not as private as asked for.
-        HubWriteError: If the Hub refuses.
-        DataAccessError: If the token is none.
+        HubAccessError: If the Hub refuses, or the token is none.
         ValueError: If ``repo_id`` is no name of a repository.
         OSError: If a file cannot be read.
     """
@@ -73,7 +71,7 @@ def publish_dataset(
     chosen = select_files(folder)
     require_token(repo_id, token)
     api = HfApi(token=token, library_name="raddiag-hf")
-    with explained_writing(repo_id):
+    with explained_access(repo_id, writes=True):
         repository = _find_or_create(api, repo_id, private)
         there = {file.rfilename for file in repository.siblings or ()}
         if there - _OF_EVERY_REPOSITORY and not _in_folder(there, LABEL_SET_FOLDER):

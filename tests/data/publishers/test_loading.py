@@ -48,7 +48,7 @@ class Mine(CaseBuilder):
 ASK_THE_HUB = """
 import json, sys
 import raddiag_hf
-from raddiag_hf.core.hub_access import DataAccessError
+from raddiag_hf.core.hub_errors import HubAccessError
 
 for repo_id, token, streaming in json.loads(sys.argv[1]):
     try:
@@ -56,7 +56,7 @@ for repo_id, token, streaming in json.loads(sys.argv[1]):
             repo_id, split="train", token=token, streaming=streaming, cache_dir=sys.argv[2]
         )
         answer = [row["case_id"] for row in cases][:2]
-    except DataAccessError as error:
+    except HubAccessError as error:
         answer = str(error)
     print("ANSWER", json.dumps(answer))
 """

@@ -3,7 +3,7 @@
 import pytest
 from huggingface_hub import HfFileSystem, constants
 
-from raddiag_hf.core.hub_access import DataAccessError
+from raddiag_hf.core.hub_errors import HubAccessError
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
@@ -49,13 +49,13 @@ def test_a_token_opens_it_and_is_not_shown(hub):
     ],
 )
 def test_who_may_not_read_it_learns_why(hub, repo_id, token, message):
-    with pytest.raises(DataAccessError, match=f"{repo_id}: .*{message}"):
+    with pytest.raises(HubAccessError, match=f"{repo_id}: .*{message}"):
         CaseStore.open(f"hf://datasets/{repo_id}", token=token)
 
 
 def test_a_hub_out_of_reach_is_said_so(monkeypatch):
     HfFileSystem.clear_instance_cache()
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(DataAccessError, match="alice/cases: the Hub cannot be reached"):
+    with pytest.raises(HubAccessError, match="alice/cases: the Hub cannot be reached"):
         CaseStore.open("hf://datasets/alice/cases")
     HfFileSystem.clear_instance_cache()

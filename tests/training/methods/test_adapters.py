@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.loading import load_model, read_model
-from raddiag_hf.checkpoints.model_source import ModelSourceError
+from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.training.methods.adapters import attach_adapters, save_adapters
 from tests.fixtures.models import packed_batch, tiny_model
 from tests.fixtures.saved_models import label_names

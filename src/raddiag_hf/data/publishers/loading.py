@@ -14,7 +14,7 @@ import datasets
 from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.core.fingerprint import folder_state
-from raddiag_hf.core.hub_access import clean_token, explained_access
+from raddiag_hf.core.hub_errors import clean_token, explained_access
 from raddiag_hf.data.publishers.builder import CaseBuilder
 from raddiag_hf.data.publishers.builder_error import BuilderScriptError, DataSourceError
 from raddiag_hf.data.store.case_store import DATA_FOLDER
@@ -115,7 +115,7 @@ def load_dataset(
         The rows of `case_features`; all splits in a dictionary if ``split`` is None.
 
     Raises:
-        DataAccessError: If the Hub refuses; the message says how to get access.
+        HubAccessError: If the Hub refuses; the message says how to get access.
         DataSourceError: If the files of a builder are not as the publisher describes them; found by
             a worker process, it is a ValueError with the same message.
         ValueError: If there is no such configuration, option or split.

@@ -14,7 +14,7 @@ from datasets import Features
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from raddiag_hf.core.hub_access import clean_token, explained_access
+from raddiag_hf.core.hub_errors import clean_token, explained_access
 from raddiag_hf.data.store.case import case_features
 from raddiag_hf.data.store.storage_error import named_damage
 from raddiag_hf.labels.label_set import LabelSet
@@ -65,7 +65,7 @@ class CaseStore:
             token: For the Hub: access token; the stored one if None.
 
         Raises:
-            DataAccessError: If the Hub refuses; the message says how to get access.
+            HubAccessError: If the Hub refuses; the message says how to get access.
             FileNotFoundError: If there are no shards or label sets, or some shards are missing, all
                 of a split among them where ``build.json`` says which splits there were.
             CaseStorageError: If a shard is damaged.

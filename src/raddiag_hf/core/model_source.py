@@ -1,42 +1,22 @@
 """Where the files of a model lie, a folder here or one commit of a Hub repository, read alike."""
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download, scan_cache_dir, snapshot_download
-from huggingface_hub.errors import (
-    CacheNotFound,
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import CacheNotFound, EntryNotFoundError, LocalEntryNotFoundError
 
 from raddiag_hf.core.errors import InputError
-
-SAVED_MODEL_FILES = (
-    "config.json",
-    "preprocessor_config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
-    "adapter_config.json",
-    "adapter_model.safetensors",
-    "adapter_base.json",
-)
-"""What ``save_pretrained`` of model, adapters and processor writes, as patterns."""
+from raddiag_hf.core.fingerprint import file_state, fingerprint
+from raddiag_hf.core.hub_errors import clean_token, explained_access
 
 
 class ModelSourceError(InputError):
-    """A model that cannot be had: which folder or Hub id, why, and what to do about it."""
+    """A model that is not available: which folder or Hub id, why, and what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +44,14 @@ class LocalFolder:
         """Return the path of ``file``."""
         return self.folder / file
 
-    def fetch_saved_model(self, subfolder: str) -> Path:
-        """Return the folder that holds a saved model."""
+    def fetch_folder(self, patterns: Sequence[str], subfolder: str = "") -> Path:
+        """Return the folder, or one in it."""
         return self.folder / subfolder
 
     def content_key(self, file: str) -> str:
         """Return a digest that changes whenever ``file`` is moved or written again."""
         path = (self.folder / file).resolve()
-        state = path.stat()
-        identity = f"{path}\0{state.st_size}\0{state.st_mtime_ns}"
-        return f"local-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        return f"local-{fingerprint(str(path), file_state(path))[:16]}"
 
 
 @dataclass(frozen=True)
@@ -104,16 +82,16 @@ class HubRepository:
 
     def fetch(self, file: str) -> Path:
         """Download ``file`` unless the cache has it; return its path."""
-        with _explained(self.repo_id, self.commit):
+        with _explained(self.repo_id):
             path = hf_hub_download(self.repo_id, file, revision=self.commit, token=self.token)
         return Path(path)
 
-    def fetch_saved_model(self, subfolder: str) -> Path:
-        """Download what a saved model needs unless the cache has it; return its folder."""
-        patterns = [str(PurePosixPath(subfolder, pattern)) for pattern in SAVED_MODEL_FILES]
-        with _explained(self.repo_id, self.commit):
+    def fetch_folder(self, patterns: Sequence[str], subfolder: str = "") -> Path:
+        """Download the files of a folder that match, unless the cache has them; return it."""
+        wanted = [str(PurePosixPath(subfolder, pattern)) for pattern in patterns]
+        with _explained(self.repo_id):
             root = snapshot_download(
-                self.repo_id, revision=self.commit, token=self.token, allow_patterns=patterns
+                self.repo_id, revision=self.commit, token=self.token, allow_patterns=wanted
             )
         return Path(root) / subfolder
 
@@ -143,6 +121,7 @@ def open_model_source(
     Raises:
         ModelSourceError: If there is no such folder or repository, no access to it, no such
             revision, no connection, or ``config.json`` is not JSON.
+        HubAccessError: If the token is none.
     """
     path = Path(model_id).expanduser()
     config_file = str(PurePosixPath(subfolder, "config.json"))
@@ -155,7 +134,7 @@ def open_model_source(
         )
     if model_id.startswith((".", "/", "~")) or model_id.count("/") != 1:
         raise ModelSourceError(f"{model_id}: no such folder, and not a Hub id (owner/name)")
-    return _open_hub_repository(model_id, config_file, revision, token)
+    return _open_hub_repository(model_id, config_file, revision, clean_token(model_id, token))
 
 
 def _open_hub_repository(
@@ -206,32 +185,5 @@ def _find_in_cache(repo_id: str, revision: str | None) -> HubRepository:
     )
 
 
-@contextmanager
-def _explained(repo_id: str, revision: str | None) -> Iterator[None]:
-    """Turn the Hub's refusals into one `ModelSourceError` that says what to do."""
-    try:
-        yield
-    except GatedRepoError:
-        reason = (
-            "access is restricted; accept its terms at the repository's page, then sign in with "
-            "`hf auth login` or set HF_TOKEN"
-        )
-    except RevisionNotFoundError:
-        reason = f"has no revision {revision!r}"
-    except RepositoryNotFoundError:
-        reason = (
-            "no such folder here, and no such repository on the Hub, or a private one: sign in "
-            "with `hf auth login` or set HF_TOKEN"
-        )
-    except HFValidationError as error:
-        reason = f"is not a Hub id: {error}"
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        reason = "the Hub cannot be reached, and its cache does not hold all files"
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        reason = f"the Hub refused with status {status}"
-        if status == 401:
-            reason = "the Hub refused the token; sign in again with `hf auth login`"
-    else:
-        return
-    raise ModelSourceError(f"{repo_id}: {reason}") from None
+def _explained(repo_id: str, revision: str | None = None) -> AbstractContextManager[None]:
+    return explained_access(repo_id, "model", revision=revision, raises=ModelSourceError)

@@ -16,14 +16,17 @@ from tests.fixtures.hub_standin import HubStandIn
 OPEN_IN_TURN = """
 import json, sys
 sys.argv[0] = "raddiag"  # importing the package then needs no torch
-from raddiag_hf.checkpoints.model_source import ModelSourceError, open_model_source
+from raddiag_hf.core.model_source import ModelSourceError, open_model_source
 
 for options in json.load(sys.stdin):
     fetch = options.pop("fetch", False)
     try:
         source, config = open_model_source(**options)
         if fetch:
-            source.fetch_saved_model(options.get("subfolder", ""))
+            source.fetch_folder(
+                ("config.json", "preprocessor_config.json", "model*.safetensors"),
+                options.get("subfolder", ""),
+            )
         answer = {"commit": source.commit, "config": config, "files": sorted(source.list_files())}
         assert "hf_" not in repr(source)
     except ModelSourceError as error:
@@ -118,10 +121,10 @@ def test_every_refusal_says_what_to_do(open_in_turn):
         {"model_id": "lonely"},
     )
     expected = [
-        "owner/gated: access is restricted; accept its terms at the repository's page",
-        "owner/gated: access is restricted; accept its terms at the repository's page",
-        "owner/private: no such folder here, and no such repository on the Hub, or a private one",
-        "owner/absent: no such folder here, and no such repository on the Hub, or a private one",
+        "owner/gated: access is restricted and no token was given; accept the terms at https://",
+        "owner/gated: access is restricted and this account has not been admitted; ask for it at",
+        "owner/private: no such folder here, and no such model on the Hub, or a private one",
+        "owner/absent: no such folder here, and no such model on the Hub, or a private one",
         "owner/saved: has no revision 'v9'",
         "owner/saved: the Hub refused the token; sign in again with `hf auth login`",
         "owner/na me: is not a Hub id",
