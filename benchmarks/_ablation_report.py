@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from _ablation_statistics import difference, summarise
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.metrics.intervals import metric_range
+from raddiag_hf.metrics.sampled_metrics import metric_range
 
 SHOWN = (
     "auc",

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from raddiag_hf.metrics import BootstrapSettings, sampled_metrics
-from raddiag_hf.metrics.intervals import interval
-from raddiag_hf.metrics.metrics import metric_settings
+from raddiag_hf.metrics.bootstrap import interval
+from raddiag_hf.metrics.class_metrics import metric_settings
 
 CONFIDENCE = 0.95
 Array = NDArray[np.float64]

@@ -7,8 +7,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "raddiag_hf"
 
 LAYERS = (
-    "vocabulary", "core", "model", "imaging", "phantoms", "knowledge", "labels", "checkpoints",
-    "data", "metrics", "reports", "inference", "evaluation", "training", "hub", "demo", "cli",
+    "vocabulary", "core", "model", "metrics", "imaging", "phantoms", "knowledge", "labels",
+    "checkpoints", "data", "reports", "inference", "evaluation", "training", "hub", "demo", "cli",
 )  # fmt: skip
 """Rooms from the ground up; a room imports from those before it and from itself."""
 

@@ -9,7 +9,7 @@ from raddiag_hf.cli.knowledge_pretrain import describe_comparison
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus.corpus import build_pairs
 from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
-from raddiag_hf.knowledge.encoder.paired_bootstrap import compare_paired
+from raddiag_hf.metrics.bootstrap import compare_paired_means
 from tests.fixtures.concepts import concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
 
@@ -23,7 +23,7 @@ from tests.fixtures.text_encoders import tiny_text_encoder
     ],
 )
 def test_a_metric_names_its_queries_and_families(clusters, expected):
-    comparison = compare_paired(np.zeros(10), np.ones(10), tuple(clusters))
+    comparison = compare_paired_means(np.zeros(10), np.ones(10), tuple(clusters))
     assert describe_comparison(comparison).endswith(expected)
 
 

@@ -17,7 +17,7 @@ from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
 from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
 from raddiag_hf.evaluation.predict_cases import PredictionSettings
-from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.metrics import (
@@ -27,7 +27,6 @@ from raddiag_hf.metrics import (
     fit_temperature,
 )
 from raddiag_hf.metrics.decision_rule import choose_decision_rule
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import make_case
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data

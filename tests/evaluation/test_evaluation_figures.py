@@ -21,7 +21,7 @@ from raddiag_hf.evaluation.figures.roc_figure import draw_roc
 from raddiag_hf.evaluation.negatives import case_kinds
 from raddiag_hf.evaluation.result_files import FIGURE_NAMES
 from raddiag_hf.metrics import reliability
-from raddiag_hf.metrics.precision_recall import mean_precision_recall
+from raddiag_hf.metrics.mean_curves import mean_precision_recall
 from tests.fixtures.evaluations import make_evaluation
 from tests.fixtures.prediction_tables import make_predictions
 

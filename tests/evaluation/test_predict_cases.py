@@ -15,9 +15,8 @@ from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation import predict_cases as module
 from raddiag_hf.evaluation.evaluation_split import open_split
 from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
-from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
 from raddiag_hf.labels.label_set import LabelSet
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 from tests.fixtures.cases import make_case
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
 

@@ -14,9 +14,8 @@ from sklearn.metrics import (
 )
 
 from raddiag_hf.metrics import BootstrapSettings, bootstrap, evaluate_predictions
-from raddiag_hf.metrics.bootstrap import bootstrap_metrics
-from raddiag_hf.metrics.groups import resolve_groups
-from raddiag_hf.metrics.sampled_metrics import MetricSettings
+from raddiag_hf.metrics.predictions import resolve_groups
+from raddiag_hf.metrics.sampled_metrics import MetricSettings, bootstrap_metrics
 from tests.fixtures.predictions import Predictions, any_predictions, long_tailed
 
 

@@ -10,7 +10,7 @@ from scipy.special import expit
 from sklearn.metrics import f1_score
 
 from raddiag_hf.metrics import choose_f1_thresholds, choose_fpr_thresholds, evaluate_predictions
-from raddiag_hf.metrics.cutoffs import logit_cutoffs
+from raddiag_hf.metrics.thresholds import logit_cutoffs
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from tests.fixtures.predictions import Predictions, any_predictions, best_f1, long_tailed
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
-from raddiag_hf.metrics.intervals import interval
+from raddiag_hf.metrics.bootstrap import interval
 from tests.fixtures.predictions import long_tailed
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from raddiag_hf.metrics import BootstrapSettings
-from raddiag_hf.metrics.precision_recall import GRID_POINTS, mean_precision_recall
+from raddiag_hf.metrics.mean_curves import RECALL_POINTS, mean_precision_recall
 from tests.fixtures.predictions import any_predictions, long_tailed
 
 
@@ -25,8 +25,8 @@ def test_each_point_is_the_mean_precision_of_the_classes_at_that_recall(predicti
     if not defined:
         assert np.isnan(curve.precisions).all()
         return
-    for point in (1, 40, 100, GRID_POINTS):
-        recall = point / GRID_POINTS
+    for point in (1, 40, 100, RECALL_POINTS):
+        recall = point / RECALL_POINTS
         expected = np.mean([by_scikit_learn(labels[:, c], scores[:, c], recall) for c in defined])
         assert curve.precisions[point - 1] == pytest.approx(expected)
 

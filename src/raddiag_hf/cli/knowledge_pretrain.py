@@ -9,7 +9,7 @@ from raddiag_hf.cli.step_progress import step_progress
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
-    from raddiag_hf.knowledge.encoder.paired_bootstrap import PairedComparison
+    from raddiag_hf.metrics.bootstrap import PairedMeans
 
 EXAMPLES = """
 The encoder is measured against its base on held-out concepts, with 95 % intervals: whether a
@@ -109,9 +109,9 @@ def pretrain(
         typer.echo(f"{output}")
 
 
-def describe_comparison(comparison: "PairedComparison") -> str:
+def describe_comparison(comparison: "PairedMeans") -> str:
     """Return what a metric was and is, how sure the difference is, and by how many queries."""
-    from raddiag_hf.knowledge.encoder.paired_bootstrap import MIN_CLUSTERS
+    from raddiag_hf.metrics.bootstrap import MIN_CLUSTERS
 
     change = comparison.difference
     interval = f"{change.low:+.3f} to {change.high:+.3f}"

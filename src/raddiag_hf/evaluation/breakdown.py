@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from raddiag_hf.data.analysis.statistics import NORMAL_LABELS
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
-from raddiag_hf.metrics.groups import ALL
-from raddiag_hf.metrics.metrics import evaluate_predictions
+from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 

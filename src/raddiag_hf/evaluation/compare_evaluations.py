@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.evaluate_model import FILE_FORMAT, evaluated_model, table_notes
 from raddiag_hf.evaluation.evaluation_warnings import resample_warnings
-from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
 from raddiag_hf.evaluation.report.tables import EvaluatedModel, write_tables
 from raddiag_hf.evaluation.result_files import METRICS_FILE, PREDICTIONS_FILE
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.comparison import PairedComparison, compare_predictions
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 
 COMPARISON_FILE = "comparison.json"
 

@@ -18,7 +18,11 @@ from raddiag_hf.evaluation.breakdown import Breakdown, break_down
 from raddiag_hf.evaluation.evaluation_split import EvaluationSplit, open_split
 from raddiag_hf.evaluation.evaluation_warnings import evaluation_warnings, resample_warnings
 from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
-from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
+from raddiag_hf.evaluation.prediction_table import (
+    EvaluationInputError,
+    PredictionTable,
+    read_provenance,
+)
 from raddiag_hf.evaluation.processes import join_processes
 from raddiag_hf.evaluation.report.tables import EvaluatedModel, write_tables
 from raddiag_hf.evaluation.result_files import (
@@ -31,15 +35,10 @@ from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
 from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.calibration import Reliability, reliability
-from raddiag_hf.metrics.decision_rule import (
-    DecisionRule,
-    choose_decision_rule,
-    store_decision_rule,
-    writable_config,
-)
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
+from raddiag_hf.metrics.class_metrics import evaluate_predictions
+from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
-from raddiag_hf.metrics.metrics import evaluate_predictions
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.vocabulary import Split
 
 FILE_FORMAT = 1
@@ -192,7 +191,7 @@ def evaluate_model(
             f"thresholds would be chosen on the {split} cases that they are evaluated on"
         )
     check_label_texts(loaded.model, loaded.model_id)
-    config_file = writable_config(loaded) if settings.store else None
+    config_file = _writable_config(loaded) if settings.store else None
     config = loaded.model.config
     report("Reading the data set", 0, 0)
     state = join_processes(loaded.model.device.type)
@@ -229,7 +228,7 @@ def evaluate_model(
     evaluation = _evaluate(table, cases, calibration, rule, settings, report)
     _write(evaluation, output)
     if config_file is not None:
-        store_decision_rule(rule, config_file)
+        _store_decision_rule(rule, config_file)
         for name, value in rule.config_fields().items():
             setattr(config, name, value)
     return evaluation
@@ -293,6 +292,40 @@ def _evaluate(
         if settings.official
         else None,
     )
+
+
+def _writable_config(loaded: LoadedModel) -> Path:
+    """Return the ``config.json`` of a model that lies in a folder of the user's.
+
+    Raises:
+        EvaluationInputError: If the model was downloaded or converted into a cache.
+    """
+    asked, found = Path(loaded.model_id).expanduser(), Path(loaded.model.name_or_path)
+    path = found / "config.json"
+    is_users = asked.is_dir() and found.resolve().is_relative_to(asked.resolve())
+    if loaded.revision is not None or not is_users or not path.is_file():
+        raise EvaluationInputError(
+            f"{loaded.model_id}: thresholds can only be stored with a saved model in a folder; "
+            "download or convert it first"
+        )
+    return path
+
+
+def _store_decision_rule(rule: DecisionRule, path: Path) -> None:
+    """Write the rule into a model's ``config.json``; all else in it stays as it is.
+
+    Raises:
+        EvaluationInputError: If the file is not the configuration of a model with these labels.
+        OSError: If it cannot be written.
+    """
+    try:
+        config = json.loads(path.read_text("utf-8")) | rule.config_fields()
+        RadDiagConfig.from_dict(config)
+    except (ValueError, TypeError) as error:
+        raise EvaluationInputError(f"{path}: {error}") from error
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+        temporary.chmod(path.stat().st_mode)
 
 
 def _remove_if_foreign(path: Path, provenance: Mapping[str, str]) -> None:

@@ -19,9 +19,8 @@ from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
-from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
 from raddiag_hf.labels.label_set import LabelSet
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.vocabulary import Anatomy, Split
 

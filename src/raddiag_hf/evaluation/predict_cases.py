@@ -18,10 +18,13 @@ from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.training_cases import CasePacker, count_slices
 from raddiag_hf.evaluation.evaluation_split import EvaluationSplit
-from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
+from raddiag_hf.evaluation.prediction_table import (
+    EvaluationInputError,
+    PredictionTable,
+    read_provenance,
+)
 from raddiag_hf.evaluation.processes import join_processes
 from raddiag_hf.evaluation.result_files import remove_results
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 
 CASES_PER_BLOCK = 32
 """Cases whose predictions are stored together: what an interrupted process loses."""

@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
+from raddiag_hf.core.errors import InputError
 
 FILE_FORMAT = 1
 _METADATA_KEY = b"raddiag_predictions"
 _ROW_GROUP_CELLS = 2**22
+
+
+class EvaluationInputError(InputError):
+    """A model, data set, file or choice that cannot be evaluated: which, and what was expected."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,56 +1,26 @@
-"""The bootstrap: every metric again and again on cases, or patients, drawn with replacement."""
+"""The bootstrap: cases, patients or clusters drawn with replacement, and intervals from them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.metrics.intervals import Interval, IntervalMethod, interval, metric_range
-from raddiag_hf.metrics.predictions import BoolArray, FloatArray
-from raddiag_hf.metrics.sampled_metrics import (
-    MetricSettings,
-    SampledMetrics,
-    sample_metrics,
-    to_columns,
-)
-
 _MAX_CHUNK_CELLS = 2**23
 
+MIN_CLUSTERS = 5
+"""Clusters that an interval needs: resamples of fewer are too much alike to say anything."""
 
-@dataclass(frozen=True)
-class BootstrapIntervals:
-    """Intervals of every metric.
+IntervalMethod = Literal["centred", "percentile"]
+"""How resampled values become an interval.
 
-    A resample may hold no positive (or no negative) of a class; the class then has no value in it.
-    Its interval is taken over the other resamples, so it is conditional on the class occurring, and
-    a group's mean is taken over the classes that occur. Both are counted here. A class with one
-    positive is absent from about 37 % of the resamples, and its interval reflects the draw of
-    negatives alone: how another positive would score cannot be learned from one.
-
-    Attributes:
-        resamples: Number of resamples.
-        seed: Seed of the draw.
-        confidence: Nominal coverage, such as 0.95.
-        method: How resampled values became intervals.
-        resampled_unit: What was drawn, ``"case"`` or ``"patient"``.
-        per_class: By metric, shape ``(classes,)``; NaN for classes that cannot be evaluated.
-        undefined_resamples: Resamples without a value, shape ``(classes,)``.
-        macro: By group and metric, shape ``()``.
-        fewest_classes: By group, the smallest number of classes that a resample's mean was over.
-        roc: By group, pointwise band of the mean ROC curve, shape ``(grid,)``.
-    """
-
-    resamples: int
-    seed: int
-    confidence: float
-    method: IntervalMethod
-    resampled_unit: str
-    per_class: Mapping[str, Interval]
-    undefined_resamples: NDArray[np.intp]
-    macro: Mapping[str, Mapping[str, Interval]]
-    fewest_classes: Mapping[str, int]
-    roc: Mapping[str, Interval]
+``"percentile"`` takes their percentiles. ``"centred"`` moves these by the bootstrap's estimate of
+its bias (mean of the resampled values minus the point estimate). The two agree where resampling is
+unbiased, as for AUC. For AP, F1 and MCC of rare classes it is not: a resample that holds a class's
+only positive holds it 1.6 times on average, which raises precision, and the percentiles of a
+long-tailed mean can lie wholly above the estimate (``benchmarks/interval_coverage.py``).
+"""
 
 
 @dataclass(frozen=True)
@@ -105,70 +75,145 @@ class BootstrapSettings:
             yield weights
 
 
-def bootstrap_metrics(
-    labels: BoolArray, scores: FloatArray, metrics: MetricSettings, settings: BootstrapSettings
-) -> SampledMetrics:
-    """Evaluate every class in bootstrap resamples.
+@dataclass(frozen=True)
+class Interval:
+    """Ends of confidence intervals; arrays of one shape.
 
-    Args:
-        labels: Shape ``(cases, classes)``.
-        scores: Shape ``(cases, classes)``, finite.
-        metrics: What to compute. Fixed cut-offs stay fixed; oracle ones are chosen anew in each
-            resample.
-        settings: How to resample.
-    """
-    weights = settings.weights(len(labels))
-    return sample_metrics(labels, scores, weights, settings.resamples, metrics)
-
-
-def summarise_bootstrap(
-    samples: SampledMetrics, point: SampledMetrics, num_classes: int, settings: BootstrapSettings
-) -> BootstrapIntervals:
-    """Turn resampled metrics into intervals.
-
-    Args:
-        samples: What `bootstrap_metrics` returned.
-        point: The metrics of the cases themselves, one sample.
-        num_classes: Number of columns, whether they can be evaluated or not.
-        settings: How the resamples were drawn.
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        bias: Mean of the resampled values minus the point estimate.
     """
 
-    def bounds(values: NDArray[np.float64], at: NDArray[np.float64], name: str) -> Interval:
-        return interval(
-            values,
-            at,
-            confidence=settings.confidence,
-            method=settings.method,
-            value_range=metric_range(name),
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+
+def interval(
+    samples: NDArray[np.float64],
+    point: NDArray[np.float64],
+    *,
+    confidence: float,
+    method: IntervalMethod,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> Interval:
+    """Return the central interval of the defined samples along the last axis.
+
+    Args:
+        samples: Resampled values, shape ``(..., samples)``; NaN where a resample has none.
+        point: Point estimates, shape ``(...)``.
+        confidence: Nominal coverage, between 0 and 1.
+        method: See `IntervalMethod`.
+        value_range: Values that are possible; a moved interval is cut to it.
+
+    Returns:
+        Ends of shape ``(...)``; NaN where no sample is defined.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    if method not in ("centred", "percentile"):
+        raise ValueError(f"interval method must be 'centred' or 'percentile', got {method!r}")
+    ordered = np.sort(samples, axis=-1)
+    is_defined = ~np.isnan(ordered)
+    number = np.count_nonzero(is_defined, axis=-1)
+    total = np.where(is_defined, ordered, 0.0).sum(axis=-1)
+    bias = np.where(number > 0, total / np.maximum(number, 1), np.nan) - point
+    tail = (1.0 - confidence) / 2.0
+    low, high = _quantile(ordered, number, tail), _quantile(ordered, number, 1.0 - tail)
+    if method == "centred":
+        low, high = np.clip(low - bias, *value_range), np.clip(high - bias, *value_range)
+    return Interval(low, high, bias)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its percentile interval.
+
+    Attributes:
+        value: On the queries themselves.
+        low: Lower end; NaN where there are fewer than `MIN_CLUSTERS` clusters.
+        high: Upper end; likewise.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PairedMeans:
+    """Two means over the same queries, and their difference.
+
+    Attributes:
+        base: Of the first.
+        tuned: Of the second.
+        difference: Second minus first, query by query.
+        queries: Number of queries.
+        clusters: Number of units that were drawn; below `MIN_CLUSTERS` there are no intervals.
+    """
+
+    base: Estimate
+    tuned: Estimate
+    difference: Estimate
+    queries: int
+    clusters: int
+
+
+def compare_paired_means(
+    base: NDArray[np.float64],
+    tuned: NDArray[np.float64],
+    clusters: Sequence[str],
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> PairedMeans:
+    """Bootstrap two means and their difference, drawing whole clusters with replacement.
+
+    Args:
+        base: Value of each query, ``(queries,)``.
+        tuned: The other's value of the same queries, ``(queries,)``.
+        clusters: What each query belongs to; queries of one cluster are alike, so that drawing
+            them one by one would give too narrow intervals.
+        resamples: Number of resamples.
+        confidence: Nominal coverage.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: If there is no query, or the three differ in length.
+    """
+    if not len(base) == len(tuned) == len(clusters) or len(base) == 0:
+        raise ValueError(
+            f"{len(base)} and {len(tuned)} values in {len(clusters)} clusters, expected as many of "
+            "each, and at least one"
         )
-
-    def spread(found: Interval) -> Interval:
-        ends = (found.low, found.high, found.bias)
-        return Interval(*(to_columns(end, samples.classes, num_classes) for end in ends))
-
-    undefined = np.full(num_classes, settings.resamples)
-    undefined[samples.classes] = np.isnan(samples.per_class["auc"]).sum(axis=1)
-    return BootstrapIntervals(
-        resamples=settings.resamples,
-        seed=settings.seed,
-        confidence=settings.confidence,
-        method=settings.method,
-        resampled_unit="case" if settings.patient_ids is None else "patient",
-        per_class={
-            name: spread(bounds(values, point.per_class[name][:, 0], name))
-            for name, values in samples.per_class.items()
-        },
-        undefined_resamples=undefined,
-        macro={
-            group: {
-                name: bounds(values, point.macro[group][name][0], name)
-                for name, values in metrics.items()
-            }
-            for group, metrics in samples.macro.items()
-        },
-        fewest_classes={g: int(number.min()) for g, number in samples.defined_classes.items()},
-        roc={
-            group: bounds(curves.T, point.mean_recalls[group][0], "recall")
-            for group, curves in samples.mean_recalls.items()
-        },
+    values = np.stack([base, tuned, tuned - base])
+    owner = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    sizes = np.bincount(owner)
+    sums = np.stack([np.bincount(owner, weights=row) for row in values])
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
+    means = (sums @ drawn.T) / (drawn @ sizes)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=1)
+    if len(sizes) < MIN_CLUSTERS:
+        low, high = np.full((2, len(values)), np.nan)
+    base_mean, tuned_mean, difference = (
+        Estimate(float(value), float(bottom), float(top))
+        for value, bottom, top in zip(values.mean(axis=1), low, high, strict=True)
     )
+    return PairedMeans(base_mean, tuned_mean, difference, len(base), len(sizes))
+
+
+def _quantile(
+    ordered: NDArray[np.float64], number: NDArray[np.intp], quantile: float
+) -> NDArray[np.float64]:
+    """Interpolate linearly among the first ``number`` values, which are sorted."""
+    last = np.maximum(number - 1, 0)
+    place = quantile * last
+    below = np.floor(place).astype(np.intp)
+    above = np.minimum(below + 1, last)
+    low = np.take_along_axis(ordered, below[..., None], axis=-1)[..., 0]
+    high = np.take_along_axis(ordered, above[..., None], axis=-1)[..., 0]
+    return low + (place - below) * (high - low)

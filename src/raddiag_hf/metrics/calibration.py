@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from raddiag_hf.metrics.bootstrap import BootstrapSettings
-from raddiag_hf.metrics.intervals import Interval, interval
+from raddiag_hf.metrics.bootstrap import BootstrapSettings, Interval, interval
 from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
 
 Binning = Literal["equal_width", "equal_count"]

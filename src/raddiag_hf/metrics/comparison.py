@@ -7,13 +7,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.metrics.bootstrap import BootstrapSettings, bootstrap_metrics
+from raddiag_hf.metrics.bootstrap import BootstrapSettings, interval
+from raddiag_hf.metrics.class_metrics import RECALL_AT, metric_settings
 from raddiag_hf.metrics.evaluation_result import Table
-from raddiag_hf.metrics.groups import resolve_groups
-from raddiag_hf.metrics.intervals import interval, metric_range
-from raddiag_hf.metrics.metrics import RECALL_AT, metric_settings
-from raddiag_hf.metrics.predictions import check_predictions
-from raddiag_hf.metrics.sampled_metrics import sample_once, to_columns
+from raddiag_hf.metrics.predictions import check_predictions, resolve_groups
+from raddiag_hf.metrics.sampled_metrics import (
+    bootstrap_metrics,
+    metric_range,
+    sample_once,
+    to_columns,
+)
 
 Thresholds = ArrayLike | Literal["oracle"] | None
 

@@ -1,17 +1,13 @@
 """From logits to decisions: a temperature and thresholds, chosen on validation cases."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.checkpoints.loading import LoadedModel
-from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.metrics.calibration import TemperatureScaling, fit_temperature
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 from raddiag_hf.metrics.thresholds import choose_f1_thresholds, choose_fpr_thresholds
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 
@@ -71,7 +67,7 @@ def choose_decision_rule(
         least_gain: Share of the cross-entropy that a temperature has to save to be kept.
 
     Raises:
-        EvaluationInputError: If the cases are too few to choose anything.
+        InputError: If the cases are too few to choose anything.
     """
     values = np.asarray(logits, dtype=np.float32)
     scaling = fit_temperature(labels, values)
@@ -85,7 +81,7 @@ def choose_decision_rule(
         else:
             chosen = choose_fpr_thresholds(labels, calibrated, target_fpr=target_fpr)
     except ValueError as error:
-        raise EvaluationInputError(f"no thresholds can be chosen: {error}") from error
+        raise InputError(f"no thresholds can be chosen: {error}") from error
     if is_kept:
         how = f"probabilities are calibrated there with the temperature {temperature:.4g}"
     elif scaling.at_limit:
@@ -98,37 +94,3 @@ def choose_decision_rule(
         source=f"{chosen.describe()}; {how}",
         scaling=scaling,
     )
-
-
-def writable_config(loaded: LoadedModel) -> Path:
-    """Return the ``config.json`` of a model that lies in a folder of the user's.
-
-    Raises:
-        EvaluationInputError: If the model was downloaded or converted into a cache.
-    """
-    asked, found = Path(loaded.model_id).expanduser(), Path(loaded.model.name_or_path)
-    path = found / "config.json"
-    is_users = asked.is_dir() and found.resolve().is_relative_to(asked.resolve())
-    if loaded.revision is not None or not is_users or not path.is_file():
-        raise EvaluationInputError(
-            f"{loaded.model_id}: thresholds can only be stored with a saved model in a folder; "
-            "download or convert it first"
-        )
-    return path
-
-
-def store_decision_rule(rule: DecisionRule, path: Path) -> None:
-    """Write the rule into a model's ``config.json``; all else in it stays as it is.
-
-    Raises:
-        EvaluationInputError: If the file is not the configuration of a model with these labels.
-        OSError: If it cannot be written.
-    """
-    try:
-        config = json.loads(path.read_text("utf-8")) | rule.config_fields()
-        RadDiagConfig.from_dict(config)
-    except (ValueError, TypeError) as error:
-        raise EvaluationInputError(f"{path}: {error}") from error
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
-        temporary.chmod(path.stat().st_mode)

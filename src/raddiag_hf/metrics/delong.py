@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 
-from raddiag_hf.metrics.curve_counts import Counts, CurveCounts
-from raddiag_hf.metrics.curve_metrics import area_under_roc
+from raddiag_hf.metrics.curves import Counts, CurveCounts, area_under_roc
 from raddiag_hf.metrics.predictions import check_predictions
 from raddiag_hf.metrics.ranking import ranked_blocks
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.metrics.bootstrap import BootstrapIntervals
-from raddiag_hf.metrics.intervals import Interval
-from raddiag_hf.metrics.roc import RocCurve
+from raddiag_hf.metrics.bootstrap import Interval
+from raddiag_hf.metrics.mean_curves import RocCurve
+from raddiag_hf.metrics.sampled_metrics import BootstrapIntervals
 
 Mode = Literal["standard", "official"]
 ThresholdSource = Literal["given", "oracle"]

@@ -1,5 +1,6 @@
-"""Labels and scores as every metric of this package takes them: checked once, where they enter."""
+"""Labels, scores and groups of classes as every metric takes them: checked where they enter."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ FloatArray = NDArray[np.floating[Any]]
 
 MAX_CASES = 2**24
 """Cases are counted in float32, which holds every integer up to this one."""
+
+ALL = "all"
+"""The group of every class; always reported."""
 
 
 def check_predictions(labels: ArrayLike, scores: ArrayLike) -> tuple[BoolArray, FloatArray]:
@@ -36,6 +40,41 @@ def check_predictions(labels: ArrayLike, scores: ArrayLike) -> tuple[BoolArray, 
             f"expected 1 to {MAX_CASES} cases and at least one class, got {label_array.shape}"
         )
     return _as_bool(label_array), _as_float(score_array)
+
+
+def resolve_groups(
+    groups: Mapping[str, ArrayLike] | None, num_classes: int
+) -> dict[str, NDArray[np.intp]]:
+    """Return the column indices of each group, with the group of all classes in the last place.
+
+    Args:
+        groups: Column indices, or a boolean mask over the classes, by name. Groups may overlap.
+        num_classes: Number of columns.
+
+    Raises:
+        ValueError: If a group names a class twice or one that does not exist.
+    """
+    resolved: dict[str, NDArray[np.intp]] = {}
+    for name, members in (groups or {}).items():
+        chosen = np.asarray(members)
+        if chosen.dtype == np.bool_:
+            if chosen.shape != (num_classes,):
+                raise ValueError(
+                    f"the mask of group {name!r} has shape {chosen.shape}, "
+                    f"expected ({num_classes},)"
+                )
+            chosen = np.flatnonzero(chosen)
+        indices = chosen.astype(np.intp)
+        if indices.ndim != 1 or len(np.unique(indices)) != len(indices):
+            raise ValueError(f"group {name!r} must list each of its classes once")
+        if len(indices) and not 0 <= indices.min() <= indices.max() < num_classes:
+            raise ValueError(
+                f"group {name!r} holds class {indices.min()} to {indices.max()}, "
+                f"but there are {num_classes} classes"
+            )
+        resolved[name] = indices
+    resolved[ALL] = np.arange(num_classes)
+    return resolved
 
 
 def _as_bool(labels: NDArray[Any]) -> BoolArray:

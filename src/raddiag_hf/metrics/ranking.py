@@ -15,8 +15,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from raddiag_hf.metrics.confusion import ConfusionCounts
-from raddiag_hf.metrics.curve_counts import CurveCounts
+from raddiag_hf.metrics.curves import ConfusionCounts, CurveCounts
 from raddiag_hf.metrics.predictions import BoolArray, FloatArray
 
 Value = TypeVar("Value", bound=np.generic)

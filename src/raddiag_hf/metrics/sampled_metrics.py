@@ -1,4 +1,4 @@
-"""All metrics of all classes in one pass over weighted samples: the point estimate or resamples."""
+"""Every metric of every class in one pass over weighted samples: the cases or their resamples."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,17 +6,24 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.metrics.curve_counts import Counts, CurveCounts
-from raddiag_hf.metrics.curve_metrics import (
+from raddiag_hf.metrics.bootstrap import (
+    BootstrapSettings,
+    Interval,
+    IntervalMethod,
+    interval,
+)
+from raddiag_hf.metrics.curves import (
+    Counts,
+    CurveCounts,
     area_under_roc,
     average_precision,
     best_f1_levels,
     confusion_at_levels,
     recall_at_fpr,
 )
+from raddiag_hf.metrics.mean_curves import DEFAULT_FPR_GRID, MeanRocAccumulator
 from raddiag_hf.metrics.predictions import BoolArray, FloatArray
 from raddiag_hf.metrics.ranking import RankedBlock, evaluable_classes, ranked_blocks
-from raddiag_hf.metrics.roc import DEFAULT_FPR_GRID, MeanRocAccumulator
 
 _CUTOFF = "cutoff"
 
@@ -70,6 +77,46 @@ class SampledMetrics:
     defined_classes: Mapping[str, NDArray[np.intp]]
     mean_recalls: Mapping[str, Counts]
     oracle_cutoffs: Counts | None
+
+
+@dataclass(frozen=True)
+class BootstrapIntervals:
+    """Intervals of every metric.
+
+    A resample may hold no positive (or no negative) of a class; the class then has no value in it.
+    Its interval is taken over the other resamples, so it is conditional on the class occurring, and
+    a group's mean is taken over the classes that occur. Both are counted here. A class with one
+    positive is absent from about 37 % of the resamples, and its interval reflects the draw of
+    negatives alone: how another positive would score cannot be learned from one.
+
+    Attributes:
+        resamples: Number of resamples.
+        seed: Seed of the draw.
+        confidence: Nominal coverage, such as 0.95.
+        method: How resampled values became intervals.
+        resampled_unit: What was drawn, ``"case"`` or ``"patient"``.
+        per_class: By metric, shape ``(classes,)``; NaN for classes that cannot be evaluated.
+        undefined_resamples: Resamples without a value, shape ``(classes,)``.
+        macro: By group and metric, shape ``()``.
+        fewest_classes: By group, the smallest number of classes that a resample's mean was over.
+        roc: By group, pointwise band of the mean ROC curve, shape ``(grid,)``.
+    """
+
+    resamples: int
+    seed: int
+    confidence: float
+    method: IntervalMethod
+    resampled_unit: str
+    per_class: Mapping[str, Interval]
+    undefined_resamples: NDArray[np.intp]
+    macro: Mapping[str, Mapping[str, Interval]]
+    fewest_classes: Mapping[str, int]
+    roc: Mapping[str, Interval]
+
+
+def metric_range(name: str) -> tuple[float, float]:
+    """Return the lowest and highest value of a metric."""
+    return (-1.0, 1.0) if name == "mcc" else (0.0, 1.0)
 
 
 def recall_name(false_positive_rate: float) -> str:
@@ -128,6 +175,75 @@ def sample_metrics(
             first_class = rows.stop
         first_sample = samples.stop
     return _average(settings, classes, memberships, per_class, roc)
+
+
+def bootstrap_metrics(
+    labels: BoolArray, scores: FloatArray, metrics: MetricSettings, settings: BootstrapSettings
+) -> SampledMetrics:
+    """Evaluate every class in bootstrap resamples.
+
+    Args:
+        labels: Shape ``(cases, classes)``.
+        scores: Shape ``(cases, classes)``, finite.
+        metrics: What to compute. Fixed cut-offs stay fixed; oracle ones are chosen anew in each
+            resample.
+        settings: How to resample.
+    """
+    weights = settings.weights(len(labels))
+    return sample_metrics(labels, scores, weights, settings.resamples, metrics)
+
+
+def summarise_bootstrap(
+    samples: SampledMetrics, point: SampledMetrics, num_classes: int, settings: BootstrapSettings
+) -> BootstrapIntervals:
+    """Turn resampled metrics into intervals.
+
+    Args:
+        samples: What `bootstrap_metrics` returned.
+        point: The metrics of the cases themselves, one sample.
+        num_classes: Number of columns, whether they can be evaluated or not.
+        settings: How the resamples were drawn.
+    """
+
+    def bounds(values: NDArray[np.float64], at: NDArray[np.float64], name: str) -> Interval:
+        return interval(
+            values,
+            at,
+            confidence=settings.confidence,
+            method=settings.method,
+            value_range=metric_range(name),
+        )
+
+    def spread(found: Interval) -> Interval:
+        ends = (found.low, found.high, found.bias)
+        return Interval(*(to_columns(end, samples.classes, num_classes) for end in ends))
+
+    undefined = np.full(num_classes, settings.resamples)
+    undefined[samples.classes] = np.isnan(samples.per_class["auc"]).sum(axis=1)
+    return BootstrapIntervals(
+        resamples=settings.resamples,
+        seed=settings.seed,
+        confidence=settings.confidence,
+        method=settings.method,
+        resampled_unit="case" if settings.patient_ids is None else "patient",
+        per_class={
+            name: spread(bounds(values, point.per_class[name][:, 0], name))
+            for name, values in samples.per_class.items()
+        },
+        undefined_resamples=undefined,
+        macro={
+            group: {
+                name: bounds(values, point.macro[group][name][0], name)
+                for name, values in metrics.items()
+            }
+            for group, metrics in samples.macro.items()
+        },
+        fewest_classes={g: int(number.min()) for g, number in samples.defined_classes.items()},
+        roc={
+            group: bounds(curves.T, point.mean_recalls[group][0], "recall")
+            for group, curves in samples.mean_recalls.items()
+        },
+    )
 
 
 def _block_metrics(

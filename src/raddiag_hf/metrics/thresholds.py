@@ -1,4 +1,4 @@
-"""Choosing, on validation data, the probability from which each class counts as predicted."""
+"""Probability thresholds: chosen on validation cases for each class, and as cut-offs on logits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from raddiag_hf.metrics.curve_counts import CurveCounts
-from raddiag_hf.metrics.curve_metrics import best_f1_levels
+from raddiag_hf.metrics.curves import CurveCounts, best_f1_levels
 from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
 from raddiag_hf.metrics.ranking import ranked_blocks
 
@@ -146,6 +145,31 @@ def best_f1_scores(labels: BoolArray, scores: FloatArray) -> NDArray[np.float64]
     for block in ranked_blocks(labels, scores):
         found[block.classes] = block.level_scores[best_f1_levels(block.count(once))[:, 0]]
     return found
+
+
+def logit_cutoffs(probabilities: ArrayLike) -> NDArray[np.float64]:
+    """Return the lowest float64 logits whose sigmoid reaches the given probabilities.
+
+    ``logit >= cutoff`` then decides exactly as ``sigmoid(logit) >= probability`` in float64 does,
+    which the inverse function alone would not: it is off by rounding, and a probability of 1.0
+    belongs to a whole range of logits.
+
+    Args:
+        probabilities: Thresholds; 0 or less is always reached (``-inf``), more than 1 never
+            (``inf``).
+    """
+    target = np.asarray(probabilities, dtype=np.float64)
+    # The sigmoid leaves 0 at a logit of about -745 and reaches 1.0 at about 37.
+    low, high = np.full(target.shape, -800.0), np.full(target.shape, 40.0)
+    while True:
+        middle = low + (high - low) / 2.0
+        moves = (middle > low) & (middle < high)
+        if not moves.any():
+            break
+        reached = expit(middle) >= target
+        high = np.where(reached & moves, middle, high)
+        low = np.where(~reached & moves, middle, low)
+    return np.where(target <= 0.0, -np.inf, np.where(target > 1.0, np.inf, high))
 
 
 def _check(

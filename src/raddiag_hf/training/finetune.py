@@ -21,6 +21,7 @@ from raddiag_hf.checkpoints.loading import (
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.checkpoints.weights_digest import weights_digest
 from raddiag_hf.core.atomic_files import atomic_write, named_storage_failure
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics import (
@@ -29,7 +30,6 @@ from raddiag_hf.metrics import (
     evaluate_predictions,
 )
 from raddiag_hf.metrics.decision_rule import choose_decision_rule
-from raddiag_hf.metrics.evaluation_error import EvaluationInputError
 from raddiag_hf.training.finetune_data import FinetuneData, open_finetune_data
 from raddiag_hf.training.finetune_methods import (
     CHECKPOINT_FOLDER,
@@ -245,7 +245,7 @@ def _choose_decisions(adapted: AdaptedModel, data: FinetuneData) -> list[str]:
     labels, logits = data.labels(Split.VALIDATION), adapted.logits[Split.VALIDATION]
     try:
         rule = choose_decision_rule(labels, logits, least_gain=USEFUL_GAIN)
-    except EvaluationInputError as error:  # too few cases for a temperature, too
+    except InputError as error:  # too few cases for a temperature, too
         return [str(error)]
     for field, value in rule.config_fields().items():
         setattr(adapted.model.config, field, value)

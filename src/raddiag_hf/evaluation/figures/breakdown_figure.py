@@ -10,7 +10,7 @@ from raddiag_hf.evaluation.figures.interval_rows import IntervalSeries, draw_int
 from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
 from raddiag_hf.evaluation.report.report_wording import count
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
-from raddiag_hf.metrics.groups import ALL
+from raddiag_hf.metrics.predictions import ALL
 
 METRICS = {"auc": "AUC", "ap": "AP"}
 

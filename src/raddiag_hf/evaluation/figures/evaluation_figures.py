@@ -21,8 +21,8 @@ from raddiag_hf.evaluation.figures.roc_figure import draw_roc
 from raddiag_hf.evaluation.result_files import FIGURE_FORMATS, FIGURE_NAMES
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.calibration import reliability
-from raddiag_hf.metrics.groups import ALL
-from raddiag_hf.metrics.precision_recall import mean_precision_recall
+from raddiag_hf.metrics.mean_curves import mean_precision_recall
+from raddiag_hf.metrics.predictions import ALL
 
 _DOTS_PER_INCH = 200
 

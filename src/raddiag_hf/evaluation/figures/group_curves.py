@@ -11,7 +11,7 @@ from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LINE_STYLES, Pa
 from raddiag_hf.evaluation.report.report_wording import count, decimals, span
 from raddiag_hf.evaluation.report.tables import CATEGORIES
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
-from raddiag_hf.metrics.groups import ALL
+from raddiag_hf.metrics.predictions import ALL
 
 _ALPHA = 0.16
 _TOP_INCHES, _LINE_INCHES = 0.25, 0.145

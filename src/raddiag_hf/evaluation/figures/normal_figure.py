@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from raddiag_hf.evaluation.breakdown import Subgroup
 from raddiag_hf.evaluation.figures.interval_rows import IntervalSeries, draw_interval_rows
 from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
-from raddiag_hf.metrics.groups import ALL
+from raddiag_hf.metrics.predictions import ALL
 
 METRICS = {
     "auc": ("auc", "AUC"),

@@ -11,7 +11,7 @@ from raddiag_hf.evaluation.figures.group_curves import (
 )
 from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
-from raddiag_hf.metrics.precision_recall import PrecisionRecallCurve
+from raddiag_hf.metrics.mean_curves import PrecisionRecallCurve
 
 
 def draw_precision_recall(

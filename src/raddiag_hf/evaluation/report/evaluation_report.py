@@ -19,7 +19,7 @@ from raddiag_hf.evaluation.report.report_wording import count, value_cell
 from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS
 from raddiag_hf.evaluation.result_files import FIGURE_FOLDER, REPORT_FILE
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
-from raddiag_hf.metrics.groups import ALL
+from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.reports.report import render_report
 from raddiag_hf.reports.sections import (
     FactsSection,

@@ -20,7 +20,6 @@ from raddiag_hf.knowledge.corpus.concept import ReportProgress
 from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
 from raddiag_hf.knowledge.corpus.corpus_file import CorpusError, corpus_digest, read_corpus
 from raddiag_hf.knowledge.encoder.pair_batches import PairSampler
-from raddiag_hf.knowledge.encoder.paired_bootstrap import PairedComparison
 from raddiag_hf.knowledge.encoder.pretrain import (
     PretrainingSettings,
     freeze_layers,
@@ -28,13 +27,14 @@ from raddiag_hf.knowledge.encoder.pretrain import (
 )
 from raddiag_hf.knowledge.encoder.retrieval import compare_retrieval, evaluate_retrieval
 from raddiag_hf.knowledge.encoder.text_encoder import UNFINISHED_PREFIX, TextEncoder
+from raddiag_hf.metrics.bootstrap import PairedMeans
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
 
 RUN_FILE, METRICS_FILE, CHECKPOINTS = "pretraining.json", "metrics.json", "checkpoints"
 
-Comparisons = Mapping[str, Mapping[str, PairedComparison]]
+Comparisons = Mapping[str, Mapping[str, PairedMeans]]
 """Split -> metric -> base against pre-trained encoder."""
 
 
@@ -131,7 +131,7 @@ def run_pretraining(
 
 def compare_encoders(
     base: TextEncoder, tuned: TextEncoder, pairs: Sequence[KnowledgePair], *, max_queries: int
-) -> dict[str, PairedComparison]:
+) -> dict[str, PairedMeans]:
     """Return the retrieval metrics of two encoders on the same held-out pairs."""
     return compare_retrieval(
         evaluate_retrieval(base, pairs, max_queries=max_queries),

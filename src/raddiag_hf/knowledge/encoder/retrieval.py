@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from raddiag_hf.knowledge.corpus.corpus import KnowledgePair, PairKind
-from raddiag_hf.knowledge.encoder.paired_bootstrap import PairedComparison, compare_paired
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder, TextEncoderError
+from raddiag_hf.metrics.bootstrap import PairedMeans, compare_paired_means
 
 FloatArray = NDArray[np.float64]
 
@@ -112,10 +112,10 @@ def evaluate_retrieval(
 
 def compare_retrieval(
     base: RetrievalScores, tuned: RetrievalScores, *, resamples: int = 2000, seed: int = 0
-) -> dict[str, PairedComparison]:
+) -> dict[str, PairedMeans]:
     """Return each metric of two encoders on the same queries, with paired intervals by family."""
     return {
-        name: compare_paired(
+        name: compare_paired_means(
             base[name].values,
             tuned[name].values,
             base[name].families,

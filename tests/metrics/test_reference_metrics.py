@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from raddiag_hf.metrics import evaluate_predictions
-from raddiag_hf.metrics.official import official_scores
+from raddiag_hf.metrics.reference_metrics import official_scores
 from tests.fixtures.predictions import Predictions, any_predictions, long_tailed
 
 RATES = (0.01, 0.05, 0.1, 0.2, 0.5)

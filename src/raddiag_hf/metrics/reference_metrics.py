@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from raddiag_hf.metrics.confusion import ConfusionCounts
+from raddiag_hf.metrics.curves import ConfusionCounts
 from raddiag_hf.metrics.predictions import BoolArray, FloatArray
 from raddiag_hf.metrics.ranking import evaluable_classes, gather_columns
 from raddiag_hf.metrics.sampled_metrics import recall_name, to_columns

@@ -8,13 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from raddiag_hf.metrics.bootstrap import (
-    BootstrapIntervals,
-    BootstrapSettings,
-    bootstrap_metrics,
-    summarise_bootstrap,
-)
-from raddiag_hf.metrics.cutoffs import logit_cutoffs
+from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.evaluation_result import (
     EvaluationResult,
     GroupMetrics,
@@ -22,16 +16,19 @@ from raddiag_hf.metrics.evaluation_result import (
     ThresholdSource,
     banded_curve,
 )
-from raddiag_hf.metrics.groups import resolve_groups
-from raddiag_hf.metrics.official import official_decisions, official_scores
-from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
-from raddiag_hf.metrics.roc import DEFAULT_FPR_GRID
+from raddiag_hf.metrics.mean_curves import DEFAULT_FPR_GRID
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions, resolve_groups
+from raddiag_hf.metrics.reference_metrics import official_decisions, official_scores
 from raddiag_hf.metrics.sampled_metrics import (
+    BootstrapIntervals,
     MetricSettings,
     SampledMetrics,
+    bootstrap_metrics,
     sample_once,
+    summarise_bootstrap,
     to_columns,
 )
+from raddiag_hf.metrics.thresholds import logit_cutoffs
 
 RECALL_AT = (0.01, 0.05, 0.1)
 """False-positive rates at which the paper reports recall."""

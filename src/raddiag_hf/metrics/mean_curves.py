@@ -1,4 +1,4 @@
-"""The mean precision-recall curve of a group of classes, and its band over bootstrap resamples."""
+"""Mean ROC and precision-recall curves of groups of classes, with bands over resamples."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,14 +6,94 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.metrics.bootstrap import BootstrapSettings
-from raddiag_hf.metrics.curve_counts import CurveCounts
-from raddiag_hf.metrics.groups import resolve_groups
-from raddiag_hf.metrics.intervals import interval
-from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
+from raddiag_hf.metrics.bootstrap import BootstrapSettings, interval
+from raddiag_hf.metrics.curves import Counts, CurveCounts
+from raddiag_hf.metrics.predictions import (
+    BoolArray,
+    FloatArray,
+    check_predictions,
+    resolve_groups,
+)
 from raddiag_hf.metrics.ranking import ranked_blocks
 
-GRID_POINTS = 200
+DEFAULT_FPR_GRID: NDArray[np.float64] = np.linspace(0.0, 1.0, 201)
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """A group's mean ROC curve: at each false-positive rate, the mean recall of its classes.
+
+    The recall of a class is the highest whose false-positive rate does not exceed the grid's, so
+    the curve passes through the group's recall@FPR. All arrays have shape ``(grid,)``.
+
+    Attributes:
+        false_positive_rates: The grid.
+        recalls: The point estimate.
+        low: Lower edge of the pointwise band; None where nothing was resampled.
+        high: Upper edge of the band.
+    """
+
+    false_positive_rates: NDArray[np.float64]
+    recalls: NDArray[np.float64]
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+
+
+class MeanRocAccumulator:
+    """Adds up ROC curves block by block; holds one curve per group and sample, none per class.
+
+    Args:
+        memberships: 0/1, shape ``(groups, columns)``: which classes each group averages over.
+        grid: False-positive rates, rising from 0 to 1.
+        num_samples: Number of weighted samples.
+    """
+
+    def __init__(
+        self, memberships: NDArray[np.bool_], grid: NDArray[np.float64], num_samples: int
+    ) -> None:
+        self._memberships = memberships
+        self._grid = grid
+        self._rises = np.zeros((len(memberships), num_samples, len(grid)))
+        self._classes = np.zeros((len(memberships), num_samples))
+
+    def add(self, counts: CurveCounts, classes: NDArray[np.intp], first_sample: int) -> None:
+        """Add a block of classes.
+
+        Args:
+            counts: Their counts.
+            classes: Their columns.
+            first_sample: Place of the block's first sample among all samples.
+        """
+        samples = slice(first_sample, first_sample + counts.positives.shape[1])
+        defined = (counts.positives > 0) & (counts.negatives > 0)
+        share = np.divide(1.0, counts.positives, out=np.zeros_like(counts.positives), where=defined)
+        rise = counts.positives_at * counts.to_levels(share)
+        place = self._flat_places(counts.false_positive_rates)
+        size = rise.shape[1] * len(self._grid)
+        for group, members in enumerate(self._memberships[:, classes]):
+            if not members.any():
+                continue
+            levels = counts.to_levels(members[:, None])[:, 0]
+            added = np.bincount(place[levels].ravel(), rise[levels].ravel(), minlength=size)
+            self._rises[group, samples] += added.reshape(-1, len(self._grid))
+            self._classes[group, samples] += defined[members].sum(axis=0)
+
+    def mean_recalls(self) -> Counts:
+        """Return the mean curves, shape ``(groups, samples, grid)``; NaN where no class counts."""
+        summed = np.cumsum(self._rises, axis=-1)
+        classes = self._classes[..., None]
+        mean = np.divide(summed, classes, out=np.full_like(summed, np.nan), where=classes > 0)
+        return np.minimum(mean, 1.0)
+
+    def _flat_places(self, rates: Counts) -> NDArray[np.intp]:
+        """Return the first grid point at or beyond each rate, counted through all samples."""
+        # A rate is NaN only where its rise is 0; it may land anywhere on the grid.
+        place = np.minimum(np.searchsorted(self._grid, rates), len(self._grid) - 1)
+        place += np.arange(rates.shape[1]) * len(self._grid)
+        return place
+
+
+RECALL_POINTS = 200
 """Recalls at which the curve is read, evenly from 1 / 200 to 1."""
 
 
@@ -61,7 +141,7 @@ def mean_precision_recall(
     members = np.zeros((len(columns), present.shape[1]), dtype=np.bool_)
     for group, chosen in enumerate(columns.values()):
         members[group, chosen] = True
-    recalls = np.arange(1, GRID_POINTS + 1) / GRID_POINTS
+    recalls = np.arange(1, RECALL_POINTS + 1) / RECALL_POINTS
     point = _mean_precisions(present, scores, members, [np.ones((len(present), 1), np.float32)])
     if bootstrap is None:
         return {
@@ -94,7 +174,7 @@ def _mean_precisions(
     """
     chunks = []
     for chunk in weights:
-        steps = np.zeros((len(members), chunk.shape[1], GRID_POINTS + 1))
+        steps = np.zeros((len(members), chunk.shape[1], RECALL_POINTS + 1))
         classes = np.zeros((len(members), chunk.shape[1], 1))
         for block in ranked_blocks(labels, scores):
             counts = block.count(chunk)
@@ -103,7 +183,7 @@ def _mean_precisions(
                 if chosen.any():
                     steps[group] += _summed_steps(counts, defined & chosen[:, None])
                     classes[group, :, 0] += defined[chosen].sum(axis=0)
-        summed = np.cumsum(steps[..., :GRID_POINTS], axis=-1)
+        summed = np.cumsum(steps[..., :RECALL_POINTS], axis=-1)
         chunks.append(
             np.divide(summed, classes, out=np.full_like(summed, np.nan), where=classes > 0)
         )
@@ -125,7 +205,7 @@ def _summed_steps(counts: CurveCounts, counted: NDArray[np.bool_]) -> NDArray[np
     positives = counts.to_levels(counts.positives)
     # Whole numbers, so that a recall of 3 / 5 reaches the grid's 0.6 exactly.
     reached = np.floor_divide(
-        GRID_POINTS * counts.true_positives,
+        RECALL_POINTS * counts.true_positives,
         positives,
         out=np.zeros_like(positives),
         where=positives > 0,
@@ -133,8 +213,8 @@ def _summed_steps(counts: CurveCounts, counted: NDArray[np.bool_]) -> NDArray[np
     begins = np.roll(reached, 1, axis=0)
     begins[counts.starts] = 0
     samples = predicted.shape[1]
-    place = np.arange(samples) * (GRID_POINTS + 1)
-    size = samples * (GRID_POINTS + 1)
+    place = np.arange(samples) * (RECALL_POINTS + 1)
+    size = samples * (RECALL_POINTS + 1)
     steps = np.bincount((begins + place).ravel(), precision.ravel(), minlength=size)
     steps -= np.bincount((reached + place).ravel(), precision.ravel(), minlength=size)
     return np.asarray(steps.reshape(samples, -1))
