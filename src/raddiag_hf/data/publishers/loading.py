@@ -28,6 +28,19 @@ def builder_names() -> list[str]:
     return sorted(path.stem for path in SCRIPTS.glob("*/*.py") if path.stem == path.parent.name)
 
 
+def is_builder(path: str | Path) -> bool:
+    """Tell whether `load_dataset` would build cases: a written folder of that name goes before.
+
+    Raises:
+        FileNotFoundError: If it is a script that is not there.
+    """
+    if Path(path).is_dir() and (
+        str(path) not in builder_names() or any(Path(path).glob(f"{DATA_FOLDER}/*.parquet"))
+    ):
+        return False
+    return _find_script(path) is not None
+
+
 def load_builder(
     builder: str | Path,
     name: str | None = None,
@@ -123,13 +136,10 @@ def load_dataset(
     Example:
         >>> cases = load_dataset("phantoms", split="test", num_train=0, num_validation=0)
     """
-    is_folder = Path(path).is_dir() and (
-        str(path) not in builder_names() or any(Path(path).glob(f"{DATA_FOLDER}/*.parquet"))
-    )
-    if is_folder or _find_script(path) is None:
+    if not is_builder(path):
         if options:
             raise ValueError(f"{path}: is no builder, so it has no option {sorted(options)[0]!r}")
-        if is_folder:
+        if Path(path).is_dir():
             cache_dir = _folder_cache(Path(path), cache_dir)
         with explained_access(str(path)):
             return datasets.load_dataset(

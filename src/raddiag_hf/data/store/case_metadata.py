@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from raddiag_hf.data.store.case import label_columns
 from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.labels.label_set import LabelSet
 
 CaseData = CaseStore | Mapping[str, Dataset] | Mapping[str, IterableDataset]
 """Cases by split: a store, or what ``datasets.load_dataset`` gives, streaming or not."""
@@ -48,6 +49,24 @@ class CaseMetadata:
     def in_split(self, split: str) -> NDArray[np.bool_]:
         """Return which cases are in a split, shape ``(cases,)``."""
         return np.array([name == split for name in self.splits], dtype=bool)
+
+    def select(self, cases: NDArray[np.intp]) -> "CaseMetadata":
+        """Return what is known of some cases, in the order of ``cases``."""
+        bounds = np.searchsorted(self.scan_cases, np.arange(len(self) + 1))
+        counts = np.diff(bounds)[cases]
+        scans = [np.arange(bounds[case], bounds[case + 1]) for case in cases]
+        kept = np.concatenate([np.zeros(0, np.intp), *scans])
+        return CaseMetadata(
+            splits=tuple(self.splits[case] for case in cases),
+            case_ids=tuple(self.case_ids[case] for case in cases),
+            patient_ids=tuple(self.patient_ids[case] for case in cases),
+            anatomies=self.anatomies[cases],
+            label_names=self.label_names,
+            labels={column: one[cases] for column, one in self.labels.items()},
+            scan_cases=np.repeat(np.arange(len(cases)), counts),
+            scan_modalities=self.scan_modalities[kept],
+            scan_depths=self.scan_depths[kept],
+        )
 
     def split_sizes(self) -> dict[str, dict[str, int]]:
         """Return split -> numbers of ``cases``, ``patients``, ``scans`` and ``slices``."""
@@ -122,6 +141,18 @@ def case_columns(data: CaseData) -> Features:
     if features is None or missing:
         raise ValueError(f"is not a case data set: it has no column {sorted(missing)}")
     return features
+
+
+def case_label_sets(data: CaseData) -> Mapping[str, LabelSet]:
+    """Return label column -> label set; only a store knows codes, definitions and counts.
+
+    Raises:
+        ValueError: As `case_columns`.
+    """
+    if isinstance(data, CaseStore):
+        return data.label_sets
+    columns = label_columns(case_columns(data))
+    return {column: LabelSet(tuple(label.names)) for column, label in columns.items()}
 
 
 def iter_case_batches(

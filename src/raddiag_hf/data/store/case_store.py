@@ -116,6 +116,16 @@ class CaseStore:
         """Return the number of cases of each shard of a split."""
         return tuple(shard.metadata.num_rows for _, shard in self._open_shards(self.shards[split]))
 
+    def shard_files(self, split: Split) -> list[tuple[str, int]]:
+        """Return the path or address of each shard of a split, and its size in bytes."""
+        files, _ = _file_system(self.location, self.token)
+        is_local = "://" not in self.location
+        with _explained_access(self.location):
+            return [
+                (shard if is_local else files.unstrip_protocol(shard), int(files.size(shard)))
+                for shard in self.shards[split]
+            ]
+
     def iter_rows(
         self, split: Split, shards: Sequence[int], start: int = 0
     ) -> Iterator[dict[str, Any]]:
@@ -155,6 +165,21 @@ class CaseStore:
                 with named_damage(path):
                     file = pq.ParquetFile(shard, page_checksum_verification=True)
                 yield path, file
+
+
+def is_case_store(location: Path | str, token: str | bool | None = None) -> bool:
+    """Tell whether a folder or address holds label sets, as all that this package writes.
+
+    Raises:
+        HubAccessError: If the Hub refuses.
+    """
+    if isinstance(token, str):
+        token = clean_token(_repo_id(location), token)
+    with _explained_access(location):
+        files, root = _file_system(location, token)
+        if _is_on_hub(location):
+            files.ls(root)
+        return bool(_list_files(files, f"{root}/{LABEL_SET_FOLDER}", ".json"))
 
 
 def _is_on_hub(location: Path | str) -> bool:

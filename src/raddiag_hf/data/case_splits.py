@@ -1,0 +1,255 @@
+"""Splits of a case data set: rows, labels and patients, packed for training and prediction."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, Features
+from numpy.typing import NDArray
+
+from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.fingerprint import fingerprint
+from raddiag_hf.data.analysis.splits import split_by_patient
+from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
+from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
+from raddiag_hf.data.store.case_metadata import CaseMetadata
+from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.vocabulary import Split
+
+COMPARED_CASES = 16
+"""Cases of a split whose pixels count in its fingerprint."""
+
+
+class CaseDataError(InputError):
+    """A data set, split or label column that cannot be used: which, and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSplit:
+    """The labelled cases of one split.
+
+    Attributes:
+        location: Folder, builder or Hub id of the data set.
+        split: What the split is for: ``"train"``, ``"validation"`` or ``"test"``.
+        label_column: The label space.
+        label_set: Its labels in column order, with their training cases where somebody counted.
+        rows: The cases, on disk until one is asked for.
+        metadata: What is known of them without their pixels, in the same order.
+        files: Name and size of the files that hold them, where they are known.
+    """
+
+    location: str
+    split: str
+    label_column: str
+    label_set: LabelSet
+    rows: Dataset
+    metadata: CaseMetadata
+    files: tuple[tuple[str, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.metadata)
+
+    @property
+    def features(self) -> Features:
+        """The columns."""
+        return self.rows.features
+
+    @property
+    def patient_ids(self) -> tuple[str, ...]:
+        """The patient of each case."""
+        return self.metadata.patient_ids
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """Which case has which label: zeros and ones, shape ``(cases, labels)``."""
+        return np.asarray(self.metadata.labels[self.label_column].toarray(), dtype=np.float32)
+
+    @property
+    def label_counts(self) -> list[int]:
+        """Cases of each label, in column order."""
+        return [int(count) for count in self.metadata.labels[self.label_column].sum(0)]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What stands for these cases, wherever they lie: all but the pixels, and those of some."""
+        known = self.metadata
+        scans = (known.scan_cases, known.scan_modalities, known.scan_depths)
+        labels = known.labels[self.label_column]
+        spread = np.linspace(0, len(self) - 1, min(len(self), COMPARED_CASES)).astype(int)
+        return fingerprint(
+            [self.split, self.label_column, self.label_set.names, self.files],
+            [known.case_ids, known.patient_ids],
+            [array.tolist() for array in (known.anatomies, *scans)],
+            [labels.indptr.tolist(), labels.indices.tolist()],
+            *(
+                scan["volume"]["data"]
+                for row in spread.tolist()
+                for scan in self.rows[row]["scans"]
+            ),
+        )
+
+    def slice_counts(self, max_slices: int) -> NDArray[np.int64]:
+        """Return how many slices of each case are encoded, ``(cases,)``; see `count_slices`."""
+        known = self.metadata
+        return count_slices(known.scan_cases, known.scan_depths, len(known), max_slices)
+
+    def pack(
+        self,
+        processor: RadDiagImageProcessor,
+        augmentation: CaseAugmentation | None = None,
+        seed: int = 0,
+    ) -> TrainingCases:
+        """Return the cases as the Trainer reads them, packed where its workers run."""
+        packer = CasePacker(self.features, processor, self.label_column)
+        return TrainingCases(self.rows, packer, augmentation, seed)
+
+    def select(self, cases: NDArray[np.intp], split: str) -> "CaseSplit":
+        """Return some of the cases, as a split of their own."""
+        return replace(
+            self, split=split, rows=self.rows.select(cases), metadata=self.metadata.select(cases)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSplits(Mapping[str, CaseSplit]):
+    """The splits of a data set that were asked for, by name; at least one.
+
+    Attributes:
+        splits: Name -> cases; all have the same columns, label column and label set.
+        validation_origin: Where the validation cases come from, in words.
+    """
+
+    splits: Mapping[str, CaseSplit]
+    validation_origin: str = "the data set's own validation split"
+
+    def __getitem__(self, split: str) -> CaseSplit:
+        return self.splits[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.splits)
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    @property
+    def _any(self) -> CaseSplit:
+        return next(iter(self.splits.values()))
+
+    @property
+    def location(self) -> str:
+        """Folder, builder or Hub id of the data set."""
+        return self._any.location
+
+    @property
+    def features(self) -> Features:
+        """The columns."""
+        return self._any.features
+
+    @property
+    def label_column(self) -> str:
+        """The label space."""
+        return self._any.label_column
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Its labels, with the training cases of each where they are known."""
+        return self._any.label_set
+
+    @property
+    def is_single_scan(self) -> bool:
+        """Whether every case has one scan."""
+        splits = self.splits.values()
+        return all(len(one.metadata.scan_cases) == len(one) for one in splits)
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the cases of any split, or the labels, do."""
+        return fingerprint({name: one.fingerprint for name, one in self.splits.items()})
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the splits hold, as counts: no case or patient is named."""
+        modalities: Counter[str] = Counter()
+        anatomies: Counter[str] = Counter()
+        splits = {}
+        for name, one in self.splits.items():
+            modalities.update(MODALITIES[index].value for index in one.metadata.scan_modalities)
+            anatomies.update(ANATOMIES[index].value for index in one.metadata.anatomies)
+            splits[str(name)] = {
+                "cases": len(one),
+                "patients": len(set(one.patient_ids)),
+                "scans": len(one.metadata.scan_cases),
+                "positives": dict(zip(self.label_set.names, one.label_counts, strict=True)),
+            }
+        return {
+            "splits": splits,
+            "validation_origin": self.validation_origin,
+            "scans_by_modality": dict(modalities.most_common()),
+            "cases_by_anatomy": dict(anatomies.most_common()),
+            "label_column": self.label_column,
+        }
+
+    def for_training(self, validation_fraction: float | None = None, seed: int = 0) -> "CaseSplits":
+        """Return splits that a model can be trained on: with training cases that have labels.
+
+        Args:
+            validation_fraction: Share of the training cases that becomes validation, by patient,
+                where there is no validation split; None leaves it missing.
+            seed: Of that choice.
+
+        Raises:
+            CaseDataError: If there are no training cases, none has a label, or they are of too few
+                patients to be shared.
+        """
+        train = self.splits.get(Split.TRAIN)
+        if train is None:
+            raise CaseDataError(
+                f"{self.location}: has no training cases, only {sorted(map(str, self.splits))}"
+            )
+        if Split.VALIDATION in self.splits or validation_fraction is None:
+            shared = self
+        else:
+            shared = self._carve_validation(train, validation_fraction, seed)
+        if not any(shared[Split.TRAIN].label_counts):
+            raise CaseDataError(
+                f"{self.location}: no training case has a label in column {self.label_column!r}"
+            )
+        return shared
+
+    def _carve_validation(self, train: CaseSplit, fraction: float, seed: int) -> "CaseSplits":
+        indicators = train.metadata.labels[self.label_column].tolil()
+        shares = split_by_patient(
+            list(train.patient_ids),
+            [list(labels) for labels in indicators.rows],
+            {Split.TRAIN: 1 - fraction, Split.VALIDATION: fraction},
+            seed=seed,
+        )
+        chosen = np.array([share is Split.VALIDATION for share in shares])
+        if not chosen.any() or chosen.all():
+            raise CaseDataError(
+                f"{self.location}: has no validation split, and its {len(train)} training cases of "
+                "few patients cannot be shared by patient"
+            )
+        carved: dict[str, CaseSplit] = {
+            Split.TRAIN: train.select(np.flatnonzero(~chosen), Split.TRAIN),
+            Split.VALIDATION: train.select(np.flatnonzero(chosen), Split.VALIDATION),
+        }
+        others = {split: one for split, one in self.splits.items() if split not in carved}
+        return CaseSplits(
+            with_train_counts({**carved, **others}),
+            f"{chosen.sum()} cases set aside from the training split, by patient: the data set has "
+            "no validation split",
+        )
+
+
+def with_train_counts(splits: Mapping[str, CaseSplit]) -> dict[str, CaseSplit]:
+    """Count the labels of the training cases, where these were opened."""
+    if Split.TRAIN not in splits:
+        return dict(splits)
+    train = splits[Split.TRAIN]
+    label_set = train.label_set.with_train_counts(train.label_counts)
+    return {split: replace(one, label_set=label_set) for split, one in splits.items()}

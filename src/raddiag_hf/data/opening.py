@@ -1,0 +1,275 @@
+"""Open the splits of a case data set: in a folder, of a builder or on the Hub, all in one way."""
+
+import glob
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from datasets import Dataset, DatasetDict, NamedSplit, ReadInstruction, concatenate_datasets
+from datasets.exceptions import DatasetGenerationError
+
+from raddiag_hf.core.errors import InputError, one_line
+from raddiag_hf.core.hub_errors import explained_access
+from raddiag_hf.data.case_splits import CaseDataError, CaseSplit, CaseSplits, with_train_counts
+from raddiag_hf.data.label_agreement import check_model_fits
+from raddiag_hf.data.publishers.loading import is_builder, load_dataset
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.store.case_metadata import case_columns, case_label_sets, read_metadata
+from raddiag_hf.data.store.case_store import CaseStore, is_case_store
+from raddiag_hf.data.store.storage_error import CaseStorageError
+from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.vocabulary import Split
+
+_HUB = "hf://datasets/"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@.+)?")
+
+
+class SourceOptions(TypedDict, total=False):
+    """What some data sets need beside their name.
+
+    Attributes:
+        name: Configuration, where there are several.
+        data_dir: For builders: the folder that was downloaded from the publisher.
+        options: For builders: fields of their configuration.
+        revision: For the Hub: branch, tag or commit.
+        token: For the Hub: access token; the stored one if None.
+    """
+
+    name: str | None
+    data_dir: Path | str | None
+    options: Mapping[str, Any]
+    revision: str | None
+    token: str | bool | None
+
+
+def find_cases(
+    dataset: Path | str,
+    **source: Unpack[SourceOptions],
+) -> CaseStore | Mapping[str, Dataset]:
+    """Find a whole data set, before split and label column are chosen.
+
+    Args:
+        dataset: A folder, the name or script of a builder, or a data set on the Hub,
+            ``"<namespace>/<name>"``, also with ``hf://datasets/`` before it and ``@revision``
+            behind it.
+        **source: See `SourceOptions`.
+
+    Returns:
+        The store, where it is in our layout; nothing else is read. Of builders and other layouts,
+        all splits, prepared.
+
+    Raises:
+        CaseDataError: If it is no case data set.
+        DataSourceError: If the files of a builder are not as the publisher describes them.
+        HubAccessError: If the Hub refuses.
+        OSError: If the disk does.
+    """
+    revision, token = source.get("revision"), source.get("token")
+    name, data_dir, options = source.get("name"), source.get("data_dir"), source.get("options")
+    location = _location(dataset, revision)
+    with _named(location):
+        if name is None and data_dir is None and not options and not is_builder(dataset):
+            store = _find_store(dataset, location, token)
+            if store is not None:
+                return store
+        path, _, named = str(dataset).removeprefix(_HUB).partition("@")
+        if not _is_on_hub(dataset):
+            path, named = str(dataset), ""
+        loaded = load_dataset(
+            path,
+            name,
+            data_dir=data_dir,
+            revision=named or revision,
+            token=token,
+            **(options or {}),
+        )
+        if not isinstance(loaded, DatasetDict):
+            raise CaseDataError(f"{location}: expected splits, found {type(loaded).__name__}")
+        case_columns(loaded)
+        return loaded
+
+
+def open_cases(
+    dataset: Path | str,
+    splits: Sequence[str] | Mapping[str, str] | None = None,
+    *,
+    label_column: str | None = None,
+    config: RadDiagConfig | None = None,
+    check_patients: bool = True,
+    **source: Unpack[SourceOptions],
+) -> CaseSplits:
+    """Open splits of a data set; no pixel is decoded.
+
+    Of a data set in our layout, no other split is read or downloaded.
+
+    Args:
+        dataset: As `find_cases` takes it.
+        splits: Names of splits, or what each is for -> which cases it has, such as
+            ``{"train": "train[:90%]", "validation": "train[90%:]"}``. None opens all.
+        label_column: The label space; None takes that of the model, or the only one.
+        config: Of the model that is to meet the cases; its labels have to be theirs.
+        check_patients: Whether a patient with cases in two of the splits is refused.
+        **source: See `SourceOptions`.
+
+    Raises:
+        CaseDataError: If it is no case data set, has no such split or label column, the label
+            column is not clear, or a patient is in two splits.
+        LabelMismatchError: If the labels are not the model's.
+        DataSourceError, HubAccessError, OSError: See `find_cases`.
+
+    Example:
+        >>> cases = open_cases("phantom-cases")  # doctest: +SKIP
+        >>> cases["train"].label_counts  # doctest: +SKIP
+    """
+    location = _location(dataset, source.get("revision"))
+    found = find_cases(dataset, **source)
+    with _named(location):
+        features, label_sets = case_columns(found), case_label_sets(found)
+        column = _label_column(location, label_sets, label_column, config)
+        if config is not None:
+            check_model_fits(config, features, column)
+        if splits is None:
+            splits = [str(one) for one in (found.shards if isinstance(found, CaseStore) else found)]
+        if not isinstance(splits, Mapping):
+            splits = {split: split for split in splits}
+        opened: dict[str, CaseSplit] = {}
+        for purpose, cases in splits.items():
+            rows, files = _read(found, cases, location)
+            if not len(rows):
+                continue
+            metadata = read_metadata({purpose: rows})
+            opened[str(purpose)] = CaseSplit(
+                location, str(purpose), column, label_sets[column], rows, metadata, files
+            )
+        if not opened:
+            raise CaseDataError(f"{location}: has no cases")
+    if check_patients:
+        _check_patients(opened)
+    return CaseSplits(with_train_counts(opened))
+
+
+def _is_on_hub(dataset: Path | str) -> bool:
+    """Tell whether a data set is named by its Hub id or address."""
+    if not isinstance(dataset, str) or Path(dataset).exists():
+        return False
+    return _HUB_ID.fullmatch(dataset.removeprefix(_HUB)) is not None and not is_builder(dataset)
+
+
+def _location(dataset: Path | str, revision: str | None) -> str:
+    """Return what messages and records call a data set."""
+    return str(dataset).removeprefix(_HUB) + (f"@{revision}" if revision else "")
+
+
+def _find_store(dataset: Path | str, location: str, token: str | bool | None) -> CaseStore | None:
+    """Return a data set in our layout; None for one that `datasets` has to prepare."""
+    text = str(dataset)
+    if Path(text).is_dir():
+        is_ours = is_case_store(text) or not any(Path(text).rglob("*.parquet"))
+        return CaseStore.open(text) if is_ours else None
+    if _is_on_hub(dataset):
+        address = f"{_HUB}{location}"
+        return CaseStore.open(address, token) if is_case_store(address, token) else None
+    if "://" in text:
+        return CaseStore.open(text, token)
+    if isinstance(dataset, Path) or "/" in text:
+        raise CaseDataError(
+            f"{text}: no such folder; expected what `raddiag dataset build` or `import` writes, "
+            "the name of a builder, or a data set on the Hub"
+        )
+    return None
+
+
+def _read(
+    found: CaseStore | Mapping[str, Dataset], cases: str, location: str
+) -> tuple[Dataset, tuple[tuple[str, int], ...]]:
+    """Return the rows that a split's name, or slices of splits, stand for, and their files."""
+    available = found.shards if isinstance(found, CaseStore) else found
+    chosen: list[Dataset] = []
+    states: list[tuple[str, int]] = []
+    for part in cases.split("+"):
+        split = re.split(r"[\[%]", part)[0].strip()
+        if split not in available:
+            raise CaseDataError(
+                f"{location}: has no split {split!r}, only {', '.join(map(str, available))}"
+            )
+        if isinstance(found, CaseStore):
+            # By its files, so that no other split is downloaded and prepared, and so that
+            # `datasets` does not answer with the cases of another folder of that name.
+            files = found.shard_files(Split(split))
+            states += [(Path(address).name, size) for address, size in files]
+            rows = Dataset.from_parquet(
+                [_escaped(address) for address, _ in files],
+                split=NamedSplit(split),
+                token=found.token,
+            )
+        else:
+            rows = found[split]
+        for piece in ReadInstruction.from_spec(part.strip()).to_absolute({split: len(rows)}):
+            first = piece.from_ or 0
+            last = len(rows) if piece.to is None else piece.to
+            chosen.append(rows if last - first == len(rows) else rows.select(range(first, last)))
+    rows = chosen[0] if len(chosen) == 1 else concatenate_datasets(chosen)
+    return rows, tuple(states)
+
+
+def _escaped(address: str) -> str:
+    """Return an address as a pattern that stands for nothing else, as `datasets` expects one."""
+    return address if "://" in address else glob.escape(address)
+
+
+@contextmanager
+def _named(location: str) -> Iterator[None]:
+    """Turn what libraries and our own readers say of a data set into one error that names it."""
+    try:
+        with explained_access(location):
+            yield
+    except (CaseStorageError, FileNotFoundError) as error:
+        raise CaseDataError(_naming(location, error)) from error
+    except (InputError, OSError):
+        raise
+    except DatasetGenerationError as error:
+        raise CaseDataError(_naming(location, error.__cause__ or error)) from error
+    except ValueError as error:  # Arrow's errors are among them
+        raise CaseDataError(_naming(location, error)) from error
+
+
+def _naming(location: str, error: BaseException) -> str:
+    text = one_line(error)
+    return text if location in text else f"{location}: {text}"
+
+
+def _label_column(
+    location: str,
+    label_sets: Mapping[str, LabelSet],
+    wanted: str | None,
+    config: RadDiagConfig | None,
+) -> str:
+    columns = sorted(label_sets)
+    if not columns:
+        raise CaseDataError(f"{location}: has no column of labels")
+    if wanted is None and config is not None:
+        names = tuple(config.id2label[column] for column in sorted(config.id2label))
+        matching = [column for column in columns if label_sets[column].names == names]
+        # Without one, the column to complain about.
+        return next(iter([*matching, *{DEFAULT_LABEL_COLUMN} & {*columns}, *columns]))
+    if wanted is None and len(columns) == 1:
+        return columns[0]
+    if wanted not in columns:
+        fault = "no label column was named" if wanted is None else f"no label column {wanted!r}"
+        raise CaseDataError(f"{location}: {fault}; expected one of {', '.join(columns)}")
+    return wanted
+
+
+def _check_patients(splits: Mapping[str, CaseSplit]) -> None:
+    homes = Counter(patient for one in splits.values() for patient in set(one.patient_ids))
+    if shared := sum(count > 1 for count in homes.values()):
+        location = next(iter(splits.values())).location
+        raise CaseDataError(
+            f"{location}: {shared} of {len(homes)} patients have cases in more than one split of "
+            f"{', '.join(splits)}, so no number measured on them would hold; choose or build "
+            "splits without a patient in common"
+        )
