@@ -37,7 +37,7 @@ from raddiag_hf import RadDiagForImageClassification, RadDiagImageProcessor
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.demo.phantom_data import DISORDERS, draw_phantom_splits
 from raddiag_hf.demo.phantom_training import demo_processor, train_on_phantoms
-from raddiag_hf.inference.case_packing import pack_case
+from raddiag_hf.inference.case import pack_case
 from raddiag_hf.inference.diagnose import calibrated_probabilities
 from raddiag_hf.inference.explain.saliency import ScoreCamSettings, score_cam
 from raddiag_hf.inference.explain.saliency_grid import saliency_peak, saliency_slices

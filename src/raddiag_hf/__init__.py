@@ -30,6 +30,7 @@ _HOMES = {
     "load_dataset": "raddiag_hf.data.publishers.loading",
     "load_model": "raddiag_hf.checkpoints.loading",
     "open_labels_of": "raddiag_hf.labels.open_labels",
+    "read_case": "raddiag_hf.inference.case",
     "read_scan": "raddiag_hf.imaging.reading",
     "read_scans": "raddiag_hf.imaging.reading",
     "set_open_labels": "raddiag_hf.labels.open_labels",

@@ -227,9 +227,9 @@ def test_other_files_do_not_disturb(tmp_path: Path) -> None:
 
 def test_progress_counts_the_files(tmp_path: Path) -> None:
     write_series(tmp_path, numbered_slices(3))
-    told: list[tuple[int, int]] = []
-    read_scans(tmp_path, progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    told: list[tuple[str, int, int]] = []
+    read_scans(tmp_path, progress=lambda *step: told.append(step))
+    assert told == [("Reading scans", done, 3) for done in (1, 2, 3)]
 
 
 def test_too_many_files_are_refused(tmp_path: Path) -> None:

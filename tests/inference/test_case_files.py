@@ -10,16 +10,19 @@ import pytest
 from PIL import Image
 
 from raddiag_hf.imaging.reading import read_scan
+from raddiag_hf.imaging.source_grid import source_grid
 from raddiag_hf.inference.case_files import (
     remove_explanation_files,
     write_explanation_files,
 )
 from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
-from raddiag_hf.inference.explain.grid import source_grid
 from raddiag_hf.inference.explain.overlays import legend_picture, overlay_picture
 from raddiag_hf.inference.explain.saliency import SaliencyMap, ScoreCamSettings
-from raddiag_hf.inference.explain.saliency_grid import saliency_peak
-from raddiag_hf.inference.explain.slice_profile import choose_key_slices, saliency_profile
+from raddiag_hf.inference.explain.saliency_grid import (
+    choose_key_slices,
+    saliency_peak,
+    saliency_profile,
+)
 from raddiag_hf.reports.pictures import draw_slice
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import make_scan

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case_packing import CaseError
+from raddiag_hf.inference.case import CaseError
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.model.scan_resampling import source_slice
 from raddiag_hf.vocabulary import Modality, Plane

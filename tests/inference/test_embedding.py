@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from raddiag_hf import RadDiagImageProcessor
-from raddiag_hf.inference.case_packing import CaseError
+from raddiag_hf.inference.case import CaseError
 from raddiag_hf.inference.embedding import embed_case, embed_file, embed_scans
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import make_scan

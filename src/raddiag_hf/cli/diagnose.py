@@ -21,9 +21,7 @@ from raddiag_hf.cli.case_options import (
     SubfolderOption,
     check_output,
 )
-from raddiag_hf.cli.diagnosis_table import render_diagnosis
-from raddiag_hf.cli.explanation_run import run_explanation
-from raddiag_hf.cli.opened_case import ModelChoice, OpenedCase, open_case
+from raddiag_hf.cli.opened_case import ModelChoice, OpenedCase, explain_opened, open_case
 from raddiag_hf.cli.scan_arguments import ArgumentError, parse_anatomy, parse_scan_arguments
 
 if TYPE_CHECKING:
@@ -80,23 +78,23 @@ def diagnose(
     elif explain:
         raise ArgumentError("--explain writes pictures: name a folder for them with --output")
 
+    from raddiag_hf.cli.diagnosis_table import render_diagnosis
     from raddiag_hf.inference.diagnose import diagnose_case
 
-    progress = Console(stderr=True)
+    console = Console(stderr=True)
     choice = ModelChoice(model, labels, subfolder, device, dtype, revision, chunk_size)
-    case = open_case(arguments, region, choice, progress)
-    with progress.status("Diagnosing"):
+    opened = open_case(arguments, region, choice, console)
+    with console.status("Diagnosing"):
         diagnosis = diagnose_case(
-            case.loaded.model,
-            case.loaded.processor,
-            case.scans,
+            opened.loaded.model,
+            opened.loaded.processor,
+            opened.case,
             top=top,
-            model_id=case.loaded.model_id,
-            model_revision=case.loaded.revision,
-            warnings=case.warnings,
+            model_id=opened.loaded.model_id,
+            model_revision=opened.loaded.revision,
         )
     if output is not None:
-        _write(output, case, diagnosis, explain, progress)
+        _write(output, opened, diagnosis, explain, console)
     if as_json:
         typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
@@ -104,7 +102,7 @@ def diagnose(
 
 
 def _write(
-    output: Path, case: OpenedCase, diagnosis: "Diagnosis", explain: bool, progress: Console
+    output: Path, opened: OpenedCase, diagnosis: "Diagnosis", explain: bool, console: Console
 ) -> None:
     """Write the report, and what explains its leading finding where that is wanted.
 
@@ -120,9 +118,9 @@ def _write(
     explanation = None
     if explain:
         leading = diagnosis.findings[0].label
-        explanation = run_explanation(case, leading, ScoreCamSettings(), progress)
-        write_explanation_files(output, explanation, case.scans)
+        explanation = explain_opened(opened, leading, ScoreCamSettings())
+        write_explanation_files(output, explanation, opened.case.scans)
     else:
         remove_explanation_files(output)
-    report = write_case_files(output, diagnosis, case.scans, explanation)
-    progress.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+    report = write_case_files(output, diagnosis, opened.case.scans, explanation)
+    console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)

@@ -21,8 +21,7 @@ from raddiag_hf.cli.case_options import (
     SubfolderOption,
     check_output,
 )
-from raddiag_hf.cli.explanation_run import run_explanation
-from raddiag_hf.cli.opened_case import ModelChoice, open_case
+from raddiag_hf.cli.opened_case import ModelChoice, explain_opened, open_case
 from raddiag_hf.cli.scan_arguments import parse_anatomy, parse_scan_arguments
 
 EXAMPLES = """
@@ -87,16 +86,16 @@ def explain(
     from raddiag_hf.inference.explain.explanation import label_index
     from raddiag_hf.inference.explain.saliency import ScoreCamSettings
 
-    progress = Console(stderr=True)
+    console = Console(stderr=True)
     choice = ModelChoice(model, labels, subfolder, device, dtype, revision, chunk_size)
-    case = open_case(arguments, region, choice, progress)
+    opened = open_case(arguments, region, choice, console)
     wanted = None if label == TOP else label
     if wanted is not None:
-        label_index(case.loaded.model, wanted)  # refused before a bar is drawn
+        label_index(opened.loaded.model, wanted)  # refused before a bar is drawn
     settings = ScoreCamSettings() if masks is None else ScoreCamSettings(max_masks=masks)
-    explanation = run_explanation(case, wanted, settings, progress)
-    path = write_explanation_files(output, explanation, case.scans)
-    progress.print(f"Explanation: {path}", markup=False, highlight=False, soft_wrap=True)
+    explanation = explain_opened(opened, wanted, settings)
+    path = write_explanation_files(output, explanation, opened.case.scans)
+    console.print(f"Explanation: {path}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False))
     else:

@@ -1,5 +1,6 @@
-"""A case and the model that is to read it: what every verb about one case begins with."""
+"""Opened case: the scans and the model that every verb about one case begins with."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from raddiag_hf.cli.case_options import Precision
-from raddiag_hf.cli.case_reading import read_case, summarize_rejected
 from raddiag_hf.cli.scan_arguments import ScanArgument
+from raddiag_hf.cli.step_progress import step_progress
 
 if TYPE_CHECKING:
     from raddiag_hf.checkpoints.loading import LoadedModel
-    from raddiag_hf.imaging.scan import Scan
+    from raddiag_hf.inference.case import CaseReading
+    from raddiag_hf.inference.explain.explanation import Explanation
+    from raddiag_hf.inference.explain.saliency import ScoreCamSettings
     from raddiag_hf.vocabulary import Anatomy
 
 
@@ -32,30 +35,23 @@ class ModelChoice:
 
 @dataclass(frozen=True, eq=False)
 class OpenedCase:
-    """A case and its model.
+    """A case and the model that is to read it."""
 
-    Attributes:
-        scans: Of one case.
-        loaded: The model.
-        warnings: About files that were left out.
-    """
-
-    scans: "list[Scan]"
+    case: "CaseReading"
     loaded: "LoadedModel"
-    warnings: list[str]
 
 
 def open_case(
     arguments: Sequence[ScanArgument],
     anatomy: "Anatomy | None",
     choice: ModelChoice,
-    progress: Console,
+    console: Console,
 ) -> OpenedCase:
     """Read the scans and load the model; what can be refused early is refused first.
 
     Raises:
         ScanReadError: If one of the paths holds no scan at all.
-        ArgumentError: If nothing says what made one of the scans.
+        CaseError: As `read_case` does.
         ValueError: As `load_model` and `read_label_file` do.
     """
     import torch
@@ -63,14 +59,26 @@ def open_case(
 
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.checkpoints.loading import choose_device, load_model
+    from raddiag_hf.inference.case import read_case
 
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what it would warn of, load_model refuses
     choose_device(choice.device)
     labels = None if choice.labels is None else read_label_file(choice.labels).names
-    scans, rejected = read_case(arguments, anatomy, progress)
-    if progress.is_terminal:  # no spinner here: a download draws a bar of its own
-        progress.print(f"Loading {choice.model}", style="dim", markup=False, highlight=False)
+    with step_progress(transient=True) as progress:
+        case = read_case(
+            [argument.path for argument in arguments],
+            [argument.modality for argument in arguments],
+            anatomy=anatomy,
+            progress=progress,
+        )
+    for rejected in case.rejected:
+        line = f"left out: {rejected.path}: {rejected.reason}: {rejected.found}"
+        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+    for path in case.repeated:
+        sys.stderr.write(f"named twice, read once: {path}\n")
+    if console.is_terminal:  # no spinner here: a download draws a bar of its own
+        console.print(f"Loading {choice.model}", style="dim", markup=False, highlight=False)
     loaded = load_model(
         choice.model,
         labels=labels,
@@ -80,4 +88,23 @@ def open_case(
         revision=choice.revision,
         encoder_chunk_size=choice.chunk_size,
     )
-    return OpenedCase(scans, loaded, summarize_rejected(rejected))
+    return OpenedCase(case, loaded)
+
+
+def explain_opened(
+    opened: OpenedCase, label: str | None, settings: "ScoreCamSettings"
+) -> "Explanation":
+    """Explain a label, or the most probable one, with a bar for each scan; see `explain_case`."""
+    from raddiag_hf.inference.explain.explanation import explain_case
+
+    with step_progress(transient=True) as progress:
+        return explain_case(
+            opened.loaded.model,
+            opened.loaded.processor,
+            opened.case,
+            label=label,
+            settings=settings,
+            model_id=opened.loaded.model_id,
+            model_revision=opened.loaded.revision,
+            progress=progress,
+        )

@@ -4,10 +4,11 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
 from raddiag_hf.imaging.dicom.grouping import group_into_series, split_off_screenshots
 from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
@@ -31,9 +32,6 @@ NO_SCAN_LOST = frozenset(
     }
 )
 """Reasons that are everyday in a study folder; any other may hide part of an examination."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number of files looked at and their total."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def read_scans(
     anatomy: Anatomy | None = None,
     limits: ReadLimits | None = None,
     stack_pictures: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> StudyReading:
     """Read every scan of a file, a series folder or a study folder (searched to any depth).
 
@@ -82,7 +80,7 @@ def read_scans(
         limits: How large scans may be; None takes the defaults.
         stack_pictures: Whether the pictures of one folder are slices of one scan, in natural order
             of their names, rather than scans of their own.
-        progress: Told of every file that has been looked at.
+        progress: Told of every file that was looked at.
 
     Returns:
         At least one scan, and what was rejected.
@@ -97,8 +95,7 @@ def read_scans(
     files = readers.list_files(path)
     for number, file in enumerate(files, start=1):
         readers.look_at(file)
-        if progress is not None:
-            progress(number, len(files))
+        progress("Reading scans", number, len(files))
     scans, errors = readers.finish(stack_pictures)
     if not scans:
         raise _nothing_found(path, errors)

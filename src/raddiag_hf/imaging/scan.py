@@ -29,7 +29,10 @@ class Scan:
         provenance: Where it came from and what was done on the way, free of patient identifiers:
             ``{"path": ..., "format": "dicom", "decisions": [...]}``; JSON-serialisable.
         scan_id: A name for it within its case: the file or folder name, or a short digest of the
-            series' identity where the name could identify a patient.
+            series' identity where the name could identify a patient. A file's name may name a
+            patient, too: cases call such scans by what made them.
+        patient_key: Tells patients apart within one run, and names nobody; empty where the file
+            names no patient.
     """
 
     volume: NDArray[np.float32]
@@ -40,6 +43,12 @@ class Scan:
     is_picture: bool = False
     provenance: Mapping[str, object] = field(default_factory=dict)
     scan_id: str = ""
+    patient_key: str = field(default="", repr=False)
+
+
+def file_scan_id(path: Path) -> str:
+    """Return the id of a scan whose file says nothing but its name."""
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name
 
 
 class ScanReadReason(StrEnum):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
 from raddiag_hf.imaging.intensity import fill_nan_padding
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason, file_scan_id
 from raddiag_hf.vocabulary import Plane
 
 UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
@@ -58,5 +58,5 @@ def finite_scan(
             "num_files": 1,
             "decisions": [*decisions, *filled],
         },
-        scan_id=path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name,
+        scan_id=file_scan_id(path),
     )

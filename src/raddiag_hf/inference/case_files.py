@@ -12,9 +12,9 @@ import numpy as np
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.imaging.scan import Scan
+from raddiag_hf.imaging.source_grid import SourceGrid, source_grid
 from raddiag_hf.inference.diagnosis import Diagnosis
 from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
-from raddiag_hf.inference.explain.grid import SourceGrid, source_grid
 from raddiag_hf.inference.explain.overlays import overlay_figure
 from raddiag_hf.inference.explain.saliency_grid import saliency_slices
 from raddiag_hf.inference.views import case_section

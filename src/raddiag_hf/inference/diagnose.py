@@ -10,11 +10,10 @@ from torch import Tensor
 
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case_packing import CaseError, pack_case
+from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
+from raddiag_hf.inference.case_warnings import warn_about_labels, warn_about_scans
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
-from raddiag_hf.inference.explain.scan_shares import leave_one_out, scan_contributions
-from raddiag_hf.inference.label_warnings import warn_about_labels
-from raddiag_hf.inference.scan_warnings import warn_about_scans
+from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
@@ -24,7 +23,7 @@ VERSIONED_PACKAGES = ("raddiag-hf", "torch", "transformers")
 def diagnose_case(
     model: RadDiagForImageClassification,
     processor: RadDiagImageProcessor,
-    scans: Sequence[Scan],
+    scans: Sequence[Scan] | CaseReading,
     *,
     top: int = 10,
     model_id: str | None = None,
@@ -42,16 +41,16 @@ def diagnose_case(
     Args:
         model: From `load_model` or ``from_pretrained``, in evaluation mode.
         processor: The model's own.
-        scans: The case's scans in any order, each of known modality.
+        scans: The case as `read_case` returns it, or its scans in any order, each of known
+            modality; see `as_case`.
         top: How many findings to return, at least 1.
         model_id: What to call the model in the record; its folder or Hub id by default.
         model_revision: Its commit, where it has one.
-        warnings: What was noticed before; doubts about the scans, and about labels that the model
-            knows by name alone, are added.
+        warnings: What was noticed before; files of the case that were left out, doubts about the
+            scans, and labels that the model knows by name alone are added.
 
     Raises:
-        CaseError: If there is no scan, the modality of one is unknown to us or to the model, or
-            the model's answer is not finite.
+        CaseError: As `as_case` and `pack_case` do, or if the model's answer is not finite.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
         ValueError: If ``top`` is below 1.
     """
@@ -59,7 +58,8 @@ def diagnose_case(
         raise ValueError(f"top is {top}, expected at least 1")
     check_label_texts(model, model_id)
     start = time.perf_counter()
-    batch = pack_case(model, processor, scans)
+    case = as_case(scans)
+    batch = pack_case(model, processor, case.scans)
     with torch.inference_mode():
         encoded = model.encode_scans(batch["pixel_values"], batch["slice_counts"])
         logits = leave_one_out(model, encoded.scan_embeddings, batch["modality_slots"])
@@ -68,7 +68,7 @@ def diagnose_case(
     findings = _rank(logits[0], model, top)
     leading = int(logits[0].argmax())
     contributions = scan_contributions(
-        scans, batch["slice_counts"].tolist(), logits, encoded.slice_attentions, leading
+        case.scans, batch["slice_counts"].tolist(), logits, encoded.slice_attentions, leading
     )
     thresholds = model.config.decision_thresholds
     probabilities = calibrated_probabilities(logits[0], model)
@@ -82,7 +82,8 @@ def diagnose_case(
         provenance=run_provenance(model, model_id, model_revision, time.perf_counter() - start),
         warnings=(
             *warnings,
-            *warn_about_scans(scans),
+            *case.warnings,
+            *warn_about_scans(case.scans),
             *warn_about_labels(model, {finding.label for finding in findings}),
         ),
     )

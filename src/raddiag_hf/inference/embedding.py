@@ -8,7 +8,7 @@ from torch import Tensor
 
 from raddiag_hf.imaging.reading import read_scans
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case_packing import pack_case
+from raddiag_hf.inference.case import CaseReading, as_case, pack_case
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Modality
@@ -32,14 +32,16 @@ def embed_scans(
 
 
 def embed_case(
-    model: RadDiagForImageClassification, processor: RadDiagImageProcessor, scans: Sequence[Scan]
+    model: RadDiagForImageClassification,
+    processor: RadDiagImageProcessor,
+    scans: Sequence[Scan] | CaseReading,
 ) -> Tensor:
     """Embed one case, all its scans fused: ``(hidden,)`` float32 on the CPU.
 
     Raises:
-        CaseError: As `pack_case` does.
+        CaseError: As `as_case` and `pack_case` do.
     """
-    batch = pack_case(model, processor, scans)
+    batch = pack_case(model, processor, as_case(scans).scans)
     batch.pop("key_slices")
     with torch.inference_mode():
         output = model.base_model(**batch)

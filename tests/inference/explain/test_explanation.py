@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from raddiag_hf import RadDiagImageProcessor
-from raddiag_hf.inference.case_packing import CaseError
+from raddiag_hf.inference.case import CaseError
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.explain.explanation import LabelError, explain_case, label_index
 from raddiag_hf.inference.explain.saliency import ScoreCamSettings
@@ -127,8 +127,9 @@ def test_reasons_are_told_for_slices_and_not_for_pictures(explanation):
 def test_progress_names_the_scan(model):
     heard = []
     explain_case(model, PROCESSOR, CASE, settings=FEW, progress=lambda *step: heard.append(step))
-    assert [scan for scan, _, _ in heard] == sorted(scan for scan, _, _ in heard)
-    assert {scan for scan, done, total in heard if done == total} == {0, 1, 2}
+    steps = [f"Explaining scan {number} of 3: masks" for number in (1, 2, 3)]
+    assert list(dict.fromkeys(step for step, _, _ in heard)) == steps
+    assert [step for step, done, total in heard if done == total] == steps
 
 
 def test_the_record_is_json_and_says_how_it_was_made(explanation):

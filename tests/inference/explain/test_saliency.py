@@ -6,7 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from raddiag_hf.inference.explain.saliency import ScoreCamSettings, score_cam
+from raddiag_hf.inference.explain.saliency import (
+    ScoreCamSettings,
+    group_channels,
+    normalize_maps,
+    score_cam,
+)
 from raddiag_hf.model.transformer import TokenEncoding
 from tests.fixtures.models import packed_batch, tiny_model
 
@@ -219,7 +224,7 @@ def test_progress_counts_masks():
     embeddings = model.encode_scans(batch["pixel_values"], batch["slice_counts"]).scan_embeddings
     settings = ScoreCamSettings(max_masks=4, slices_at_once=6)
     score_cam(model, batch, embeddings, 0, 0, settings, lambda *step: heard.append(step))
-    assert heard == [(2, 4), (4, 4)]
+    assert heard == [("Scoring masks", 2, 4), ("Scoring masks", 4, 4)]
 
 
 @pytest.mark.parametrize(
@@ -238,3 +243,47 @@ def test_a_layer_that_tells_no_slices_apart_is_refused(encoder_type, layer, coun
     model = tiny_model(encoder_type=encoder_type)
     with pytest.raises(ValueError, match="layer is"):
         explain(model, packed_batch([counts]), layer=layer)
+
+
+def random_maps(channels, seed=0):
+    return torch.rand(channels, 3, 6, 5, generator=torch.Generator().manual_seed(seed))
+
+
+def test_with_room_for_all_every_channel_is_a_group():
+    maps = random_maps(10)
+    grouped = group_channels(maps, 10)
+    energy = maps.flatten(1).square().sum(1)
+    torch.testing.assert_close(grouped, maps[energy.argsort(descending=True)])
+
+
+def test_channels_that_light_up_in_the_same_places_are_one_group():
+    patterns = random_maps(4).round()
+    maps = torch.cat([patterns * strength for strength in (1.0, 2.0, 5.0)])
+    grouped = group_channels(maps, 4)
+    found = sorted(normalize_maps(grouped).flatten(1).tolist())
+    torch.testing.assert_close(
+        torch.tensor(found), torch.tensor(sorted(patterns.flatten(1).tolist()))
+    )
+
+
+def test_all_channels_take_part_and_the_grouping_is_the_same_every_time():
+    maps = random_maps(200)
+    grouped = group_channels(maps, 12)
+    assert len(grouped) <= 12
+    torch.testing.assert_close(grouped.sum(0), maps.sum(0))
+    assert torch.equal(grouped, group_channels(maps, 12))
+
+
+def test_channels_without_contrast_are_left_out():
+    maps = random_maps(5)
+    maps[2] = 0.7
+    assert len(group_channels(maps, 100)) == 4
+    assert len(group_channels(torch.zeros(3, 1, 4, 4), 100)) == 0
+
+
+def test_maps_are_stretched_over_the_whole_scan_not_slice_by_slice():
+    maps = torch.zeros(1, 2, 2, 2)
+    maps[0, 0, 0, 0], maps[0, 1, 1, 1] = 4.0, 1.0
+    stretched = normalize_maps(maps)
+    assert stretched[0, 0, 0, 0] == 1
+    assert stretched[0, 1, 1, 1] == 0.25

@@ -42,7 +42,15 @@ def group_into_series(headers: Iterable[DicomHeader]) -> list[list[DicomHeader]]
     for header in headers:
         key = (header.study_key, header.series_number, header.series_key, header.modality_code)
         series.setdefault(key, []).append(header)
-    return [series[key] for key in sorted(series)]
+    return [files for key in sorted(series) for files in _by_patient(series[key])]
+
+
+def _by_patient(series: list[DicomHeader]) -> list[list[DicomHeader]]:
+    """Split a series whose identity several patients share: slices of two are no volume."""
+    patients: dict[str, list[DicomHeader]] = {}
+    for header in series:
+        patients.setdefault(header.patient_key, []).append(header)
+    return [series] if len(patients.keys() - {""}) < 2 else list(patients.values())
 
 
 def split_off_screenshots(

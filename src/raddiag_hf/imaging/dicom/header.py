@@ -1,5 +1,7 @@
-"""What grouping, sorting and decoding need to know of a DICOM file, and nothing of the patient."""
+"""DICOM header: what grouping, sorting and decoding need to know, and the patient only as a key."""
 
+import hmac
+import multiprocessing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,6 +128,7 @@ class DicomHeader:
         study_key: The study's identity; never put it out.
         series_key: The series' identity; never put it out.
         instance_key: The instance's identity; never put it out.
+        patient_key: A digest of the patient's id with a key of this run; empty where there is none.
         series_number: For ordering.
         rows: Height of its frames in pixels, after a mosaic is unfolded.
         columns: Width likewise.
@@ -142,6 +145,7 @@ class DicomHeader:
     study_key: str
     series_key: str
     instance_key: str
+    patient_key: str
     series_number: float
     rows: int
     columns: int
@@ -178,6 +182,7 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
             # Files that lost their series' identity belong to those beside them.
             series_key=tags.text("SeriesInstanceUID") or f"folder:{path.parent}",
             instance_key=tags.text("SOPInstanceUID"),
+            patient_key=_patient_key(tags.text("PatientID")),
             series_number=tags.number("SeriesNumber") or 0.0,
             rows=rows // per_side,
             columns=columns // per_side,
@@ -187,6 +192,17 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
             frames=_frames(file, tags, num_frames),
             unusable_tags=tuple(sorted(tags.unusable)),
         )
+
+
+def _patient_key(patient_id: str) -> str:
+    """Return what tells patients apart in this process and those that it starts, and only there.
+
+    Without the key, which is drawn at random, no list of a hospital's ids leads back to a patient.
+    """
+    if not patient_id:
+        return ""
+    key = multiprocessing.current_process().authkey
+    return hmac.new(key, patient_id.encode(), "sha256").hexdigest()
 
 
 def _required_size(path: Path, tags: Tags, keyword: str) -> int:

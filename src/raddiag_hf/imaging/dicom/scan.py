@@ -118,6 +118,7 @@ def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadEr
         plane=_view(header) if stack.plane is Plane.UNKNOWN else stack.plane,
         spacing_mm=stack.spacing_mm,
         is_picture=len(volume) == 1,
+        patient_key=header.patient_key,
         provenance={
             "path": str(stack.path),
             "format": "dicom",

@@ -1,7 +1,7 @@
 """Explain one label of one case: which scans, which slices, which places."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,20 +11,21 @@ from transformers import BatchFeature
 
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case_packing import CaseError, pack_case
+from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.diagnose import calibrated_probabilities, run_provenance
 from raddiag_hf.inference.diagnosis import Provenance, ScanContribution
 from raddiag_hf.inference.explain.saliency import SaliencyMap, ScoreCamSettings, score_cam
-from raddiag_hf.inference.explain.saliency_grid import saliency_peak
-from raddiag_hf.inference.explain.scan_shares import leave_one_out, scan_contributions
-from raddiag_hf.inference.explain.slice_profile import choose_key_slices, saliency_profile
+from raddiag_hf.inference.explain.saliency_grid import (
+    choose_key_slices,
+    saliency_peak,
+    saliency_profile,
+)
+from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.model.scan_resampling import source_slice
-
-ScanProgress = Callable[[int, int, int], None]
-"""Called with the scan's position in the case, its masks that are done, and their total."""
 
 
 class LabelError(InputError):
@@ -116,13 +117,13 @@ class Explanation:
 def explain_case(
     model: RadDiagForImageClassification,
     processor: RadDiagImageProcessor,
-    scans: Sequence[Scan],
+    scans: Sequence[Scan] | CaseReading,
     *,
     label: str | None = None,
     settings: ScoreCamSettings | None = None,
     model_id: str | None = None,
     model_revision: str | None = None,
-    progress: ScanProgress | None = None,
+    progress: Progress = no_progress,
 ) -> Explanation:
     """Explain the answer of a model for one label of one case.
 
@@ -131,7 +132,7 @@ def explain_case(
     Args:
         model: From `load_model` or ``from_pretrained``, in evaluation mode.
         processor: The model's own.
-        scans: The case's scans in any order, each of known modality.
+        scans: The case, or its scans in any order, each of known modality; see `as_case`.
         label: Which label; the most probable one by default.
         settings: How thoroughly; the defaults if None.
         model_id: What to call the model in the record; its folder or Hub id by default.
@@ -139,7 +140,7 @@ def explain_case(
         progress: Told after every few masks.
 
     Raises:
-        CaseError: As `pack_case` does, or if the model's answer is not finite.
+        CaseError: As `as_case` and `pack_case` do, or if the model's answer is not finite.
         LabelError: If the model has no such label.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
@@ -152,7 +153,8 @@ def explain_case(
     start = time.perf_counter()
     settings = settings or ScoreCamSettings()
     named = None if label is None else label_index(model, label)
-    batch = pack_case(model, processor, scans)
+    case = as_case(scans)
+    batch = pack_case(model, processor, case.scans)
     counts = batch["slice_counts"].tolist()
     with torch.inference_mode():
         encoded = model.raddiag.encoder(
@@ -162,13 +164,18 @@ def explain_case(
     if not bool(torch.isfinite(logits).all()):
         raise CaseError(f"the model's answer is not finite; are its weights damaged: {model_id}?")
     column = int(logits[0].argmax()) if named is None else named
-    contributions = scan_contributions(scans, counts, logits, encoded.slice_attentions, column)
+    contributions = scan_contributions(case.scans, counts, logits, encoded.slice_attentions, column)
     attention_shares = _attention_shares(model, encoded.scan_embeddings, batch)
     explained = []
-    for number, (scan, contribution) in enumerate(zip(scans, contributions, strict=True)):
-        told = None if progress is None else _of_scan(progress, number)
+    for number, (scan, contribution) in enumerate(zip(case.scans, contributions, strict=True)):
         saliency = score_cam(
-            model, batch, encoded.scan_embeddings, number, column, settings, progress=told
+            model,
+            batch,
+            encoded.scan_embeddings,
+            number,
+            column,
+            settings,
+            progress=_of_scan(progress, number, len(case.scans)),
         )
         attention = None if attention_shares is None else attention_shares[number]
         explained.append(_explain_scan(scan, contribution, attention, saliency))
@@ -215,8 +222,9 @@ def _attention_shares(
     return shares
 
 
-def _of_scan(progress: ScanProgress, number: int) -> Callable[[int, int], None]:
-    return lambda done, total: progress(number, done, total)
+def _of_scan(progress: Progress, number: int, num_scans: int) -> Progress:
+    step = f"Explaining scan {number + 1} of {num_scans}: masks"
+    return lambda _, done, total: progress(step, done, total)
 
 
 def _explain_scan(

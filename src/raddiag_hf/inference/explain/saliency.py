@@ -1,26 +1,23 @@
 """Score-CAM through the whole case: where in a scan the score of a label comes from."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
 from torch import Tensor
 from transformers import BatchFeature
 
-from raddiag_hf.inference.explain.saliency_activations import activation_maps, default_layer
-from raddiag_hf.inference.explain.saliency_channels import group_channels, normalize_maps
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.inference.explain.activations import activation_maps, default_layer
 from raddiag_hf.model.modeling_raddiag import (
     INFERENCE_CHUNK_SIZE,
     RadDiagForImageClassification,
 )
 
 WEIGHTINGS = ("contrast", "increase")
-
-Progress = Callable[[int, int], None]
-"""Called with the masks that are done and their total."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def score_cam(
     scan_index: int,
     label_index: int,
     settings: ScoreCamSettings | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> SaliencyMap:
     """Explain one scan of a case: which places, kept alone, speak most for the label.
 
@@ -131,8 +128,7 @@ def score_cam(
             few = maps[first : first + masks_at_once]
             masks = _as_masks(few, pixels)
             weights += (score.of_scans(masks * pixels) - black).tolist()
-            if progress is not None:
-                progress(len(weights), len(maps))
+            progress("Scoring masks", len(weights), len(maps))
         gains = maps.new_tensor(weights)
         if settings.weighting == "contrast" and len(gains) > 1:
             gains = gains - gains.mean()
@@ -142,6 +138,44 @@ def score_cam(
         combined = _resize(combined[None], (len(pixels), height, width))[0]
     values = combined / combined.max().clamp_min(torch.finfo(combined.dtype).tiny)
     return SaliencyMap(values.cpu().numpy(), layer, len(maps), whole - black)
+
+
+def group_channels(maps: Tensor, count: int) -> Tensor:
+    """Return at most ``count`` maps, each the sum of channels that light up in the same places.
+
+    Channels are grouped by k-means over their normalised maps, so that all of them take part,
+    however few forward passes there are. With as many groups as channels this is Score-CAM itself.
+
+    Args:
+        maps: Shape ``(channels, depth, height, width)``.
+        count: The most maps to return, at least 1.
+
+    Returns:
+        Shape ``(groups, depth, height, width)``, the strongest group first. Channels that are the
+        same everywhere point nowhere and are left out; there may be no group at all.
+    """
+    channels = maps.flatten(1)
+    spread = channels.amax(1) - channels.amin(1)
+    maps, channels = maps[spread > 0], channels[spread > 0]
+    if len(maps) > count:
+        shapes = normalize_maps(maps).flatten(1).double().cpu().numpy()
+        shapes = shapes / np.linalg.norm(shapes, axis=1, keepdims=True)
+        _, members = kmeans2(shapes, count, minit="++", seed=0, missing="warn")
+        groups = [maps[torch.from_numpy(members == group)] for group in range(count)]
+        maps = torch.stack([group.sum(0) for group in groups if len(group)])
+    energy = maps.flatten(1).square().sum(1)
+    return maps[energy.argsort(descending=True, stable=True)]
+
+
+def normalize_maps(maps: Tensor) -> Tensor:
+    """Stretch each map to [0, 1] over its whole scan: all slices, rows and columns together.
+
+    A slice in which a channel stays dark stays dark, instead of being stretched to full brightness
+    by itself.
+    """
+    axes = tuple(range(1, maps.ndim))
+    low, high = maps.amin(axes, keepdim=True), maps.amax(axes, keepdim=True)
+    return (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny)
 
 
 @dataclass(frozen=True)

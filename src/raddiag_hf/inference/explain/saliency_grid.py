@@ -1,6 +1,6 @@
-"""From the grid of a saliency map to the grid of the scan as read."""
+"""Saliency in the scan as read: the map of each slice, its highest place, the slices to show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from raddiag_hf.model.scan_resampling import source_slice
+
+MOST_KEY_SLICES = 3
+
+LOWEST_PEAK = 0.5
+"""Peaks of the map lower than this part of its highest are not worth a picture."""
 
 
 def saliency_slices(
@@ -55,6 +60,37 @@ def saliency_peak(
     rows, columns = np.nonzero(plane >= plane.max() * (1 - 1e-6))
     nearest = np.hypot(rows - rows.mean(), columns - columns.mean()).argmin()
     return index, int(rows[nearest]), int(columns[nearest])
+
+
+def saliency_profile(values: NDArray[np.float32]) -> tuple[float, ...]:
+    """Return how high the map rises in each encoded slice, the highest of the scan being 1."""
+    return tuple(float(height) for height in values.max(axis=(1, 2)))
+
+
+def choose_key_slices(
+    profile: Sequence[float], attention: Sequence[float] | None
+) -> tuple[int, ...]:
+    """Return up to `MOST_KEY_SLICES` encoded slices to show, the most telling one first.
+
+    The slice where the map is highest, then the one with most attention, then the next highest
+    peaks of the map along the depth. A slice beside one that is already chosen shows nothing new.
+
+    Args:
+        profile: From `saliency_profile`.
+        attention: Attention of each encoded slice; None where the encoder has none.
+    """
+    heights = np.asarray(profile)
+    order = [int(heights.argmax())]
+    if attention is not None:
+        order.append(int(np.argmax(attention)))
+    padded = np.pad(heights, 1, constant_values=-1.0)
+    is_peak = (heights >= LOWEST_PEAK) & (heights >= padded[:-2]) & (heights >= padded[2:])
+    order += [int(index) for index in np.argsort(-heights, kind="stable") if is_peak[index]]
+    chosen: list[int] = []
+    for index in order:
+        if all(abs(index - other) > 1 for other in chosen):
+            chosen.append(index)
+    return tuple(chosen[:MOST_KEY_SLICES])
 
 
 def _resize(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

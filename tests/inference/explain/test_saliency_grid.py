@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from raddiag_hf.inference.explain.saliency_grid import (
+    choose_key_slices,
     saliency_peak,
+    saliency_profile,
     saliency_slice,
     saliency_slices,
 )
-from raddiag_hf.inference.explain.slice_profile import choose_key_slices, saliency_profile
 
 
 def hot(shape, place):

@@ -1,9 +1,11 @@
-"""What a reader of a diagnosis should know about the scans before trusting it."""
+"""Warnings: what a reader of a diagnosis should know about scans and labels before trusting it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from raddiag_hf.imaging.decisions import DecisionKind
 from raddiag_hf.imaging.scan import Scan
+from raddiag_hf.labels.open_labels import open_labels_of
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 DOUBTFUL_DECISIONS = {
     DecisionKind.MISSING_SLICES: "slices are missing; the model saw those that exist",
@@ -36,6 +38,21 @@ def warn_about_scans(scans: Sequence[Scan]) -> list[str]:
             doubts.append("every pixel is the same, so it tells the model nothing")
         warnings += [f"{scan.scan_id}: {doubt}." for doubt in doubts]
     return warnings
+
+
+def warn_about_labels(model: RadDiagForImageClassification, shown: Collection[str]) -> list[str]:
+    """Return one sentence for each shown label that the model knows by its name alone.
+
+    Args:
+        model: With any classifier; only a knowledge classifier can have such labels.
+        shown: Labels that the reader is about to see.
+    """
+    found = open_labels_of(model)
+    return [
+        f"{found.warning(label) if label.is_far else str(label)}."
+        for label in found.labels
+        if label.name in shown
+    ]
 
 
 def _decision_kinds(scan: Scan) -> set[object]:

@@ -1,4 +1,4 @@
-"""Where the voxels of a scan lie in the patient, and how its file counts them.
+"""Source grid: where the voxels of a scan lie in the patient, and how its file counts them.
 
 A `Scan` is turned the way radiologists look at it. What is aligned with its file has to be turned
 back, and needs the affine of the file.

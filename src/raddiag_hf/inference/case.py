@@ -1,0 +1,199 @@
+"""Case: the scans of one patient read, checked, named neutrally, and packed for the model."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from transformers import BatchFeature
+
+from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.imaging.limits import ReadLimits
+from raddiag_hf.imaging.reading import Rejected, read_scans, with_unique_ids
+from raddiag_hf.imaging.scan import Scan, file_scan_id
+from raddiag_hf.imaging.source_grid import source_grid
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.vocabulary import Anatomy, Modality
+
+
+class CaseError(InputError):
+    """A case that the model cannot answer: which scan is at fault and what was expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseReading:
+    """One case to diagnose, explain or embed; `read_case` makes one of files.
+
+    Attributes:
+        scans: Of one patient, each of known modality and there once, under ids that name nobody.
+        rejected: Files that gave no scan. Their paths may name a patient.
+        repeated: Files and folders whose scan was there already. Likewise.
+    """
+
+    scans: tuple[Scan, ...]
+    rejected: tuple[Rejected, ...] = ()
+    repeated: tuple[Path, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence about all files that were left out, without their names."""
+        if not self.rejected:
+            return []
+        reasons = Counter(rejected.reason.value.replace("_", " ") for rejected in self.rejected)
+        counted = ", ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
+        noun = "file was" if len(self.rejected) == 1 else "files were"
+        return [f"{len(self.rejected)} {noun} left out: {counted}."]
+
+
+def read_case(
+    paths: Path | str | Sequence[Path | str],
+    modalities: Modality | str | Sequence[Modality | str | None] | None = None,
+    *,
+    anatomy: Anatomy | str | None = None,
+    limits: ReadLimits | None = None,
+    progress: Progress = no_progress,
+) -> CaseReading:
+    """Read the scans of one case.
+
+    Args:
+        paths: Files and folders, all of one patient: DICOM (a study folder gives all its series),
+            NIfTI, PNG, JPEG, NPY. A scan that is named twice, as a file and in its folder, is read
+            once.
+        modalities: What made the scans, where files do not say: one modality for all paths, or one
+            (or None) for each.
+        anatomy: The region that the scans show.
+        limits: How large scans may be; None takes the defaults.
+        progress: Told of every file that was looked at.
+
+    Raises:
+        ScanReadError: If one of the paths holds no scan at all.
+        CaseError: If there is no path, nothing says what made one of the scans, or the scans are
+            of several patients.
+        ValueError: If a modality or anatomy is none, or there is not one modality for each path.
+
+    Example:
+        >>> case = read_case(["knee.dcm", "knee.nii.gz"], [None, "mri"])  # doctest: +SKIP
+        >>> diagnose_case(model, processor, case).findings[0].label  # doctest: +SKIP
+        'Meniscal tear'
+    """
+    paths = [paths] if isinstance(paths, (Path, str)) else paths
+    region = Anatomy.parse(anatomy) if isinstance(anatomy, str) else anatomy
+    scans: list[Scan] = []
+    rejected: list[Rejected] = []
+    for path, modality in zip(paths, _one_for_each(modalities, len(paths)), strict=True):
+        reading = read_scans(
+            path, modality=modality, anatomy=region, limits=limits, progress=progress
+        )
+        if any(scan.modality is None for scan in reading.scans):
+            raise CaseError(
+                f"{path}: nothing in it says what made it; name its modality (in Python with "
+                f"modalities, on the command line as in --scan ct={path})"
+            )
+        scans += reading.scans
+        rejected += reading.rejected
+    distinct = [scan for number, scan in enumerate(scans) if not _is_among(scan, scans[:number])]
+    repeated = [scan for scan in scans if all(scan is not kept for kept in distinct)]
+    case = as_case(distinct)
+    return replace(
+        case,
+        rejected=tuple(rejected),
+        repeated=tuple(Path(str(scan.provenance.get("path"))) for scan in repeated),
+    )
+
+
+def as_case(scans: Sequence[Scan] | CaseReading) -> CaseReading:
+    """Return scans as a case: under neutral ids, and refused where they make up none.
+
+    A scan that has its file's name is called by what made it: a file's name may name a patient. Ids
+    that the caller chose stay as they are, and so do the digests of DICOM series.
+
+    Raises:
+        CaseError: If there is no scan, the modality of one is unknown, one is there twice, or they
+            are of several patients.
+    """
+    if isinstance(scans, CaseReading):
+        return scans
+    if not scans:
+        raise CaseError("the case has no scan")
+    for number, scan in enumerate(scans):
+        if scan.modality is None:
+            raise CaseError(f"{scan.scan_id}: the modality is unknown, and nothing in it says")
+        if _is_among(scan, scans[:number]):
+            raise CaseError(f"{scan.scan_id}: the same scan is in the case twice")
+    patients: dict[str, Scan] = {}
+    for scan in scans:
+        if scan.patient_key:
+            patients.setdefault(scan.patient_key, scan)
+    if len(patients) > 1:
+        found = " and ".join(str(scan.provenance.get("path")) for scan in patients.values())
+        raise CaseError(
+            f"a case is of one patient, but the DICOM tags of these scans name {len(patients)}: "
+            f"{found}"
+        )
+    return CaseReading(tuple(with_unique_ids([_with_neutral_id(scan) for scan in scans])))
+
+
+def pack_case(
+    model: RadDiagForImageClassification, processor: RadDiagImageProcessor, scans: Sequence[Scan]
+) -> BatchFeature:
+    """Return the scans of one case as a packed batch, on the model's device and in its type.
+
+    Raises:
+        CaseError: If there is no scan, or the modality of one is unknown to us or to the model.
+    """
+    if not scans:
+        raise CaseError("the case has no scan")
+    for scan in scans:
+        if scan.modality is None:
+            raise CaseError(f"{scan.scan_id}: the modality is unknown, and nothing in it says")
+        if scan.modality not in processor.modality_slots:
+            known = ", ".join(processor.modality_slots)
+            raise CaseError(
+                f"{scan.scan_id}: the model has no slot for {scan.modality.value}, only for {known}"
+            )
+    batch = processor(
+        [scan.volume[0] if scan.is_picture else scan.volume for scan in scans],
+        modalities=[scan.modality for scan in scans],
+    )
+    return batch.to(device=model.device, dtype=model.dtype)
+
+
+def _one_for_each(
+    modalities: Modality | str | Sequence[Modality | str | None] | None, num_paths: int
+) -> list[Modality | None]:
+    if modalities is None or isinstance(modalities, str):  # a Modality is one
+        modalities = [modalities] * num_paths
+    if len(modalities) != num_paths:
+        raise ValueError(f"{len(modalities)} modalities for {num_paths} paths, expected one each")
+    return [None if modality is None else Modality.parse(modality) for modality in modalities]
+
+
+def _with_neutral_id(scan: Scan) -> Scan:
+    path = scan.provenance.get("path")
+    is_digest = scan.provenance.get("format") == "dicom"
+    has_file_name = isinstance(path, str) and scan.scan_id.startswith(file_scan_id(Path(path)))
+    if scan.scan_id and (is_digest or not has_file_name):
+        return scan
+    return replace(scan, scan_id=str(scan.modality))
+
+
+def _is_among(scan: Scan, others: Sequence[Scan]) -> bool:
+    return any(
+        scan.modality == other.modality
+        and scan.volume.shape == other.volume.shape
+        and bool((scan.volume[0] == other.volume[0]).all())  # quick, and mostly enough
+        and bool((scan.volume == other.volume).all())
+        and _lies_like(scan, other)
+        for other in others
+    )
+
+
+def _lies_like(scan: Scan, other: Scan) -> bool:
+    """Say whether equal voxels are of equal size and, where both files tell, in one place."""
+    one, two = source_grid(scan), source_grid(other)
+    if one.space_code > 0 and two.space_code > 0:
+        return np.allclose(one.affine, two.affine)
+    return np.allclose(scan.spacing_mm, other.spacing_mm, equal_nan=True)
