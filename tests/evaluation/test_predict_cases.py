@@ -11,9 +11,9 @@ import torch
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation import predict_cases as module
-from raddiag_hf.evaluation.evaluation_split import open_split
 from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
 from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
 from raddiag_hf.labels.label_set import LabelSet
@@ -43,7 +43,7 @@ def loaded(folder):
 
 @pytest.fixture(scope="module")
 def cases(folder, loaded):
-    return open_split(folder / "data", "test", loaded.model.config)
+    return open_cases(folder / "data", ["test"], config=loaded.model.config)["test"]
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_predictions_of_another_model_are_refused_until_they_may_go(
 
 
 def test_blocks_of_another_split_are_refused(tmp_path, folder, loaded, cases, expected):
-    other = open_split(folder / "data", "validation", loaded.model.config)
+    other = open_cases(folder / "data", ["validation"], config=loaded.model.config)["validation"]
     (tmp_path / "p.parts").mkdir()
     shutil.copy(
         folder / "expected" / "predictions.parquet", tmp_path / "p.parts" / "cases-0-8.parquet"
@@ -165,10 +165,9 @@ def test_bfloat16_predicts_about_the_same(tmp_path, folder, cases, expected):
 
 
 def test_a_damaged_scan_is_named(tmp_path, folder, loaded, cases):
-    row = cases.rows[9]
-    row["scans"][0]["volume"]["data"] = b"damaged"
-    others = [cases.rows[index] for index in range(9)]
-    damaged = type(cases.rows).from_list([*others, row], features=cases.rows.features)
+    rows = list(cases.rows)
+    rows[9]["scans"][0]["volume"]["data"] = b"damaged"
+    damaged = type(cases.rows).from_list(rows, features=cases.features)
     broken = replace(cases, rows=damaged)
     for workers in (0, 1):
         with pytest.raises(EvaluationInputError, match=r"data: case 'case-209': scan 'scan-2090'"):
@@ -181,7 +180,7 @@ def test_a_model_of_other_labels_is_refused(tmp_path, folder):
     labels = LabelSet(("Normal", "Hip fracture", "Pneumothorax"))
     other = load_model(str(save_evaluation_model(tmp_path / "other", labels)), device="cpu")
     with pytest.raises(LabelMismatchError, match="column 1: 'Hip fracture' in the model"):
-        open_split(folder / "data", "test", other.model.config)
+        open_cases(folder / "data", ["test"], config=other.model.config)
 
 
 def test_two_folders_of_one_name_are_not_mistaken_for_each_other(tmp_path, cases, loaded):
@@ -189,26 +188,7 @@ def test_two_folders_of_one_name_are_not_mistaken_for_each_other(tmp_path, cases
         return BuiltCase(make_case(number, patient_id=f"somebody-{number}"))
 
     write_evaluation_data(tmp_path / "data", build_case=build)
-    other = open_split(tmp_path / "data", "test", loaded.model.config)
+    other = open_cases(tmp_path / "data", ["test"], config=loaded.model.config)["test"]
     assert other.metadata.case_ids == cases.metadata.case_ids
     assert other.metadata.patient_ids[0] == "somebody-200"
     assert other.fingerprint != cases.fingerprint
-
-
-def test_what_is_no_split_of_a_data_set_is_refused(tmp_path, folder, loaded):
-    config = loaded.model.config
-    with pytest.raises(EvaluationInputError, match="has no split 'tset', only train, validation"):
-        open_split(folder / "data", "tset", config)
-    with pytest.raises(LabelMismatchError, match="no label column 'icd10'"):
-        open_split(folder / "data", "test", config, "icd10")
-    with pytest.raises(FileNotFoundError):
-        open_split(tmp_path / "absent", "test", config)
-    damaged = shutil.copytree(folder / "data", tmp_path / "damaged")
-    shard = next(damaged.glob("data/test-*.parquet"))
-    for content in (shard.read_bytes()[:-9], b"PAR1" + shard.read_bytes()[500:]):
-        shard.write_bytes(content)
-        with pytest.raises(EvaluationInputError, match="damaged: "):
-            open_split(damaged, "test", config)
-    next(damaged.glob("label_sets/*.json")).write_text("{}")
-    with pytest.raises(EvaluationInputError, match="is not a label set"):
-        open_split(damaged, "test", config)

@@ -132,6 +132,7 @@ def open_cases(
         column = _label_column(location, label_sets, label_column, config)
         if config is not None:
             check_model_fits(config, features, column)
+        takes_all = splits is None
         if splits is None:
             splits = [str(one) for one in (found.shards if isinstance(found, CaseStore) else found)]
         if not isinstance(splits, Mapping):
@@ -139,8 +140,10 @@ def open_cases(
         opened: dict[str, CaseSplit] = {}
         for purpose, cases in splits.items():
             rows, files = _read(found, cases, location)
-            if not len(rows):
+            if takes_all and len(rows) == 0:
                 continue
+            if len(rows) == 0:
+                raise CaseDataError(f"{location}: split {cases!r} has no cases")
             metadata = read_metadata({purpose: rows})
             opened[str(purpose)] = CaseSplit(
                 location, str(purpose), column, label_sets[column], rows, metadata, files

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
 from raddiag_hf.checkpoints.loading import LoadedModel
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.data.case_splits import CaseSplit
+from raddiag_hf.data.opening import open_cases
 from raddiag_hf.evaluation.breakdown import Breakdown, break_down
-from raddiag_hf.evaluation.evaluation_split import EvaluationSplit, open_split
 from raddiag_hf.evaluation.evaluation_warnings import evaluation_warnings, resample_warnings
 from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
 from raddiag_hf.evaluation.prediction_table import (
@@ -174,8 +175,9 @@ def evaluate_model(
         The evaluation; None in all processes but the main one.
 
     Raises:
-        EvaluationInputError: If data set, split or choices cannot be used, or ``output`` holds
-            predictions of something else.
+        CaseDataError: If data set, split or label column cannot be used.
+        EvaluationInputError: If the choices cannot, or ``output`` holds predictions of something
+            else.
         LabelMismatchError: If the data set's labels are not the model's.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
@@ -196,10 +198,15 @@ def evaluate_model(
     report("Reading the data set", 0, 0)
     state = join_processes(loaded.model.device.type)
     with state.local_main_process_first():  # the others find what the first has prepared
-        cases = open_split(dataset, split, config, settings.label_column)
-        calibration = None
-        if settings.calibrate_on is not None:
-            calibration = open_split(dataset, settings.calibrate_on, config, cases.label_column)
+        opened = open_cases(
+            dataset,
+            [split, *filter(None, [settings.calibrate_on])],
+            label_column=settings.label_column,
+            config=config,
+            check_patients=False,
+        )
+    cases = opened[split]
+    calibration = opened.get(settings.calibrate_on or "")
     for wanted, name in ((calibration, CALIBRATION_FILE), (cases, PREDICTIONS_FILE)):
         if wanted is not None:
             what = f"Predicting {wanted.split} cases"
@@ -236,8 +243,8 @@ def evaluate_model(
 
 def _evaluate(
     table: PredictionTable,
-    cases: EvaluationSplit,
-    calibration: EvaluationSplit | None,
+    cases: CaseSplit,
+    calibration: CaseSplit | None,
     rule: DecisionRule,
     settings: EvaluationSettings,
     report: StepReport,

@@ -1,6 +1,6 @@
 """What a reader of an evaluation should know before believing its numbers."""
 
-from raddiag_hf.evaluation.evaluation_split import EvaluationSplit
+from raddiag_hf.data.case_splits import CaseSplit
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.decision_rule import DecisionRule
 
@@ -9,7 +9,7 @@ FEWEST_RESAMPLES = 100
 
 
 def evaluation_warnings(
-    cases: EvaluationSplit, calibration: EvaluationSplit | None, rule: DecisionRule
+    cases: CaseSplit, calibration: CaseSplit | None, rule: DecisionRule
 ) -> list[str]:
     """Return what is to be said of cases and thresholds before the numbers are believed.
 
@@ -30,7 +30,7 @@ def evaluation_warnings(
             "head, body and tail."
         )
     if calibration is not None:
-        shared = {*cases.metadata.patient_ids} & {*calibration.metadata.patient_ids}
+        shared = {*cases.patient_ids} & {*calibration.patient_ids}
         if shared:
             found.append(
                 f"{len(shared)} patients have cases in the {cases.split} and in the "

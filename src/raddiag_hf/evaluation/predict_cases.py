@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from raddiag_hf.checkpoints.loading import LoadedModel
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.data.batches.collate import collate_cases
-from raddiag_hf.data.batches.training_cases import CasePacker, count_slices
-from raddiag_hf.evaluation.evaluation_split import EvaluationSplit
+from raddiag_hf.data.batches.training_cases import CasePacker
+from raddiag_hf.data.case_splits import CaseSplit
 from raddiag_hf.evaluation.prediction_table import (
     EvaluationInputError,
     PredictionTable,
@@ -64,7 +64,7 @@ class PredictionSettings:
 
 def predict_cases(
     loaded: LoadedModel,
-    cases: EvaluationSplit,
+    cases: CaseSplit,
     path: Path,
     settings: PredictionSettings | None = None,
     report_progress: ProgressReport | None = None,
@@ -108,12 +108,7 @@ def predict_cases(
     (missing,) = broadcast_object_list([missing])
     if missing is None:
         return
-    slices = count_slices(
-        cases.metadata.scan_cases,
-        cases.metadata.scan_depths,
-        len(cases),
-        loaded.processor.max_slices,
-    )
+    slices = cases.slice_counts(loaded.processor.max_slices)
     share = _share(missing, slices, state.process_index, state.num_processes)
     batches = [rows for block in share for rows in _batches(block, slices, settings.batch_slices)]
     answers = _predict(loaded, cases, batches, settings.num_workers)
@@ -128,7 +123,7 @@ def predict_cases(
             if report_progress is not None:
                 report_progress(done + filled, total)
         done += len(block)
-        cases.table(block, logits, provenance).write(_part(parts, block))
+        PredictionTable.of_cases(cases, block, logits, provenance).write(_part(parts, block))
     state.wait_for_everyone()
     if state.is_main_process:
         _join(parts, cases, provenance).write(path)
@@ -136,13 +131,13 @@ def predict_cases(
     state.wait_for_everyone()
 
 
-def _describe(loaded: LoadedModel, cases: EvaluationSplit) -> dict[str, str]:
+def _describe(loaded: LoadedModel, cases: CaseSplit) -> dict[str, str]:
     return {
         "model": loaded.model_id,
         "model_revision": loaded.revision or "",
         _MODEL_KEY: model_fingerprint(loaded),
         "dataset": cases.location,
-        "split": cases.split.value,
+        "split": cases.split,
         "label_column": cases.label_column,
         _DATA_KEY: cases.fingerprint,
     }
@@ -169,7 +164,7 @@ def _check_stored(files: Sequence[Path], provenance: Mapping[str, str], overwrit
             file.unlink(missing_ok=True)
 
 
-def _blocks(cases: EvaluationSplit) -> list[range]:
+def _blocks(cases: CaseSplit) -> list[range]:
     """Return the rows of each block: the same ones whoever predicts them."""
     starts = range(0, len(cases), CASES_PER_BLOCK)
     return [range(start, min(start + CASES_PER_BLOCK, len(cases))) for start in starts]
@@ -243,13 +238,13 @@ def _collate(
 
 def _predict(
     loaded: LoadedModel,
-    cases: EvaluationSplit,
+    cases: CaseSplit,
     batches: Sequence[list[int]],
     num_workers: int,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the logits of each batch, ``(cases, labels)``."""
     model = loaded.model
-    packer = CasePacker(cases.rows.features, loaded.processor, cases.label_column)
+    packer = CasePacker(cases.features, loaded.processor, cases.label_column)
     loader = DataLoader(
         _PackedCases(cases.rows, packer),
         batch_sampler=batches,
@@ -268,8 +263,8 @@ def _predict(
         yield output.logits.float().cpu().numpy()
 
 
-def _join(parts: Path, cases: EvaluationSplit, provenance: Mapping[str, str]) -> PredictionTable:
+def _join(parts: Path, cases: CaseSplit, provenance: Mapping[str, str]) -> PredictionTable:
     logits = np.empty((len(cases), len(cases.label_set)), dtype=np.float32)
     for block in _blocks(cases):
         logits[block.start : block.stop] = PredictionTable.read(_part(parts, block)).logits
-    return cases.table(range(len(cases)), logits, provenance)
+    return PredictionTable.of_cases(cases, range(len(cases)), logits, provenance)

@@ -17,6 +17,9 @@ from scipy.special import expit
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.data.case_splits import CaseSplit
+from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.vocabulary import Anatomy
 
 FILE_FORMAT = 1
 _METADATA_KEY = b"raddiag_predictions"
@@ -55,6 +58,40 @@ class PredictionTable:
     logits: NDArray[np.float32]
     label_names: tuple[str, ...]
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_cases(
+        cls,
+        cases: CaseSplit,
+        rows: range,
+        logits: NDArray[np.float32],
+        provenance: Mapping[str, str],
+    ) -> "PredictionTable":
+        """Join the logits of some cases, ``(rows, labels)``, with what is known of these cases."""
+        known = cases.metadata
+        first, last = np.searchsorted(known.scan_cases, (rows.start, rows.stop))
+        scans = slice(first, last)
+        modalities: list[set[int]] = [set() for _ in rows]
+        for case, modality in zip(
+            known.scan_cases[scans], known.scan_modalities[scans], strict=True
+        ):
+            modalities[case - rows.start].add(int(modality))
+        anatomies = [ANATOMIES[region] for region in known.anatomies[rows.start : rows.stop]]
+        return cls(
+            case_ids=known.case_ids[rows.start : rows.stop],
+            patient_ids=known.patient_ids[rows.start : rows.stop],
+            anatomies=tuple(
+                None if region is Anatomy.UNKNOWN else region.value for region in anatomies
+            ),
+            modalities=tuple(
+                tuple(MODALITIES[modality].value for modality in sorted(found))
+                for found in modalities
+            ),
+            labels=known.labels[cases.label_column][rows.start : rows.stop].toarray(),
+            logits=logits,
+            label_names=cases.label_set.names,
+            provenance=provenance,
+        )
 
     def __post_init__(self) -> None:
         shape = (len(self.case_ids), len(self.label_names))
