@@ -11,8 +11,8 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
-from raddiag_hf.checkpoints.weights_digest import weights_digest
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -47,7 +47,7 @@ SAVED_MODEL_FILES = (
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 """What PEFT writes of adapters; their base is read from where the first says."""
 ADAPTER_BASE, BASE_DIGEST_KEY = "adapter_base.json", "weights_digest"
-"""What we write beside them: the `weights_digest` of the one model that they belong to."""
+"""What we write beside them: the `weights_fingerprint` of the one model that they belong to."""
 
 
 class DeviceError(InputError):
@@ -299,7 +299,7 @@ def _check_base(
         expected = json.loads(path.read_text("utf-8"))[BASE_DIGEST_KEY]
     except BROKEN_FILE_ERRORS as error:
         raise ModelSourceError(f"{model_id}: {ADAPTER_BASE}: {_one_line(error)}") from None
-    if weights_digest(base) != expected:
+    if weights_fingerprint(base.state_dict()) != expected:
         raise ModelSourceError(
             f"{model_id}: its adapters were trained on other weights than {base_id} holds: it has "
             "changed since"

@@ -3,7 +3,7 @@
 import json
 
 from raddiag_hf.checkpoints.loading import LoadedModel
-from raddiag_hf.checkpoints.weights_digest import weights_digest
+from raddiag_hf.core.fingerprint import weights_fingerprint
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -33,4 +33,4 @@ def model_fingerprint(loaded: LoadedModel) -> str:
     }
     settings = (config, loaded.processor.to_dict())
     prefix = json.dumps(settings, sort_keys=True, default=str).encode()
-    return weights_digest(loaded.model, prefix)
+    return weights_fingerprint(loaded.model.state_dict(), prefix)

@@ -1,6 +1,5 @@
 """`raddiag knowledge embed`: label names through a text encoder, into a file or a model."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,6 +56,7 @@ def embed(
     from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
+    from raddiag_hf.core.atomic_files import replaced_files
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
@@ -79,7 +79,8 @@ def embed(
     embedded.save(output)
     progress.print(f"Label embeddings: {output}", markup=False, highlight=False, soft_wrap=True)
     if model is not None and changed is not None:
-        _replace_model(changed, model)
+        with replaced_files(model) as written:
+            changed.save_pretrained(written)
         progress.print(f"Model: {model}", markup=False, highlight=False, soft_wrap=True)
         _print_open_labels(changed)
 
@@ -100,18 +101,6 @@ def _set_labels(
     else:
         model.set_label_texts(embedded.label_set.names, embedded)
     return model
-
-
-def _replace_model(model: "RadDiagForImageClassification", folder: Path) -> None:
-    """Write a model over its files, which are replaced one by one, or not at all."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
-        model.save_pretrained(temporary)
-        # Weights first: a configuration that came first could name more labels than there are.
-        for path in sorted(Path(temporary).iterdir(), key=lambda path: path.suffix == ".json"):
-            path.chmod(0o644)  # safetensors keeps its files to their owner
-            os.replace(path, folder / path.name)
 
 
 def _print_open_labels(model: "RadDiagForImageClassification") -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,26 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced_files(folder: Path | str) -> Iterator[Path]:
+    """Give an empty folder, and move its files over those of ``folder`` once all are written.
+
+    Each file is replaced at once or not at all; other files stay. If the block raises, nothing is
+    replaced. A killed process leaves at most a hidden ``.saving-*`` in ``folder``.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+        yield Path(temporary)
+        written = [path for path in Path(temporary).rglob("*") if path.is_file()]
+        # Weights first: a configuration that came first could promise more than there is.
+        for path in sorted(written, key=lambda path: (path.suffix == ".json", path)):
+            target = folder / path.relative_to(temporary)
+            target.parent.mkdir(exist_ok=True)
+            path.chmod(0o644)  # safetensors keeps its files to their owner
+            path.replace(target)
 
 
 @contextmanager

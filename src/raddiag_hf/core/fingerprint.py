@@ -1,10 +1,14 @@
-"""Short names for content, equal where the content is: of values, of files, of folders."""
+"""Short names for content, equal where the content is: of values, files, weights."""
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def fingerprint(*content: Any) -> str:
@@ -59,3 +63,23 @@ def folder_state(folder: Path) -> bytes:
             path = Path(parent, name)
             states.append(f"{path} {file_state(path)}")
     return "\0".join([str(folder.resolve()), *states]).encode(errors="surrogateescape")
+
+
+def weights_fingerprint(
+    weights: Mapping[str, "Tensor"], prefix: bytes = b"", header_end: bytes = b""
+) -> str:
+    """Return a SHA-256 of ``prefix`` and of weights, in hexadecimal; their devices do not count.
+
+    Args:
+        weights: Parameters and buffers by name; names, types, shapes and values count.
+        prefix: What else makes a difference.
+        header_end: Bytes between the header of a tensor and its values.
+    """
+    import torch
+
+    digest = hashlib.sha256(prefix)
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + header_end)
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(content.numpy().data)
+    return digest.hexdigest()

@@ -19,9 +19,9 @@ from raddiag_hf.checkpoints.loading import (
     read_model,
 )
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
-from raddiag_hf.checkpoints.weights_digest import weights_digest
 from raddiag_hf.core.atomic_files import atomic_write, named_storage_failure
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics import (
@@ -108,7 +108,9 @@ def finetune(
             "model that they belong to, or choose another method"
         )
     _check_modalities(data, loaded)
-    base_digest = weights_digest(loaded.model) if is_lora else None  # with its own label names
+    base_digest = (
+        weights_fingerprint(loaded.model.state_dict()) if is_lora else None
+    )  # with its own label names
     adaptation = plan_adaptation(loaded.model.config, data.label_set, data.is_single_scan, settings)
     if adaptation.classifier_type == "knowledge":
         _read_label_names(loaded, data, text_encoder, token)

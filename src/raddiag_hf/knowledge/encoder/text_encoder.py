@@ -1,26 +1,25 @@
-"""A text encoder: names and descriptions in, embeddings of unit length out."""
+"""Text encoder: names and descriptions in, embeddings of unit length out."""
 
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self, get_args
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import torch
-import torch.nn.functional as F
-from huggingface_hub.utils import tqdm
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from raddiag_hf.core.errors import InputError
-from raddiag_hf.knowledge.encoder.sentence_transformers_files import (
-    Pooling,
-    SentenceTransformersFiles,
-    read_sentence_transformers_files,
-)
+from raddiag_hf.core.atomic_files import replaced_files
+from raddiag_hf.core.errors import InputError, one_line
+from raddiag_hf.core.fingerprint import weights_fingerprint
+from raddiag_hf.core.model_source import ModelSourceError, open_model_source
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+PoolingMode = Literal["cls", "mean"]
 
 DEFAULT_TEXT_ENCODER = "ncbi/MedCPT-Query-Encoder"
 """What the paper starts from (section 4.2.2)."""
@@ -28,10 +27,7 @@ DEFAULT_TEXT_ENCODER = "ncbi/MedCPT-Query-Encoder"
 MAX_LENGTH = 512
 """Tokens of a text beyond which encoders of the BERT family have no position embeddings."""
 
-UNFINISHED_PREFIX = ".saving-"
-"""Of the folder in which an encoder is written before its files get their place."""
-
-_TOKENIZER_FILES = (
+_VOCABULARIES = (
     "tokenizer.json",
     "vocab.txt",
     "vocab.json",
@@ -39,28 +35,37 @@ _TOKENIZER_FILES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
-"""Any of them holds a vocabulary."""
-
+_FILES = (
+    *_VOCABULARIES,
+    "config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "modules.json",
+    "sentence_*config.json",
+    "1_Pooling/config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+)
+_PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+"""Fetched where there are no others; transformers reads tensors only of them."""
+_STEPS = {"Transformer", "Pooling", "Normalize"}
 _UNUSED_WEIGHTS = "pooler."
 """Of next-sentence prediction; present or random in checkpoints of the same encoder."""
 
 
 class TextEncoderError(InputError):
-    """A text encoder that cannot be had or used: which folder or Hub id, and why."""
+    """A text encoder that is not available or not usable: which folder or Hub id, and why."""
 
 
 class TextEncoder(nn.Module):
     """Any Hugging Face text encoder with its tokenizer, pooled to one embedding per text.
 
-    Embeddings have unit length, so that their dot product is their cosine. A saved encoder is also
-    a model of ``sentence-transformers``, and models of that library can be loaded.
+    Embeddings have unit length, so that their dot product is their cosine.
 
     Attributes:
-        model: A ``transformers`` encoder with ``last_hidden_state``.
-        tokenizer: Its tokenizer.
-        pooling: ``"cls"``, the first token (MedCPT), or ``"mean"`` over all tokens of a text
-            (BioLORD, MiniLM).
-        max_length: Tokens after which a text is cut.
+        network: Transformer, pooling and normalisation, as ``sentence-transformers`` runs them.
 
     Example:
         >>> encoder = TextEncoder.from_pretrained("ncbi/MedCPT-Query-Encoder")  # doctest: +SKIP
@@ -68,24 +73,11 @@ class TextEncoder(nn.Module):
         torch.Size([2, 768])
     """
 
-    model: PreTrainedModel
-
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        pooling: Pooling,
-        max_length: int = MAX_LENGTH,
-    ) -> None:
+    def __init__(self, network: "SentenceTransformer") -> None:
         super().__init__()
-        if pooling not in get_args(Pooling):
-            raise ValueError(f"pooling is {pooling!r}, expected one of {get_args(Pooling)}")
-        self.model = model
-        self.tokenizer = tokenizer
-        tokenizer.padding_side = "right"  # the first token is that of the text, never padding
-        self.pooling = pooling
-        self.max_length = max_length
-        for name, weight in model.named_parameters():
+        self.network = network
+        self.tokenizer.padding_side = "right"  # positions are counted from the left
+        for name, weight in self.model.named_parameters():
             if name.startswith(_UNUSED_WEIGHTS):
                 weight.requires_grad_(False)
 
@@ -94,58 +86,73 @@ class TextEncoder(nn.Module):
         cls,
         id_or_dir: str | Path = DEFAULT_TEXT_ENCODER,
         *,
-        pooling: Pooling | None = None,
+        pooling: PoolingMode | None = None,
+        max_length: int | None = None,
         revision: str | None = None,
         token: str | None = None,
     ) -> Self:
         """Load an encoder in float32 and evaluation mode.
 
+        No code comes with it and nothing is unpickled: of ``pytorch_model.bin``, where there are no
+        safetensors, only tensors are read.
+
         Args:
             id_or_dir: A folder, or a Hub id ``owner/name``.
-            pooling: How to pool; by default what its ``1_Pooling/config.json`` says
-                (sentence-transformers' file, which `save_pretrained` writes too), and ``"cls"``
-                where there is none, as MedCPT needs it.
+            pooling: ``"cls"``, the first token (MedCPT), or ``"mean"`` over all tokens (BioLORD,
+                MiniLM); by default what its ``1_Pooling/config.json`` says, and ``"cls"`` where
+                there is none, as MedCPT needs it.
+            max_length: A lower bound than its own after which texts are cut, in tokens.
             revision: Branch, tag or commit on the Hub.
             token: Access token; the one that is signed in by default.
 
         Raises:
-            TextEncoderError: If it cannot be had or read, lacks weights, or is a
-                sentence-transformers model with other steps than pooling and normalisation.
+            TextEncoderError: If it is not available or not readable, lacks weights, has other steps
+                than pooling and normalisation, or sentence-transformers is not installed.
         """
         name = str(id_or_dir)
-        folder = Path(name).expanduser()
-        if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") != 1):
-            raise TextEncoderError(f"{name}: no such folder, and not a Hub id (owner/name)")
-        source = str(folder) if folder.is_dir() else name
-        if (folder / "config.json").is_file() and not any(
-            (folder / file).is_file() for file in _TOKENIZER_FILES
-        ):
-            raise TextEncoderError(f"{name}: has no tokenizer, such as {_TOKENIZER_FILES[0]}")
-        hub = {"revision": revision, "token": token}
         try:
-            stored = read_sentence_transformers_files(source, revision=revision, token=token)
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **hub)
-            model, loading = AutoModel.from_pretrained(
-                source,
-                dtype=torch.float32,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **hub,
-            )
-        except (OSError, ValueError, RuntimeError, LookupError, SafetensorError) as error:
-            reason = " ".join(str(error).split())
-            raise TextEncoderError(f"{name}: cannot be used as a text encoder: {reason}") from None
-        missing = [key for key in loading["missing_keys"] if not key.startswith(_UNUSED_WEIGHTS)]
-        if missing:
+            source, _ = open_model_source(name, revision=revision, token=token)
+            folder = source.fetch_folder(_FILES)
+            if not any(folder.glob("*.safetensors")):
+                folder = source.fetch_folder((*_FILES, *_PICKLED_WEIGHTS))
+            return cls(_read_network(folder, pooling, max_length)).eval()
+        except ModelSourceError as error:
+            raise TextEncoderError(str(error)) from None
+        except ImportError as error:
+            if error.name != "sentence_transformers":
+                raise
             raise TextEncoderError(
-                f"{name}: lacks {len(missing)} weights of a {type(model).__name__}, "
-                f"among them {sorted(missing)[0]}"
-            )
-        positions = getattr(model.config, "max_position_embeddings", MAX_LENGTH)
-        max_length = min(
-            tokenizer.model_max_length, positions, MAX_LENGTH, stored.max_length or MAX_LENGTH
-        )
-        return cls(model, tokenizer, pooling or stored.pooling or "cls", max_length).eval()
+                f"{name}: text encoders need sentence-transformers: "
+                "pip install 'raddiag-hf[knowledge]'"
+            ) from None
+        except UnpicklingError:
+            raise TextEncoderError(
+                f"{name}: its weights are pickled and hold more than tensors, so they are not read"
+            ) from None
+        except (OSError, ValueError, RuntimeError, LookupError, SafetensorError) as error:
+            raise TextEncoderError(
+                f"{name}: cannot be used as a text encoder: {one_line(error)}"
+            ) from None
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The ``transformers`` encoder inside."""
+        return self.network.transformers_model
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+        return self.network.tokenizer
+
+    @property
+    def pooling(self) -> str:
+        """How token embeddings become one: ``"cls"`` or ``"mean"``."""
+        return str(self.network[1].pooling_mode)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens after which a text is cut."""
+        return int(self.tokenizer.model_max_length)
 
     @property
     def width(self) -> int:
@@ -153,25 +160,20 @@ class TextEncoder(nn.Module):
         return int(self.model.config.hidden_size)
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 of all that an embedding depends on: weights, pooling, length and tokenizer."""
-        digest = hashlib.sha256()
         tokenizer = json.loads(self.tokenizer.backend_tokenizer.to_str())
         for of_last_call in ("truncation", "padding"):
             tokenizer.pop(of_last_call, None)
         identity = {"pooling": self.pooling, "max_length": self.max_length, "tokenizer": tokenizer}
-        digest.update(json.dumps(identity, sort_keys=True).encode())
-        for name, value in sorted(self.model.state_dict().items()):
-            if not name.startswith(_UNUSED_WEIGHTS):
-                array = value.detach().cpu().contiguous()
-                digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
-                digest.update(array.view(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        weights = {
+            name: weight
+            for name, weight in self.model.state_dict().items()
+            if not name.startswith(_UNUSED_WEIGHTS)
+        }
+        return weights_fingerprint(
+            weights, json.dumps(identity, sort_keys=True).encode(), header_end=b"\n"
+        )
 
     def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> dict[str, Tensor]:
         """Return the padded tokens of texts, as `forward` takes them, each ``(texts, tokens)``.
@@ -180,26 +182,17 @@ class TextEncoder(nn.Module):
             texts: At least one text.
             max_length: A lower bound than that of the encoder after which texts are cut.
         """
-        tokens = self.tokenizer(
-            list(texts),
-            padding=True,
-            truncation=True,
-            max_length=min(max_length or self.max_length, self.max_length),
-            return_tensors="pt",
+        length = min(max_length or self.max_length, self.max_length)
+        tokens = self.network.preprocess(
+            list(texts), processing_kwargs={"text": {"max_length": length}}
         )
-        return dict(tokens)
+        return {name: value for name, value in tokens.items() if isinstance(value, Tensor)}
 
     def forward(self, **tokens: Tensor) -> Tensor:
         """Embed tokens, with gradients; return ``(texts, width)`` of unit length."""
-        hidden = self.model(**tokens).last_hidden_state
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * mask).sum(1) / mask.sum(1)
-        return F.normalize(pooled, dim=-1)
+        embeddings: Tensor = self.network(tokens)["sentence_embedding"]
+        return embeddings
 
-    @torch.inference_mode()
     def encode(
         self, texts: Sequence[str], batch_size: int = 64, show_progress: bool = False
     ) -> Tensor:
@@ -221,23 +214,15 @@ class TextEncoder(nn.Module):
             raise TypeError("texts is one string, expected a sequence of strings")
         if empty := [index for index, text in enumerate(texts) if not text.strip()]:
             raise ValueError(f"text {empty[0]} of {len(texts)} is empty")
-        embeddings = torch.empty(len(texts), self.width)
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]), reverse=True)
         was_training = self.training
-        self.eval()
         try:
-            for first in tqdm(
-                range(0, len(order), batch_size), desc="texts", disable=not show_progress
-            ):
-                batch = order[first : first + batch_size]
-                tokens = self.tokenize([texts[index] for index in batch])
-                embedded = self.forward(
-                    **{key: value.to(self.device) for key, value in tokens.items()}
-                )
-                embeddings[batch] = embedded.float().cpu()
+            embeddings = self.network.encode(
+                list(texts), batch_size=batch_size, show_progress_bar=show_progress,
+                convert_to_tensor=True,
+            )  # fmt: skip
         finally:
             self.train(was_training)
-        return embeddings
+        return embeddings.float().cpu().reshape(len(texts), self.width)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write encoder, tokenizer and pooling; each file is replaced at once or not at all.
@@ -245,15 +230,53 @@ class TextEncoder(nn.Module):
         The folder can be loaded by `from_pretrained`, by ``transformers`` and by
         ``sentence-transformers``.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=UNFINISHED_PREFIX, dir=folder) as temporary:
-            written = Path(temporary)
-            self.model.save_pretrained(written)
-            self.tokenizer.save_pretrained(written)
-            SentenceTransformersFiles(self.pooling, self.max_length).write(written, self.width)
-            for path in sorted(path for path in written.rglob("*") if path.is_file()):
-                target = folder / path.relative_to(written)
-                target.parent.mkdir(exist_ok=True)
-                path.chmod(0o644)  # safetensors keeps its files to their owner
-                os.replace(path, target)
+        with replaced_files(folder) as written:
+            self.network.save_pretrained(str(written), create_model_card=False)
+
+
+def _read_network(
+    folder: Path, pooling: PoolingMode | None, max_length: int | None
+) -> "SentenceTransformer":
+    """Read the steps of an encoder one by one: its files cannot ask for anything else."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    if not any((folder / file).is_file() for file in _VOCABULARIES):
+        raise ValueError(f"has no tokenizer, such as {_VOCABULARIES[0]}")
+    modules = folder / "modules.json"
+    steps = json.loads(modules.read_text("utf-8")) if modules.is_file() else []
+    kinds = {str(step["type"]).rpartition(".")[2] for step in steps}
+    if unknown := sorted(kinds - _STEPS):
+        raise ValueError(f"{modules.name} has steps other than pooling: {unknown}")
+    stored = Pooling.load_config(str(folder), subfolder="1_Pooling").get("pooling_mode", "cls")
+    if (mode := pooling or stored) not in get_args(PoolingMode):
+        raise ValueError(f"pools by {mode!r}, expected one of {get_args(PoolingMode)}")
+    settings = Transformer.load_config(str(folder))
+    here = {"trust_remote_code": False, "local_files_only": True}
+    transformer = Transformer(
+        str(folder),
+        model_kwargs=here | {"dtype": torch.float32, "weights_only": True},
+        processor_kwargs=dict(here),
+        config_kwargs=dict(here),
+        modality_config={"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+        module_output_name="token_embeddings",
+        do_lower_case=bool(settings.get("do_lower_case", False)),
+    )
+    _refuse_missing_weights(transformer.model, folder)
+    limits = (transformer.max_seq_length, settings.get("max_seq_length"), max_length, MAX_LENGTH)
+    transformer.max_seq_length = min(limit for limit in limits if limit)
+    width = transformer.get_embedding_dimension()
+    return SentenceTransformer(
+        modules=[transformer, Pooling(width, mode), Normalize()], device="cpu"
+    )
+
+
+def _refuse_missing_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Refuse weights that transformers made up, of which it tells whoever loads the model alone."""
+    kind = type(model)
+    _, found = kind.from_pretrained(folder, device_map="meta", output_loading_info=True)
+    missing = sorted(key for key in found["missing_keys"] if not key.startswith(_UNUSED_WEIGHTS))
+    if missing:
+        raise ValueError(
+            f"lacks {len(missing)} weights of a {kind.__name__}, among them {missing[0]}"
+        )
