@@ -37,7 +37,7 @@ from transformers.utils import logging as transformers_logging
 from _machine import describe_machine, machine_slug
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.publishers.loading import load_builder
-from raddiag_hf.data.store.scan_record import StorageOptions
+from raddiag_hf.data.store.storage_options import StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor

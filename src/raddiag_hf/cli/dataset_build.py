@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from raddiag_hf.cli.options import with_options
 from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.cli.storage_options import BitsOption, MaxSideOption, MaxSlicesOption
+from raddiag_hf.data.store.storage_options import StorageOptions
 
 NAMED_SCANS = 20
 """Scans that were left out and are named; a whole archive of a publisher may be damaged."""
@@ -27,7 +28,9 @@ An interrupted build goes on where it stopped when the same command is given aga
 """
 
 
+@with_options
 def build(
+    *,
     name: Annotated[
         str,
         typer.Argument(
@@ -55,9 +58,7 @@ def build(
             help="Stop at a scan that cannot be read, or set it aside in rejected.csv.",
         ),
     ] = True,
-    bits: BitsOption = 16,
-    max_side: MaxSideOption = None,
-    max_slices: MaxSlicesOption = None,
+    storage: StorageOptions,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check files, columns and counts.")
     ] = False,
@@ -67,10 +68,8 @@ def build(
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
     from raddiag_hf.core.errors import InputError
     from raddiag_hf.data.publishers.loading import load_builder
-    from raddiag_hf.data.store.scan_record import StorageOptions
     from raddiag_hf.data.store.storage_error import CaseStorageError
 
-    storage = StorageOptions(bits, max_side, max_slices)
     try:
         builder = load_builder(name, config, data_dir=data_dir, strict=strict, storage=storage)
     except InputError:

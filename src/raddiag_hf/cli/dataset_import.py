@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from raddiag_hf.cli.options import with_options
 from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.cli.storage_options import BitsOption, MaxSideOption, MaxSlicesOption
+from raddiag_hf.data.store.storage_options import StorageOptions
 
 if TYPE_CHECKING:
     from raddiag_hf.data.hospital.importing import HospitalImport
@@ -41,7 +42,9 @@ An interrupted import goes on when the same command is run again.
 """
 
 
+@with_options
 def import_hospital(
+    *,
     source: Annotated[
         Path,
         typer.Argument(
@@ -83,9 +86,7 @@ def import_hospital(
             help="Keep images whose tags say that their pixels show who they are of.",
         ),
     ] = False,
-    bits: BitsOption = 16,
-    max_side: MaxSideOption = None,
-    max_slices: MaxSlicesOption = None,
+    storage: StorageOptions,
     seed: Annotated[
         int, typer.Option(min=0, help="Of the splits, where the manifest has none.")
     ] = 0,
@@ -102,7 +103,6 @@ def import_hospital(
     from raddiag_hf.data.hospital.importing import import_hospital_data
     from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
     from raddiag_hf.data.hospital.source import read_hospital_source
-    from raddiag_hf.data.store.scan_record import StorageOptions
 
     if not source.exists():
         raise ArgumentError(f"{source}: there is no such manifest or folder")
@@ -121,7 +121,7 @@ def import_hospital(
         site=site,
         is_strict=strict,
         keeps_burned_in=keep_burned_in,
-        storage=StorageOptions(bits=bits, max_side=max_side, max_slices=max_slices),
+        storage=storage,
         seed=seed,
         num_proc=num_proc,
     )

@@ -8,7 +8,7 @@ from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.loading import load_builder
 from raddiag_hf.data.publishers.tables import parse_age, read_table
 from raddiag_hf.data.store.rejection import read_rejections
-from raddiag_hf.data.store.scan_record import StorageOptions
+from raddiag_hf.data.store.storage_options import StorageOptions
 from tests.fixtures.publisher_files import save_picture
 
 

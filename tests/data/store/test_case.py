@@ -10,7 +10,8 @@ from raddiag_hf.data.store.case import (
     encode_case,
     label_columns,
 )
-from raddiag_hf.data.store.scan_record import CaseScan, StorageOptions
+from raddiag_hf.data.store.scan_record import CaseScan
+from raddiag_hf.data.store.storage_options import StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex
 from tests.fixtures.cases import LABELS, make_case, make_scan

@@ -14,7 +14,7 @@ from raddiag_hf.data.store import shard_writer
 from raddiag_hf.data.store.case import decode_case
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.data.store.rejection import read_rejections
-from raddiag_hf.data.store.scan_record import StorageOptions
+from raddiag_hf.data.store.storage_options import StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, CaseMaker, make_case, numbered, write_store

@@ -22,7 +22,7 @@ from raddiag_hf.data.publishers.tables import check_files
 from raddiag_hf.data.store.case import case_features, encode_case
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.data.store.case_writer import BuiltCase, write_cases
-from raddiag_hf.data.store.scan_record import LOSSLESS, StorageOptions
+from raddiag_hf.data.store.storage_options import LOSSLESS, StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 

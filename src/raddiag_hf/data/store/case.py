@@ -9,13 +9,12 @@ from datasets import ClassLabel, Features, Value
 from raddiag_hf.data.store.list_feature import List
 from raddiag_hf.data.store.scan_record import (
     ANATOMIES,
-    LOSSLESS,
     SCAN_FEATURES,
     CaseScan,
-    StorageOptions,
     decode_scan,
     encode_scan,
 )
+from raddiag_hf.data.store.storage_options import LOSSLESS, StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Sex
 

@@ -32,8 +32,8 @@ from raddiag_hf.data.store.rejection import (
     read_rejections,
     write_rejections,
 )
-from raddiag_hf.data.store.scan_record import LOSSLESS, StorageOptions
 from raddiag_hf.data.store.shard_writer import ROW_GROUP_CASES, write_shard
+from raddiag_hf.data.store.storage_options import LOSSLESS, StorageOptions
 from raddiag_hf.data.store.worker_processes import Advance, run_in_processes
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split

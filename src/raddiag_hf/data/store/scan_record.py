@@ -8,7 +8,8 @@ from datasets import ClassLabel, Value
 
 from raddiag_hf.data.store.list_feature import List
 from raddiag_hf.data.store.scan_reduction import reduce_scan
-from raddiag_hf.data.store.volume_codec import Bits, decode_volume, encode_volume
+from raddiag_hf.data.store.storage_options import LOSSLESS, StorageOptions
+from raddiag_hf.data.store.volume_codec import decode_volume, encode_volume
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane
 
@@ -37,35 +38,6 @@ SCAN_FEATURES = {
     },
 }
 """Columns of one scan; `StoredVolume` says what those of ``volume`` mean."""
-
-
-@dataclass(frozen=True)
-class StorageOptions:
-    """How much of a scan is kept.
-
-    Attributes:
-        bits: 16 keep whole Hounsfield units; 8 halve the size and suit data that are only ever
-            stretched to [0, 1], as in the paper.
-        max_side: The most rows and columns of a slice; None keeps all. 256 loses nothing that the
-            published model sees.
-        max_slices: The most slices of a scan; None keeps all. The published model sees 32.
-    """
-
-    bits: Bits = 16
-    max_side: int | None = None
-    max_slices: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.bits not in (8, 16):
-            raise ValueError(f"bits is {self.bits}, expected 8 or 16")
-        for name in ("max_side", "max_slices"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}, expected at least 1")
-
-
-LOSSLESS = StorageOptions()
-"""Every slice and pixel, 16 bits."""
 
 
 @dataclass(frozen=True)

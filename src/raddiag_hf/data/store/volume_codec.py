@@ -17,15 +17,14 @@ larger: ``benchmarks/storage.py``.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from raddiag_hf.data.store.row_deltas import row_deltas, undo_row_deltas
-
-Bits = Literal[8, 16]
+from raddiag_hf.data.store.storage_options import Bits
 
 MAX_DECODED_BYTES = 4 * 2**30
 """More than any scan needs (2,000 slices of 1,024 squared); a file that claims more is refused."""
