@@ -8,8 +8,8 @@ import typer
 from safetensors import safe_open
 
 from raddiag_hf import RadDiagForImageClassification
+from raddiag_hf.cli.console import ArgumentError
 from raddiag_hf.cli.knowledge_embed import embed
-from raddiag_hf.cli.scan_arguments import ArgumentError
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings, LabelEmbeddingsError

@@ -4,8 +4,8 @@ import pytest
 import torch
 from benchmarks._peak_memory import measure_peak_memory
 
+from raddiag_hf.cli.console import ArgumentError
 from raddiag_hf.cli.memory_table import parse_size
-from raddiag_hf.cli.scan_arguments import ArgumentError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.memory_plan import HEADROOM, choose_plan, plan_memory
 from tests.fixtures.models import packed_batch, tiny_config

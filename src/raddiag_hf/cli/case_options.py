@@ -1,13 +1,10 @@
 """The options that every verb about one case has: its scans, and the model that reads them."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from raddiag_hf.cli.scan_arguments import ArgumentError
 
 
 class Precision(StrEnum):
@@ -70,18 +67,3 @@ RevisionOption = Annotated[
     str | None, typer.Option(metavar="REV", help="Branch, tag or commit on the Hub.")
 ]
 SubfolderOption = Annotated[str, typer.Option(metavar="FOLDER", help="The same as ID:FOLDER.")]
-
-
-def check_output(output: Path) -> None:
-    """Refuse a folder that cannot be made before the work is done rather than after.
-
-    Raises:
-        ArgumentError: If it cannot be made or written.
-    """
-    existing = output
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise ArgumentError(f"--output {output}: {existing} is a file, expected a folder")
-    if not os.access(existing, os.W_OK):
-        raise ArgumentError(f"--output {output}: {existing} cannot be written")

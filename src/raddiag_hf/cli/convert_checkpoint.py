@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raddiag_hf.cli.output_file import check_writable
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, check_writable, quiet_libraries
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,13 +65,12 @@ def convert_checkpoint(
     """Convert a checkpoint of the authors into a folder that `from_pretrained` reads."""
     from rich.console import Console
     from rich.markup import escape
-    from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.convert import CheckpointError
     from raddiag_hf.checkpoints.convert import convert_checkpoint as convert
     from raddiag_hf.checkpoints.label_file import read_label_file
 
-    transformers_logging.disable_progress_bar()
+    quiet_libraries()
     progress = Console(stderr=True)
     if (folder := output.resolve().parent).is_dir():
         check_writable(folder, f"--output {output}")

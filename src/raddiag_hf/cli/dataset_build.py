@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from raddiag_hf.cli.console import ArgumentError
 from raddiag_hf.cli.options import with_options
-from raddiag_hf.cli.scan_arguments import ArgumentError
 from raddiag_hf.data.store.storage_options import StorageOptions
 
 NAMED_SCANS = 20

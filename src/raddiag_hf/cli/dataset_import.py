@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from raddiag_hf.cli.console import ArgumentError
 from raddiag_hf.cli.options import with_options
-from raddiag_hf.cli.scan_arguments import ArgumentError
 from raddiag_hf.data.store.storage_options import StorageOptions
 
 if TYPE_CHECKING:

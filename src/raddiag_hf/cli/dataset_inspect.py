@@ -10,8 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from raddiag_hf.cli.case_location import LOCATION_HELP, case_store
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import LOCATION_HELP, ArgumentError, case_store
 
 if TYPE_CHECKING:
     from raddiag_hf.data.analysis.leakage import LeakageReport

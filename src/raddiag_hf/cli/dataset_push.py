@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import ArgumentError
 
 EXAMPLES = """
 What leaves is the card (README.md), the label sets and the shards, each checked for columns and

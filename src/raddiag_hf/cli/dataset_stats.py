@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.case_location import LOCATION_HELP, case_store
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import LOCATION_HELP, ArgumentError, case_store
 
 STATISTICS_FILE = "statistics.json"
 

@@ -15,6 +15,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from raddiag_hf.cli.console import quiet_libraries
+
 EXAMPLES = """
 **Examples**
 
@@ -39,14 +41,11 @@ def demo(
     Writes report.html, the model, one phantom case as DICOM, and metrics.json. The demo model knows
     phantoms only.
     """
-    from transformers.utils import logging as transformers_logging
-
     from raddiag_hf.cli.diagnosis_table import render_diagnosis
     from raddiag_hf.demo.demo_report import PHANTOMS_ONLY
     from raddiag_hf.demo.run_demo import run_demo
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet_libraries()
     start = time.perf_counter()
     columns = (
         TextColumn("{task.description}", markup=False),

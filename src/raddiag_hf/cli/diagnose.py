@@ -19,10 +19,10 @@ from raddiag_hf.cli.case_options import (
     ScanOption,
     ScansArgument,
     SubfolderOption,
-    check_output,
 )
+from raddiag_hf.cli.console import ArgumentError, check_output_folder
 from raddiag_hf.cli.opened_case import ModelChoice, OpenedCase, explain_opened, open_case
-from raddiag_hf.cli.scan_arguments import ArgumentError, parse_anatomy, parse_scan_arguments
+from raddiag_hf.cli.scan_arguments import parse_anatomy, parse_scan_arguments
 
 if TYPE_CHECKING:
     from raddiag_hf.inference.diagnosis import Diagnosis
@@ -74,7 +74,7 @@ def diagnose(
     arguments = parse_scan_arguments(scans or (), scan or ())
     region = parse_anatomy(anatomy)
     if output is not None:
-        check_output(output)
+        check_output_folder(output)
     elif explain:
         raise ArgumentError("--explain writes pictures: name a folder for them with --output")
 

@@ -14,10 +14,8 @@ from raddiag_hf.cli.case_options import (
     LabelsOption,
     Precision,
     PrecisionOption,
-    check_output,
 )
-from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.cli.step_progress import step_progress
+from raddiag_hf.cli.console import ArgumentError, check_output_folder, step_progress
 
 EXAMPLES = """
 Thresholds, which F1 and MCC need, are those stored with the model. `--calibrate-on validation`
@@ -155,7 +153,7 @@ def evaluate(
         needed = {"--model": model, "--dataset": dataset, "--output": output}
         missing = next(name for name, value in needed.items() if value is None)
         raise ArgumentError(f"Missing option '{missing}'.")
-    check_output(output)
+    check_output_folder(output)
 
     import datasets
     import torch
@@ -240,7 +238,7 @@ def _compare(
     if resamples == 0:
         raise ArgumentError("--resamples 0: a comparison needs resamples")
     if output is not None:
-        check_output(output)
+        check_output_folder(output)
     from raddiag_hf.cli.evaluation_table import below, render_comparison
     from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
     from raddiag_hf.metrics import BootstrapSettings

@@ -19,8 +19,8 @@ from raddiag_hf.cli.case_options import (
     ScanOption,
     ScansArgument,
     SubfolderOption,
-    check_output,
 )
+from raddiag_hf.cli.console import check_output_folder
 from raddiag_hf.cli.opened_case import ModelChoice, explain_opened, open_case
 from raddiag_hf.cli.scan_arguments import parse_anatomy, parse_scan_arguments
 
@@ -79,7 +79,7 @@ def explain(
     """
     arguments = parse_scan_arguments(scans or (), scan or ())
     region = parse_anatomy(anatomy)
-    check_output(output)
+    check_output_folder(output)
 
     from raddiag_hf.cli.explanation_table import render_explanation
     from raddiag_hf.inference.case_files import write_explanation_files

@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.cli.step_progress import step_progress
+from raddiag_hf.cli.console import ArgumentError, quiet_libraries, step_progress
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Fusion, Head, Method
 
 DEFAULTS = FinetuneSettings(Method.LINEAR_PROBE)
@@ -128,15 +127,10 @@ def finetune(
     if device != "cpu":
         _show_one_gpu(device)
 
-    import datasets
-    from transformers.utils import logging as transformers_logging
-
     from raddiag_hf.training.finetune import finetune as run_finetuning
     from raddiag_hf.training.model_card import write_model_card
 
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    datasets.disable_progress_bars()
+    quiet_libraries(with_datasets=True)
     # PEFT asks transformers by an old name
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
     settings = FinetuneSettings(

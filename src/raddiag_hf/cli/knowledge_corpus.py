@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.output_file import check_output_file
-from raddiag_hf.cli.scan_arguments import ArgumentError
-from raddiag_hf.cli.step_progress import step_progress
+from raddiag_hf.cli.console import ArgumentError, check_output_file, step_progress
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raddiag_hf.cli.output_file import check_output_file, check_writable
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, check_output_file, check_writable, quiet_libraries
 
 if TYPE_CHECKING:
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
@@ -53,14 +52,13 @@ def embed(
 ) -> None:
     """Embed the names of labels, as the knowledge classifier reads them."""
     from rich.console import Console
-    from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.core.atomic_files import replaced_files
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
-    transformers_logging.disable_progress_bar()
+    quiet_libraries()
     progress = Console(stderr=True)
     check_output_file(output)
     if model is not None:

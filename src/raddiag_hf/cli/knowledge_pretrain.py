@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raddiag_hf.cli.step_progress import step_progress
+from raddiag_hf.cli.console import quiet_libraries, step_progress
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
@@ -76,13 +76,11 @@ def pretrain(
 ) -> None:
     """Pre-train a text encoder on synonyms, hierarchy and descriptions."""
     from accelerate import PartialState
-    from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.knowledge.encoder.pretrain import PretrainingSettings
     from raddiag_hf.knowledge.encoder.pretraining_run import run_pretraining
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet_libraries()
     settings = PretrainingSettings(
         learning_rate=learning_rate,
         batch_size=batch_size,

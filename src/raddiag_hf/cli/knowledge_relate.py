@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from raddiag_hf.cli.output_file import check_output_file
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, check_output_file, quiet_libraries
 
 EXAMPLES = """
 For diagnosing another data set's classes without training. Each class becomes the union of its
@@ -53,14 +52,13 @@ def relate(
 ) -> None:
     """Propose the labels that are related to each class of another data set."""
     from rich.console import Console
-    from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
     from raddiag_hf.labels.zero_shot import propose_related_labels
 
-    transformers_logging.disable_progress_bar()
+    quiet_libraries()
     check_output_file(output)
     if output.exists() and not overwrite:
         raise ArgumentError(f"--output {output}: exists; name a new file, or give --overwrite")

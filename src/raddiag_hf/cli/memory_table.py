@@ -5,7 +5,7 @@ import re
 from rich.console import Console
 from rich.table import Table
 
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import ArgumentError
 from raddiag_hf.training.memory_plan import (
     HEADROOM,
     PRECISIONS,

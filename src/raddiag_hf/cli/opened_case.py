@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from raddiag_hf.cli.case_options import Precision
+from raddiag_hf.cli.console import quiet_libraries, step_progress
 from raddiag_hf.cli.scan_arguments import ScanArgument
-from raddiag_hf.cli.step_progress import step_progress
 
 if TYPE_CHECKING:
     from raddiag_hf.checkpoints.loading import LoadedModel
@@ -55,14 +55,12 @@ def open_case(
         ValueError: As `load_model` and `read_label_file` do.
     """
     import torch
-    from transformers.utils import logging as transformers_logging
 
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.checkpoints.loading import choose_device, load_model
     from raddiag_hf.inference.case import read_case
 
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # what it would warn of, load_model refuses
+    quiet_libraries()
     choose_device(choice.device)
     labels = None if choice.labels is None else read_label_file(choice.labels).names
     with step_progress(transient=True) as progress:

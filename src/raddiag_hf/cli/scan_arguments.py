@@ -4,12 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raddiag_hf.core.errors import InputError
+from raddiag_hf.cli.console import ArgumentError
 from raddiag_hf.vocabulary import Anatomy, Modality
-
-
-class ArgumentError(InputError):
-    """A command line that means nothing: which argument, and what was expected."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import ArgumentError
 
 EXAMPLES = """
 Killed at any moment, the same command goes on where it was and ends with the same weights.

@@ -1,11 +1,10 @@
-"""The check of a file that is to be written."""
+"""The console of the verbs: bars, and the check of a file that is to be written."""
 
 from pathlib import Path
 
 import pytest
 
-from raddiag_hf.cli.output_file import check_output_file
-from raddiag_hf.cli.scan_arguments import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, check_output_file, step_progress
 
 
 def test_a_file_that_can_be_written_passes_and_the_check_leaves_nothing(tmp_path, monkeypatch):
@@ -40,3 +39,9 @@ def test_a_folder_that_takes_no_files_is_named():
 def test_a_device_is_not_replaced():
     with pytest.raises(ArgumentError, match="/dev/null: is not a regular file"):
         check_output_file(Path("/dev/null"))
+
+
+def test_a_path_with_brackets_is_no_markup(capsys):
+    with step_progress() as report:
+        report("Loading runs[/red]/model", 1, 2)
+    assert "runs[/red]/model" in capsys.readouterr().err

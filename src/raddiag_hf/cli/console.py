@@ -1,0 +1,132 @@
+"""Console of the verbs: bars, remarks, and the checks of what a command line names."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.progress import Progress
+
+if TYPE_CHECKING:
+    from raddiag_hf.data.store.case_store import CaseStore
+
+LOCATION_HELP = "Folder of a case data set, or its address (hf://datasets/NAMESPACE/NAME)."
+
+
+class ArgumentError(InputError):
+    """A command line that means nothing: which argument, and what was expected."""
+
+
+def say(*lines: str, style: str | None = None, console: Console | None = None) -> None:
+    """Print lines as they are, without markup; on standard error unless a console is given."""
+    console = console or Console(stderr=True)
+    for line in lines:
+        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def quiet_libraries(with_datasets: bool = False) -> None:
+    """Keep bars and remarks of transformers away; what they would warn of, `load_model` refuses.
+
+    Args:
+        with_datasets: Also those of `datasets`, which takes a second to import.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    if with_datasets:
+        import datasets
+
+        datasets.disable_progress_bars()
+
+
+@contextmanager
+def step_progress(quiet: bool = False, transient: bool = False) -> Iterator[Progress]:
+    """Give the function that draws bars on standard error, one for each step of long work.
+
+    Args:
+        quiet: Draw nothing, as all processes but the main one should.
+        transient: Leave nothing behind: for work of seconds, and for what may fail in one line.
+    """
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    quiet = quiet or (transient and not console.is_terminal)
+    with Bars(
+        *columns, TimeElapsedColumn(), console=console, disable=quiet, transient=transient
+    ) as drawn:
+        bars: dict[str, TaskID] = {}
+
+        def progress(step: str, done: int, total: int) -> None:
+            if step not in bars:
+                bars[step] = drawn.add_task(step, total=total or None)
+            drawn.update(bars[step], completed=done, total=total or None)
+
+        yield progress
+
+
+@contextmanager
+def case_store(location: str) -> Iterator["CaseStore"]:
+    """Open a case data set whose damage, wherever it shows in the block, is the input's fault.
+
+    Raises:
+        ArgumentError: If it is no case data set, or its files are damaged.
+        OSError: If it is not there.
+    """
+    from raddiag_hf.data.store.case_store import CaseStore
+
+    try:
+        yield CaseStore.open(location)
+    except ValueError as error:  # Arrow's errors are among them
+        text = str(error)
+        raise ArgumentError(text if location in text else f"{location}: {text}") from error
+
+
+def check_output_folder(output: Path) -> None:
+    """Refuse a folder that cannot be made before the work is done rather than after.
+
+    Raises:
+        ArgumentError: If it cannot be made or written.
+    """
+    existing = output
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ArgumentError(f"--output {output}: {existing} is a file, expected a folder")
+    if not os.access(existing, os.W_OK):
+        raise ArgumentError(f"--output {output}: {existing} cannot be written")
+
+
+def check_output_file(output: Path) -> None:
+    """Refuse a file that cannot be written; an existing file will be replaced.
+
+    Raises:
+        ArgumentError: If it is a folder or a device, or its folder is not there or cannot be
+            written.
+    """
+    if output.is_dir():
+        raise ArgumentError(f"--output {output}: is a folder, expected the name of a file")
+    if output.exists() and not output.is_file():
+        raise ArgumentError(f"--output {output}: is not a regular file")
+    if not output.parent.is_dir():
+        raise ArgumentError(f"--output {output}: there is no folder {output.parent}")
+    check_writable(output.parent, f"--output {output}")
+
+
+def check_writable(folder: Path, argument: str) -> None:
+    """Refuse a folder that takes no new files; permissions alone do not tell.
+
+    Raises:
+        ArgumentError: Beginning with ``argument``.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ArgumentError(f"{argument}: {folder} cannot be written: {error.strerror}") from None
