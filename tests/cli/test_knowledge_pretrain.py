@@ -7,8 +7,8 @@ import pytest
 
 from raddiag_hf.cli.knowledge_pretrain import describe_comparison
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus.corpus import build_pairs
 from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
+from raddiag_hf.knowledge.corpus.pairs import build_pairs
 from raddiag_hf.metrics.bootstrap import compare_paired_means
 from tests.fixtures.concepts import concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder

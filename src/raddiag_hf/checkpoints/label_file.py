@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raddiag_hf.core.errors import InputError
-from raddiag_hf.knowledge.corpus.text_defects import has_lone_surrogate, is_blank
+from raddiag_hf.knowledge.corpus.concept import has_lone_surrogate, is_blank
 from raddiag_hf.labels.label_set import LabelSet
 
 _TABLES = (".csv", ".tsv")

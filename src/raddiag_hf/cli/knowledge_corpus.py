@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 
 from raddiag_hf.cli.console import ArgumentError, check_output_file, step_progress
+from raddiag_hf.core.progress import Progress
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
-    from raddiag_hf.knowledge.corpus.concept import Concept, ReportProgress
+    from raddiag_hf.knowledge.corpus.concept import Concept
 
 EXAMPLES = """
 **Sources.** ICD-10-CM comes with raddiag. UMLS is read from the `META` folder of your licensed
@@ -60,12 +61,12 @@ def corpus(
         raise ArgumentError("name at least one source: --icd10cm, --umls DIR or --articles DIR")
     check_output_file(output)
     from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
-    from raddiag_hf.knowledge.corpus.corpus import build_pairs
     from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
+    from raddiag_hf.knowledge.corpus.pairs import build_pairs
 
-    with step_progress() as report_progress:
-        concepts = _read(icd10cm, umls, articles, report_progress)
-        pairs, dropped = build_pairs(concepts, HeldOut(validation, test, seed), report_progress)
+    with step_progress() as progress:
+        concepts = _read(icd10cm, umls, articles, progress)
+        pairs, dropped = build_pairs(concepts, HeldOut(validation, test, seed), progress)
     if not pairs:
         raise ArgumentError("the sources hold no pairs: no synonyms, parents or descriptions")
     write_corpus(pairs, output)
@@ -81,7 +82,7 @@ def corpus(
 
 
 def _read(
-    icd10cm: bool, umls: Path | None, articles: Path | None, report_progress: "ReportProgress"
+    icd10cm: bool, umls: Path | None, articles: Path | None, progress: Progress
 ) -> "list[Concept]":
     from raddiag_hf.knowledge.corpus.articles import read_articles
     from raddiag_hf.knowledge.corpus.icd10cm import read_icd10cm
@@ -91,7 +92,7 @@ def _read(
     if icd10cm:
         concepts += read_icd10cm()
     if umls is not None:
-        concepts += read_umls(umls, report_progress)
+        concepts += read_umls(umls, progress)
     if articles is not None:
         concepts += read_articles(articles)
     return concepts

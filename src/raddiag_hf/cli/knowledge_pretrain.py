@@ -16,7 +16,7 @@ The encoder is measured against its base on held-out concepts, with 95 % interva
 synonym or a description finds its concept among all held-out ones, and whether a child is nearer to
 its parent than to its cousins. `metrics.json` has all of it.
 
-An interrupted run goes on when the same command is given again. Several GPUs:
+An interrupted run resumes when the same command is given again. Several GPUs:
 `accelerate launch --no-python raddiag knowledge pretrain ...`
 
 **Time.** The defaults are meant for a GPU: on a CPU they take hours. Frozen layers, shorter texts,
@@ -95,8 +95,8 @@ def pretrain(
         seed=seed,
         bf16=bf16,
     )
-    with step_progress(quiet=not PartialState().is_main_process) as report_progress:
-        result = run_pretraining(base, corpus, output, settings, report_progress=report_progress)
+    with step_progress(quiet=not PartialState().is_main_process) as progress:
+        result = run_pretraining(base, corpus, output, settings, progress=progress)
     if result.comparisons:
         typer.echo("held-out concepts, base -> pre-trained (95 % interval of the difference):")
         compared = result.comparisons[Split.TEST]

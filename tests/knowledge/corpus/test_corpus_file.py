@@ -4,15 +4,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raddiag_hf.core.fingerprint import file_fingerprint
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus.corpus import build_pairs
 from raddiag_hf.knowledge.corpus.corpus_file import (
     SCHEMA,
     CorpusError,
-    corpus_digest,
     read_corpus,
     write_corpus,
 )
+from raddiag_hf.knowledge.corpus.pairs import build_pairs
 from tests.fixtures.concepts import concept_tree
 
 
@@ -21,7 +21,7 @@ def test_a_corpus_comes_back_as_it_was_written_and_bytes_are_the_same_each_time(
     write_corpus(pairs, tmp_path / "a.parquet")
     write_corpus(pairs, tmp_path / "b.parquet")
     assert read_corpus(tmp_path / "a.parquet") == pairs
-    assert corpus_digest(tmp_path / "a.parquet") == corpus_digest(tmp_path / "b.parquet")
+    assert file_fingerprint(tmp_path / "a.parquet") == file_fingerprint(tmp_path / "b.parquet")
     assert {path.name for path in tmp_path.iterdir()} == {"a.parquet", "b.parquet"}
 
 

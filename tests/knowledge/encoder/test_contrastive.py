@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus.corpus import PairKind, build_pairs
+from raddiag_hf.knowledge.corpus.pairs import PairKind, build_pairs
 from raddiag_hf.knowledge.encoder.contrastive import ContrastiveEncoder, contrastive_loss
 from raddiag_hf.knowledge.encoder.pair_batches import PairCollator, PairDataset
 from tests.fixtures.concepts import concept_tree

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from raddiag_hf.knowledge.corpus.corpus import HardNegative, KnowledgePair, PairKind
+from raddiag_hf.knowledge.corpus.pairs import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.knowledge.encoder.pair_batches import (
     NEIGHBOURS,
     PairCollator,

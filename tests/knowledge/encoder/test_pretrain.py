@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 
+from raddiag_hf.core import run_folder
+from raddiag_hf.core.run_folder import RESULT_FOLDER, RunFolderError, RunInProgressError
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus.corpus import build_pairs
 from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
+from raddiag_hf.knowledge.corpus.pairs import build_pairs
 from raddiag_hf.knowledge.encoder.pretrain import (
     PretrainingDivergedError,
     PretrainingSettings,
@@ -114,13 +116,13 @@ def test_a_run_leaves_encoder_metrics_and_its_description(tmp_path, base, corpus
 def test_an_interrupted_run_goes_on_only_as_it_began(tmp_path, base, corpus):
     output = tmp_path / "encoder"
     with pytest.raises(InterruptedRunError):
-        run_pretraining(base, corpus, output, SETTINGS, report_progress=interrupt_at(4))
+        run_pretraining(base, corpus, output, SETTINGS, progress=interrupt_at(4))
     others = PretrainingSettings(**{**vars(SETTINGS), "learning_rate": 1e-3})
-    with pytest.raises(PretrainingError, match="interrupted run with another settings"):
+    with pytest.raises(RunFolderError, match=r"differs in settings\.learning_rate"):
         run_pretraining(base, corpus, output, others)
     steps = []
     run_pretraining(
-        base, corpus, output, SETTINGS, report_progress=lambda what, done, total: steps.append(done)
+        base, corpus, output, SETTINGS, progress=lambda what, done, total: steps.append(done)
     )
     assert steps == [4, 5, 6]
 
@@ -128,14 +130,15 @@ def test_an_interrupted_run_goes_on_only_as_it_began(tmp_path, base, corpus):
 def test_a_run_that_was_killed_while_it_wrote_goes_on(tmp_path, base, corpus, caplog):
     output = tmp_path / "encoder"
     with pytest.raises(InterruptedRunError):
-        run_pretraining(base, corpus, output, SETTINGS, report_progress=interrupt_at(4))
+        run_pretraining(base, corpus, output, SETTINGS, progress=interrupt_at(4))
     (output / "checkpoints/checkpoint-5").mkdir()
     (output / "checkpoints/checkpoint-5/model.safetensors").write_bytes(b"half of")
-    (output / ".saving-abc").mkdir()
-    (output / ".saving-abc/model.safetensors").write_bytes(b"half of")
+    staging = output / "checkpoints" / RESULT_FOLDER
+    staging.mkdir()
+    (staging / "model.safetensors").write_bytes(b"half of")
     steps = []
     run_pretraining(
-        base, corpus, output, SETTINGS, report_progress=lambda what, done, total: steps.append(done)
+        base, corpus, output, SETTINGS, progress=lambda what, done, total: steps.append(done)
     )
     assert steps == [4, 5, 6]
     assert "checkpoint-5: was not written to its end; it is not used" in caplog.text
@@ -145,14 +148,26 @@ def test_a_run_that_was_killed_while_it_wrote_goes_on(tmp_path, base, corpus, ca
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path, base, corpus):
     output = tmp_path / "encoder"
     (output / "checkpoints/checkpoint-3").mkdir(parents=True)
-    (output / ".pretraining.json.17.tmp").write_text("{")
     (output / "thesis.tex").write_text("")
-    with pytest.raises(PretrainingError, match="expected a new or empty folder"):
+    with pytest.raises(RunFolderError, match="is not empty and holds no run to resume"):
         run_pretraining(base, corpus, output, SETTINGS)
-    assert (output / ".pretraining.json.17.tmp").exists()
     (output / "thesis.tex").unlink()
     run_pretraining(base, corpus, output, SETTINGS)
-    assert not (output / ".pretraining.json.17.tmp").exists()
+    assert not (output / "checkpoints").exists()
+
+
+def test_two_runs_are_not_at_work_in_one_folder(tmp_path, base, corpus, monkeypatch):
+    monkeypatch.setattr(run_folder, "PATIENCE_S", 0.1)
+    output = tmp_path / "encoder"
+    refused = []
+
+    def begin_another(step, done, total):
+        with pytest.raises(RunInProgressError, match="another run is at work there"):
+            run_pretraining(base, corpus, output, SETTINGS)
+        refused.append(done)
+
+    run_pretraining(base, corpus, output, SETTINGS, progress=begin_another)
+    assert refused == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -194,5 +209,5 @@ def test_what_cannot_start_is_refused_before_anything_is_written(tmp_path, base,
     assert not output.exists()
     output.mkdir()
     (output / "thesis.tex").write_text("")
-    with pytest.raises(PretrainingError, match="expected a new or empty folder"):
+    with pytest.raises(RunFolderError, match="is not empty and holds no run to resume"):
         run_pretraining(base, corpus, output, SETTINGS)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus.corpus import build_pairs
+from raddiag_hf.knowledge.corpus.pairs import build_pairs
 from raddiag_hf.knowledge.encoder.retrieval import compare_retrieval, evaluate_retrieval
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoderError
 from tests.fixtures.concepts import KINDS, ORGANS, concept_tree

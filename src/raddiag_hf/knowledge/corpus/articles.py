@@ -7,8 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raddiag_hf.knowledge.corpus.concept import Concept, KnowledgeSourceError
-from raddiag_hf.knowledge.corpus.text_defects import has_lone_surrogate, is_blank
+from raddiag_hf.knowledge.corpus.concept import (
+    Concept,
+    KnowledgeSourceError,
+    has_lone_surrogate,
+    is_blank,
+)
 
 SOURCE = "articles"
 

@@ -1,15 +1,10 @@
-"""A medical concept as every knowledge source gives it."""
+"""Concept: a disorder, finding or other as every knowledge source gives it, and its texts."""
 
 import re
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from raddiag_hf.core.errors import InputError
-
-ReportProgress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
-
 
 _MINUS = "\N{MINUS SIGN}"
 _MEANINGFUL = f"+<>{_MINUS}"
@@ -64,3 +59,23 @@ def fold(text: str) -> str:
         is_kept = character.isalnum() or character in _MEANINGFUL
         kept.append(character if is_kept else " ")
     return " ".join("".join(kept).split()) or " ".join(decomposed.split())
+
+
+def is_blank(text: str) -> bool:
+    r"""Whether nothing of a text can be seen: spaces, control and zero-width characters at most.
+
+    Example:
+        >>> is_blank(" \u200b"), is_blank("gout")
+        (True, False)
+    """
+    return not any(character.isprintable() and character != " " for character in text)
+
+
+def has_lone_surrogate(text: str) -> bool:
+    r"""Whether a text holds half a surrogate pair: JSON can spell it, but UTF-8 cannot store it.
+
+    Example:
+        >>> has_lone_surrogate("gout\ud800"), has_lone_surrogate("gout")
+        (True, False)
+    """
+    return any("\ud800" <= character <= "\udfff" for character in text)

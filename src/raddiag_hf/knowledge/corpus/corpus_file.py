@@ -1,6 +1,5 @@
 """The corpus as a Parquet file."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ import pyarrow.parquet as pq
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError
-from raddiag_hf.knowledge.corpus.corpus import HardNegative, KnowledgePair, PairKind
-from raddiag_hf.knowledge.corpus.text_defects import is_blank
+from raddiag_hf.knowledge.corpus.concept import is_blank
+from raddiag_hf.knowledge.corpus.pairs import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.vocabulary import Split
 
 SCHEMA = pa.schema(
@@ -70,12 +69,6 @@ def read_corpus(path: Path) -> list[KnowledgePair]:
         except (ValueError, TypeError) as error:
             raise CorpusError(f"{path}, row {number}: {error}") from None
     return pairs
-
-
-def corpus_digest(path: Path) -> str:
-    """Return the SHA-256 of a corpus file, in hexadecimal."""
-    with path.open("rb") as stored:
-        return hashlib.file_digest(stored, "sha256").hexdigest()
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from raddiag_hf.knowledge.corpus.concept import Concept, KnowledgeSourceError, ReportProgress
-from raddiag_hf.knowledge.corpus.text_defects import is_blank
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.knowledge.corpus.concept import Concept, KnowledgeSourceError, is_blank
 
 SOURCE = "UMLS"
 
@@ -20,7 +20,7 @@ _FIELDS = {"MRCONSO.RRF": 18, "MRDEF.RRF": 8, "MRREL.RRF": 16, "MRSTY.RRF": 6}
 _REPORT_EVERY = 100_000
 
 
-def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> Iterator[Concept]:
+def read_umls(folder: Path, progress: Progress = no_progress) -> Iterator[Concept]:
     """Read the English concepts of a release in Rich Release Format.
 
     Files may be gzipped (``.RRF.gz``). They are streamed; memory holds what is kept: English names
@@ -30,7 +30,7 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
 
     Args:
         folder: ``META`` of a release, with ``MRCONSO.RRF``, ``MRDEF.RRF`` and ``MRREL.RRF``.
-        report_progress: Told the bytes read of each file.
+        progress: Told the bytes read of each file.
 
     Yields:
         Concepts by identifier. The term is the preferred one of its concept (``TS=P, STT=PF,
@@ -45,12 +45,12 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
     """
     disorders = None
     if any((folder / f"MRSTY.RRF{suffix}").is_file() for suffix in ("", ".gz")):
-        rows = _rows(folder, "MRSTY.RRF", report_progress)
+        rows = _rows(folder, "MRSTY.RRF", progress)
         disorders = {row[0] for row in rows if row[1] in DISORDER_TYPES}
     names: dict[str, dict[str, None]] = {}
     preferred: dict[str, str] = {}
     english_sources: set[str] = set()
-    for row in _rows(folder, "MRCONSO.RRF", report_progress):
+    for row in _rows(folder, "MRCONSO.RRF", progress):
         concept, language, status, form, is_preferred = row[0], row[1], row[2], row[4], row[6]
         if language != "ENG" or row[16] not in ("N", "") or is_blank(row[14]):
             continue
@@ -61,12 +61,12 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
         if (status, form, is_preferred) == ("P", "PF", "Y"):
             preferred.setdefault(concept, row[14])
     definitions: dict[str, dict[str, None]] = {}
-    for row in _rows(folder, "MRDEF.RRF", report_progress):
+    for row in _rows(folder, "MRDEF.RRF", progress):
         is_kept = row[0] in names and row[4] in english_sources and not is_blank(row[5])
         if is_kept and row[6] in ("N", ""):
             definitions.setdefault(row[0], {})[row[5]] = None
     parents: dict[str, dict[str, None]] = {}
-    for row in _rows(folder, "MRREL.RRF", report_progress):
+    for row in _rows(folder, "MRREL.RRF", progress):
         child, relation, parent = row[0], row[3], row[4]
         is_kept = child in names and parent in names and child != parent
         if relation == "PAR" and is_kept and row[14] in ("N", ""):
@@ -83,9 +83,7 @@ def read_umls(folder: Path, report_progress: ReportProgress | None = None) -> It
         )
 
 
-def _rows(
-    folder: Path, name: str, report_progress: ReportProgress | None
-) -> Iterator[Sequence[str]]:
+def _rows(folder: Path, name: str, progress: Progress) -> Iterator[Sequence[str]]:
     """Yield the fields of each line."""
     path = folder / name
     if not path.is_file():
@@ -109,8 +107,8 @@ def _rows(
                         f"expected {num_fields}"
                     )
                 yield fields
-                if report_progress is not None and number % _REPORT_EVERY == 0:
-                    report_progress(name, stored.tell(), total)
+                if number % _REPORT_EVERY == 0:
+                    progress(name, stored.tell(), total)
         except UnicodeDecodeError as error:
             raise KnowledgeSourceError(f"{path}, line {number}: is not UTF-8: {error}") from None
         except EOFError:
@@ -121,5 +119,4 @@ def _rows(
             raise KnowledgeSourceError(
                 f"{path}: is damaged or no gzip file, though its name says so: {error}"
             ) from None
-    if report_progress is not None:
-        report_progress(name, total, total)
+    progress(name, total, total)

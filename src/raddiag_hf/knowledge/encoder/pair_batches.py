@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from raddiag_hf.knowledge.corpus.corpus import HardNegative, KnowledgePair, PairKind
+from raddiag_hf.knowledge.corpus.pairs import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 
 Rows = NDArray[np.intp]

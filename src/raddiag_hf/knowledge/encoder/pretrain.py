@@ -20,8 +20,8 @@ from transformers import (
 
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
 from raddiag_hf.core.errors import InputError
-from raddiag_hf.knowledge.corpus.concept import ReportProgress
-from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.knowledge.corpus.pairs import KnowledgePair
 from raddiag_hf.knowledge.encoder.contrastive import ContrastiveEncoder
 from raddiag_hf.knowledge.encoder.pair_batches import PairCollator, PairDataset, PairSampler
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
@@ -135,13 +135,13 @@ class KnowledgeTrainer(Trainer):
 class _ReportSteps(TrainerCallback):
     """Tells how many steps are done."""
 
-    def __init__(self, report_progress: ReportProgress) -> None:
-        self.report_progress = report_progress
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self.report_progress("training", state.global_step, state.max_steps)
+        self.progress("training", state.global_step, state.max_steps)
 
 
 def pretrain_encoder(
@@ -149,16 +149,16 @@ def pretrain_encoder(
     pairs: Sequence[KnowledgePair],
     settings: PretrainingSettings,
     checkpoint_dir: Path,
-    report_progress: ReportProgress | None = None,
+    progress: Progress = no_progress,
 ) -> list[Mapping[str, float]]:
-    """Train an encoder in place, going on from the last checkpoint in ``checkpoint_dir``.
+    """Train an encoder in place, resuming from the last checkpoint in ``checkpoint_dir``.
 
     Args:
         encoder: What to train; left on the CPU, in evaluation mode.
         pairs: Training pairs.
         settings: How to train.
         checkpoint_dir: Where checkpoints of this run are, or will be.
-        report_progress: Told the steps done.
+        progress: Told the steps done.
 
     Returns:
         The training log: ``loss``, ``learning_rate`` and ``epoch`` by step.
@@ -201,12 +201,10 @@ def pretrain_encoder(
         train_dataset=PairDataset(pairs),
         data_collator=PairCollator(encoder, settings.max_length),
         optimizers=(_optimizer(model, settings), None),
-        callbacks=[CheckpointKeeper(keep=1)],
+        callbacks=[CheckpointKeeper(keep=1), _ReportSteps(progress)],
     )
-    if report_progress is not None:
-        trainer.add_callback(_ReportSteps(report_progress))
     trainer.remove_callback(PrinterCallback)  # progress is reported by ours
-    last = _checkpoint_to_go_on_from(checkpoint_dir)
+    last = _checkpoint_to_resume_from(checkpoint_dir)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     trainer.check_weights()
     encoder.requires_grad_(True).cpu().eval()
@@ -235,7 +233,7 @@ def freeze_layers(encoder: TextEncoder, count: int) -> None:
         raise ValueError(f"with {count} of {depth} layers frozen, nothing is left to train")
 
 
-def _checkpoint_to_go_on_from(folder: Path) -> Path | None:
+def _checkpoint_to_resume_from(folder: Path) -> Path | None:
     """Return the last complete checkpoint, the same in all processes."""
     found = [last_complete_checkpoint(folder) if PartialState().is_main_process else None]
     broadcast_object_list(found)

@@ -1,9 +1,8 @@
-"""A whole pre-training: base encoder and corpus in, encoder and its measured worth out."""
+"""Pre-training run: base encoder and corpus in, encoder and its measured worth out."""
 
 import json
 import logging
 import math
-import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,13 @@ from typing import Any
 
 from accelerate import PartialState
 
-from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError
-from raddiag_hf.knowledge.corpus.concept import ReportProgress
-from raddiag_hf.knowledge.corpus.corpus import KnowledgePair
-from raddiag_hf.knowledge.corpus.corpus_file import CorpusError, corpus_digest, read_corpus
+from raddiag_hf.core.fingerprint import file_fingerprint
+from raddiag_hf.core.processes import started_processes
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.core.run_folder import RunFolder
+from raddiag_hf.knowledge.corpus.corpus_file import CorpusError, read_corpus
+from raddiag_hf.knowledge.corpus.pairs import KnowledgePair
 from raddiag_hf.knowledge.encoder.pair_batches import PairSampler
 from raddiag_hf.knowledge.encoder.pretrain import (
     PretrainingSettings,
@@ -32,7 +33,9 @@ from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
 
-RUN_FILE, METRICS_FILE, CHECKPOINTS = "pretraining.json", "metrics.json", "checkpoints"
+DESCRIPTION_FILE, METRICS_FILE = "pretraining.json", "metrics.json"
+CHECKPOINTS = "checkpoints"
+"""Folder of unfinished work in the output."""
 
 Comparisons = Mapping[str, Mapping[str, PairedMeans]]
 """Split -> metric -> base against pre-trained encoder."""
@@ -65,13 +68,13 @@ def run_pretraining(
     *,
     max_queries: int = 5000,
     token: str | None = None,
-    report_progress: ReportProgress | None = None,
+    progress: Progress = no_progress,
 ) -> PretrainingResult:
     """Pre-train an encoder, save it, and measure it against its base on held-out concepts.
 
     ``output`` will hold the encoder, ``pretraining.json`` (base, corpus, settings) and
-    ``metrics.json``. A run that was interrupted goes on from its last checkpoint when it is started
-    again. Under ``accelerate launch`` every process trains, and the first one measures and writes.
+    ``metrics.json``. An interrupted run resumes from its last checkpoint when it is started again.
+    Under ``accelerate launch`` every process trains, and the first one measures and writes.
 
     Args:
         base: Folder or Hub id of the encoder to start from.
@@ -80,12 +83,13 @@ def run_pretraining(
         settings: How to train.
         max_queries: Of each kind in the evaluation.
         token: Access token of the Hub; the one that is signed in by default.
-        report_progress: Told the steps done.
+        progress: Told the steps done.
 
     Raises:
-        PretrainingError: If ``output`` holds something else, the settings do not fit the base or
-            the corpus, or processes were started that would not train together.
-        TextEncoderError: If the base cannot be had.
+        RunFolderError: If ``output`` holds something else, or another run is at work there.
+        PretrainingError: If ``output`` is finished, the settings do not fit the base or the corpus,
+            or processes were started that would not train together.
+        TextEncoderError: If the base is not available.
         CorpusError: If the corpus is not one.
         PretrainingDivergedError: If loss or weights are no longer numbers.
     """
@@ -94,38 +98,39 @@ def run_pretraining(
     if not pairs[Split.TRAIN]:
         raise CorpusError(f"{corpus}: has no training pairs")
     encoder = TextEncoder.from_pretrained(base, token=token)
-    run = {
+    _check_settings(encoder, pairs[Split.TRAIN], settings, corpus)
+    if (output / METRICS_FILE).exists():
+        raise PretrainingError(f"{output}: holds a pre-trained encoder already; name a new folder")
+    identity = {
         "base": str(base),
         "base_fingerprint": encoder.fingerprint,
-        "corpus_sha256": corpus_digest(corpus),
+        "corpus_sha256": file_fingerprint(corpus),
         "settings": asdict(settings),
-        "versions": {name: version(name) for name in ("raddiag-hf", "torch", "transformers")},
     }
-    _check_settings(encoder, pairs[Split.TRAIN], settings, corpus)
-    if PartialState().is_main_process:
-        _claim(output, run)
-        _tell_left_out(pairs[Split.TRAIN], settings.batch_size)
-    PartialState().wait_for_everyone()
-    log = pretrain_encoder(
-        encoder, pairs[Split.TRAIN], settings, output / CHECKPOINTS, report_progress
-    )
-    if not PartialState().is_main_process:
-        return PretrainingResult(encoder, {}, log)
-    encoder.save_pretrained(output)
-    before = TextEncoder.from_pretrained(base, token=token)
-    comparisons = {
-        split.value: compare_encoders(before, encoder, pairs[split], max_queries=max_queries)
-        for split in (Split.VALIDATION, Split.TEST)
-    }
-    metrics = {
-        split: {name: asdict(comparison) for name, comparison in compared.items()}
-        for split, compared in comparisons.items()
-    }
-    with atomic_write(output / METRICS_FILE) as temporary:
-        content = {"fingerprint": encoder.fingerprint, "training_log": log} | metrics
-        text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
-        temporary.write_text(text + "\n", "utf-8")
-    shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
+    folder = RunFolder(output, work=output / CHECKPOINTS)
+    with folder.claim(identity):
+        if PartialState().is_main_process:
+            _tell_left_out(pairs[Split.TRAIN], settings.batch_size)
+        PartialState().wait_for_everyone()
+        log = pretrain_encoder(encoder, pairs[Split.TRAIN], settings, folder.work, progress)
+        if not PartialState().is_main_process:
+            return PretrainingResult(encoder, {}, log)
+        before = TextEncoder.from_pretrained(base, token=token)
+        comparisons = {
+            split.value: compare_encoders(before, encoder, pairs[split], max_queries=max_queries)
+            for split in (Split.VALIDATION, Split.TEST)
+        }
+        with folder.results(last=METRICS_FILE) as results:
+            encoder.save_pretrained(results)
+            versions = {name: version(name) for name in ("raddiag-hf", "torch", "transformers")}
+            _write_json(results / DESCRIPTION_FILE, identity | {"versions": versions})
+            metrics = {
+                split: {name: asdict(comparison) for name, comparison in compared.items()}
+                for split, compared in comparisons.items()
+            }
+            content = {"fingerprint": encoder.fingerprint, "training_log": log} | metrics
+            _write_json(results / METRICS_FILE, _without_nan(content))
+        shutil.rmtree(folder.work)
     return PretrainingResult(encoder, comparisons, log)
 
 
@@ -137,6 +142,10 @@ def compare_encoders(
         evaluate_retrieval(base, pairs, max_queries=max_queries),
         evaluate_retrieval(tuned, pairs, max_queries=max_queries),
     )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 def _without_nan(value: Any) -> Any:
@@ -157,7 +166,7 @@ def _by_split(pairs: Sequence[KnowledgePair]) -> dict[Split, list[KnowledgePair]
 
 def _check_processes() -> None:
     """Refuse processes that do not know of each other and would write over each other's files."""
-    started, together = int(os.environ.get("WORLD_SIZE", "1")), PartialState().num_processes
+    started, together = started_processes(), PartialState().num_processes
     if started != together:
         raise PretrainingError(
             f"{started} processes were started, but {together} would train together; set "
@@ -199,45 +208,3 @@ def _tell_left_out(pairs: Sequence[KnowledgePair], batch_size: int) -> None:
             batch_size,
             ", ".join(few),
         )
-
-
-def _claim(output: Path, run: dict[str, Any]) -> None:
-    """Write what the run is, or see that an interrupted one is the same."""
-    path = output / RUN_FILE
-    if (output / METRICS_FILE).exists():
-        raise PretrainingError(f"{output}: holds a pre-trained encoder already; name a new folder")
-    if path.is_file() and any((output / CHECKPOINTS).glob("checkpoint-*")):
-        try:
-            stored = json.loads(path.read_text("utf-8"))
-        except json.JSONDecodeError as error:
-            raise PretrainingError(f"{path}: is not JSON: {error}") from None
-        differing = [key for key in run if stored.get(key) != run[key] and key != "versions"]
-        if differing:
-            raise PretrainingError(
-                f"{output}: holds an interrupted run with another {' and '.join(differing)}; "
-                "name a new folder, or give the same command to go on"
-            )
-        _remove(_unfinished_files(output))
-        return
-    unfinished = _unfinished_files(output)
-    others = set(output.iterdir() if output.is_dir() else ()) - set(unfinished)
-    if output.is_file() or others - {path, output / CHECKPOINTS}:
-        raise PretrainingError(f"{output}: expected a new or empty folder")
-    _remove(unfinished)
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(run, indent=1) + "\n", "utf-8")
-
-
-def _unfinished_files(output: Path) -> list[Path]:
-    """Return what a killed run left half-written beside its files."""
-    patterns = (f".{RUN_FILE}.*.tmp", f".{METRICS_FILE}.*.tmp", ".saving-*")
-    return [path for pattern in patterns for path in output.glob(pattern)]
-
-
-def _remove(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from raddiag_hf.knowledge.corpus.corpus import KnowledgePair, PairKind
+from raddiag_hf.knowledge.corpus.pairs import KnowledgePair, PairKind
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder, TextEncoderError
 from raddiag_hf.metrics.bootstrap import PairedMeans, compare_paired_means
 

@@ -1,4 +1,4 @@
-"""Pairs of texts that mean the same or belong together, to teach a text encoder by."""
+"""Text pairs: what means the same or belongs together, to teach a text encoder by."""
 
 import random
 from collections import Counter
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from raddiag_hf.knowledge.corpus.concept import Concept, ReportProgress, fold
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.knowledge.corpus.concept import Concept, fold
 from raddiag_hf.knowledge.corpus.concept_groups import ConceptGroup, HeldOut, group_concepts
 from raddiag_hf.vocabulary import Split
 
@@ -70,7 +71,7 @@ class KnowledgePair:
 def build_pairs(
     concepts: Sequence[Concept],
     held_out: HeldOut | None = None,
-    report_progress: ReportProgress | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[list[KnowledgePair], Counter[str]]:
     """Join the concepts of all sources into pairs of the three kinds.
 
@@ -80,7 +81,7 @@ def build_pairs(
     Args:
         concepts: Of all sources; of equal concepts the first gives the name.
         held_out: What to keep from training; by default 5 % for validation, 10 % for testing.
-        report_progress: Told the concepts done.
+        progress: Told the concepts done.
 
     Returns:
         The pairs, and how many texts or pairs were left out and why.
@@ -90,29 +91,38 @@ def build_pairs(
     """
     held_out = held_out or HeldOut()
     groups, dropped = group_concepts(concepts, held_out)
-    neighbours = _Neighbours(groups)
-    owners: dict[str, int] = {}
-    ambiguous: set[str] = set()
+    hierarchy = _Hierarchy(groups)
+    ambiguous = _ambiguous_descriptions(groups)
+    pairs: list[KnowledgePair] = []
+    for number, group in enumerate(groups):
+        drawn = random.Random(f"{held_out.seed}:{group.concept}")
+        of_group = _GroupPairs(number, hierarchy, ambiguous, drawn, dropped)
+        pairs += of_group.synonyms()
+        pairs += of_group.parents()
+        pairs += of_group.descriptions()
+        if number % 1000 == 0 or number == len(groups) - 1:
+            progress("pairs", number + 1, len(groups))
+    return pairs, dropped
+
+
+def _ambiguous_descriptions(groups: Sequence[ConceptGroup]) -> set[str]:
+    """Return spellings of descriptions of several groups, or that are a name."""
     names = {
         fold(name)
         for group in groups
         for name in (group.name, *(synonym for synonym, _ in group.synonyms))
     }
+    owners: dict[str, int] = {}
+    ambiguous: set[str] = set()
     for number, group in enumerate(groups):
         for text, _ in group.descriptions:
             if owners.setdefault(fold(text), number) != number or fold(text) in names:
                 ambiguous.add(fold(text))
-    pairs: list[KnowledgePair] = []
-    for number in range(len(groups)):
-        drawn = random.Random(f"{held_out.seed}:{groups[number].concept}")
-        pairs += _pairs_of(number, groups, neighbours, ambiguous, drawn, dropped)
-        if report_progress is not None and (number % 1000 == 0 or number == len(groups) - 1):
-            report_progress("pairs", number + 1, len(groups))
-    return pairs, dropped
+    return ambiguous
 
 
-class _Neighbours:
-    """Ancestors, siblings and cousins of a group."""
+class _Hierarchy:
+    """Ancestors, siblings and cousins of groups."""
 
     def __init__(self, groups: Sequence[ConceptGroup]) -> None:
         self.groups = groups
@@ -150,36 +160,104 @@ def _draw(numbers: Sequence[int], drawn: random.Random) -> list[int]:
     return drawn.sample(numbers, min(len(numbers), 4 * HARD_NEGATIVES))
 
 
-def _pairs_of(
-    number: int,
-    groups: Sequence[ConceptGroup],
-    neighbours: _Neighbours,
-    ambiguous: set[str],
-    drawn: random.Random,
-    dropped: Counter[str],
-) -> Iterator[KnowledgePair]:
-    group = groups[number]
-    broader = neighbours.ancestors(number)
+class _GroupPairs:
+    """The pairs of one group, with random numbers that are its own.
 
-    def negatives(
-        candidates: Sequence[Iterator[int]], text_of: Callable[[ConceptGroup], str | None]
+    Args:
+        number: Of the group.
+        hierarchy: Of all groups.
+        ambiguous: Spellings of descriptions that say nothing about one group.
+        drawn: Chooses the hard negatives.
+        dropped: Counts what is left out.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        hierarchy: _Hierarchy,
+        ambiguous: set[str],
+        drawn: random.Random,
+        dropped: Counter[str],
+    ) -> None:
+        self.number = number
+        self.hierarchy = hierarchy
+        self.groups = hierarchy.groups
+        self.group = hierarchy.groups[number]
+        self.broader = hierarchy.ancestors(number)
+        self.ambiguous = ambiguous
+        self.drawn = drawn
+        self.dropped = dropped
+
+    def synonyms(self) -> Iterator[KnowledgePair]:
+        """Pair each synonym with the preferred name."""
+        for synonym, source in self.group.synonyms:
+            hard = self._hard_negatives(self._near(), lambda other: other.name)
+            yield self._pair(PairKind.SYNONYM, synonym, self.group.name, self.group, hard, source)
+
+    def parents(self) -> Iterator[KnowledgePair]:
+        """Pair the name with that of each parent of the same split."""
+        for parent in (self.groups[number] for number in self.group.parents):
+            if parent.split != self.group.split:
+                self.dropped["hierarchy pairs across splits"] += 1
+                continue
+            cousins = self.hierarchy.cousins(self.number, self.drawn)
+            hard = self._hard_negatives([cousins], lambda other: other.name)
+            source = self.group.concept
+            yield self._pair(PairKind.HIERARCHY, self.group.name, parent.name, parent, hard, source)
+
+    def descriptions(self) -> Iterator[KnowledgePair]:
+        """Pair the name with each description, in whatever spelling it occurs first."""
+        spellings = set()
+        for text, source in self.group.descriptions:
+            spelling = fold(text)
+            if spelling in self.ambiguous:
+                self.dropped["ambiguous descriptions"] += 1
+            elif spelling not in spellings:
+                spellings.add(spelling)
+                hard = self._hard_negatives(self._near(), self._description_of)
+                yield self._pair(
+                    PairKind.DESCRIPTION, self.group.name, text, self.group, hard, source
+                )
+
+    def _description_of(self, other: ConceptGroup) -> str | None:
+        texts = (text for text, _ in other.descriptions if fold(text) not in self.ambiguous)
+        return next(texts, None)
+
+    def _near(self) -> Sequence[Iterator[int]]:
+        """Return siblings, then cousins."""
+        return (
+            self.hierarchy.siblings(self.number, self.drawn),
+            self.hierarchy.cousins(self.number, self.drawn),
+        )
+
+    def _hard_negatives(
+        self, candidates: Sequence[Iterator[int]], text_of: Callable[[ConceptGroup], str | None]
     ) -> tuple[HardNegative, ...]:
+        """Return texts of the first kind of candidates that has some of this split."""
         found: dict[int, HardNegative] = {}
         for kind in candidates:
             for other in kind:
-                if other in found or groups[other].split != group.split:
+                if other in found or not self._is_negative(other):
                     continue
-                if other == number or other in broader or number in neighbours.ancestors(other):
-                    continue
-                if (text := text_of(groups[other])) is not None:
-                    found[other] = HardNegative(text, groups[other].concept)
+                if (text := text_of(self.groups[other])) is not None:
+                    found[other] = HardNegative(text, self.groups[other].concept)
                 if len(found) == HARD_NEGATIVES:
                     return tuple(found.values())
             if found:
                 break
         return tuple(found.values())
 
-    def pair(
+    def _is_negative(self, other: int) -> bool:
+        """Whether another group is of this split, and neither broader nor narrower."""
+        return (
+            other != self.number
+            and self.groups[other].split == self.group.split
+            and other not in self.broader
+            and self.number not in self.hierarchy.ancestors(other)
+        )
+
+    def _pair(
+        self,
         kind: PairKind,
         anchor: str,
         positive: str,
@@ -191,37 +269,10 @@ def _pairs_of(
             kind=kind,
             anchor=anchor,
             positive=positive,
-            anchor_concept=group.concept,
+            anchor_concept=self.group.concept,
             positive_concept=other.concept,
             hard_negatives=hard_negatives,
-            family=group.family,
+            family=self.group.family,
             source=source,
-            split=group.split,
+            split=self.group.split,
         )
-
-    def description_of(other: ConceptGroup) -> str | None:
-        texts = (text for text, _ in other.descriptions if fold(text) not in ambiguous)
-        return next(texts, None)
-
-    for synonym, source in group.synonyms:
-        near = (neighbours.siblings(number, drawn), neighbours.cousins(number, drawn))
-        hard = negatives(near, lambda other: other.name)
-        yield pair(PairKind.SYNONYM, synonym, group.name, group, hard, source)
-    for parent in group.parents:
-        if groups[parent].split != group.split:
-            dropped["hierarchy pairs across splits"] += 1
-            continue
-        hard = negatives([neighbours.cousins(number, drawn)], lambda other: other.name)
-        yield pair(
-            PairKind.HIERARCHY, group.name, groups[parent].name, groups[parent], hard, group.concept
-        )
-    spellings = set()
-    for text, source in group.descriptions:
-        spelling = fold(text)
-        if spelling in ambiguous:
-            dropped["ambiguous descriptions"] += 1
-        elif spelling not in spellings:
-            spellings.add(spelling)
-            near = (neighbours.siblings(number, drawn), neighbours.cousins(number, drawn))
-            hard = negatives(near, description_of)
-            yield pair(PairKind.DESCRIPTION, group.name, text, group, hard, source)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from raddiag_hf.knowledge.corpus import concept_groups
 from raddiag_hf.knowledge.corpus.concept import Concept, KnowledgeSourceError, fold
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
-from raddiag_hf.knowledge.corpus.corpus import PairKind, build_pairs
+from raddiag_hf.knowledge.corpus.pairs import PairKind, build_pairs
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.concepts import concept_tree
 
