@@ -7,6 +7,7 @@ import pytest
 from raddiag_hf.data.store.case_writer import write_cases
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, CaseMaker
+from tests.fixtures.publisher_files import write_script
 
 
 def write_store(folder, train, test):
@@ -60,10 +61,26 @@ def test_leakage_is_reported_and_fails_only_when_strict(run, leaking):
 
 
 def test_what_is_no_case_data_set_is_answered_in_one_line(run, tmp_path):
-    for place in (tmp_path, tmp_path / "absent"):
+    for place, message in (
+        (tmp_path, "has no data/*.parquet"),
+        (tmp_path / "absent", "no such folder; expected what"),
+    ):
         code, out, err = run("dataset", "inspect", place)
         assert (code, out) == (2, "")
-        assert err == f"raddiag: {place}: has no data/*.parquet\n"
+        assert err.startswith(f"raddiag: {place}: {message}")
+        assert err.count("\n") == 1
+
+
+def test_a_builder_is_inspected_before_anything_is_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    script = write_script(tmp_path)
+    code, out, err = run(
+        "dataset", "inspect", script, "--data-dir", tmp_path / "pictures", "--json"
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert sum(split["cases"] for split in found["splits"].values()) == 10
+    assert found["labels"]["labels"]["labels"] == 2
 
 
 def test_a_damaged_shard_is_the_fault_of_the_data(run, tmp_path):

@@ -1,4 +1,4 @@
-"""The options that every verb about one case has: its scans, and the model that reads them."""
+"""Options that verbs share: of one case, of a case data set, and of the model that reads them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,18 @@ ModelOption = Annotated[
         help="Folder or Hub id of a RadDiag model, or of the authors' repository, which is "
         "converted once. ID:FOLDER names a folder in it.",
     ),
+]
+LocationArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="Folder, Hub id or builder of a case data set.",
+        show_default=False,
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="For builders: what was downloaded from the publisher."),
 ]
 ScansArgument = Annotated[
     list[Path] | None,

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -13,11 +12,6 @@ from rich.progress import Progress as Bars
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress
-
-if TYPE_CHECKING:
-    from raddiag_hf.data.store.case_store import CaseStore
-
-LOCATION_HELP = "Folder of a case data set, or its address (hf://datasets/NAMESPACE/NAME)."
 
 
 class ArgumentError(InputError):
@@ -69,23 +63,6 @@ def step_progress(quiet: bool = False, transient: bool = False) -> Iterator[Prog
             drawn.update(bars[step], completed=done, total=total or None)
 
         yield progress
-
-
-@contextmanager
-def case_store(location: str) -> Iterator["CaseStore"]:
-    """Open a case data set whose damage, wherever it shows in the block, is the input's fault.
-
-    Raises:
-        ArgumentError: If it is no case data set, or its files are damaged.
-        OSError: If it is not there.
-    """
-    from raddiag_hf.data.store.case_store import CaseStore
-
-    try:
-        yield CaseStore.open(location)
-    except ValueError as error:  # Arrow's errors are among them
-        text = str(error)
-        raise ArgumentError(text if location in text else f"{location}: {text}") from error
 
 
 def check_output_folder(output: Path) -> None:

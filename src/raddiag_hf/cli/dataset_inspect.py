@@ -10,11 +10,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from raddiag_hf.cli.console import LOCATION_HELP, ArgumentError, case_store
+from raddiag_hf.cli.case_options import DataDirOption, LocationArgument
+from raddiag_hf.cli.console import ArgumentError
 
 if TYPE_CHECKING:
     from raddiag_hf.data.analysis.leakage import LeakageReport
-    from raddiag_hf.data.store.case_store import CaseStore
+    from raddiag_hf.labels.label_set import LabelSet
 
 SHOWN_LEAKS = 20
 """Shared patients and images that are listed on the terminal; JSON has all."""
@@ -27,12 +28,15 @@ every result too good. Copies that were resized or compressed with loss are not 
 
 `raddiag dataset inspect cases`
 
+`raddiag dataset inspect alice/chest-cases`
+
 `raddiag dataset inspect cases --strict --json | jq .leakage`
 """
 
 
 def inspect(
-    location: Annotated[str, typer.Argument(metavar="DIR", help=LOCATION_HELP, show_default=False)],
+    location: LocationArgument,
+    data_dir: DataDirOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 if the splits share anything.")
     ] = False,
@@ -46,16 +50,18 @@ def inspect(
 ) -> None:
     """Show columns, splits and label groups, and look for leakage between the splits."""
     from raddiag_hf.data.analysis.leakage import find_leakage
-    from raddiag_hf.data.store.case_metadata import read_metadata
+    from raddiag_hf.data.opening import find_cases, named_faults
+    from raddiag_hf.data.store.case_metadata import case_columns, case_label_sets, read_metadata
 
-    with case_store(location) as store:
-        metadata = read_metadata(store)
-        leakage = find_leakage(store, num_threads)
+    with named_faults(location):
+        cases = find_cases(location, data_dir=data_dir)
+        metadata = read_metadata(cases)
+        leakage = find_leakage(cases, num_threads)
     content = {
         "location": location,
-        "columns": {name: _type_name(feature) for name, feature in store.features.items()},
+        "columns": {name: _type_name(feature) for name, feature in case_columns(cases).items()},
         "splits": metadata.split_sizes(),
-        "labels": _labels(store),
+        "labels": _labels(case_label_sets(cases)),
     }
     if as_json:
         typer.echo(json.dumps(content | {"leakage": asdict(leakage)}, ensure_ascii=False))
@@ -78,12 +84,12 @@ def _type_name(feature: Any) -> str:
     return str(feature.dtype)
 
 
-def _labels(store: "CaseStore") -> dict[str, dict[str, Any]]:
+def _labels(label_sets: Mapping[str, "LabelSet"]) -> dict[str, dict[str, Any]]:
     """Return label column -> size, fingerprint, and labels of each group by training cases."""
     from raddiag_hf.labels.bands import FrequencyBand
 
     labels = {}
-    for column, label_set in store.label_sets.items():
+    for column, label_set in label_sets.items():
         bands = label_set.bands() if label_set.train_counts else None
         labels[column] = {
             "labels": len(label_set),

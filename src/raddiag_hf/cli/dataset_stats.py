@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.console import LOCATION_HELP, ArgumentError, case_store
+from raddiag_hf.cli.case_options import DataDirOption, LocationArgument
+from raddiag_hf.cli.console import ArgumentError
 
 STATISTICS_FILE = "statistics.json"
 
@@ -23,13 +24,14 @@ distribution of the labels over head, body and tail, as in the paper's Figure 2.
 
 
 def stats(
-    location: Annotated[str, typer.Argument(metavar="DIR", help=LOCATION_HELP, show_default=False)],
+    location: LocationArgument,
     output: Annotated[
         Path,
         typer.Option(
             "--output", "-o", metavar="DIR", help="For statistics.json and the figures as PNG."
         ),
     ],
+    data_dir: DataDirOption = None,
     normal: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,15 +48,17 @@ def stats(
     from raddiag_hf.core.atomic_files import atomic_write
     from raddiag_hf.data.analysis.statistics import NORMAL_LABELS, case_statistics
     from raddiag_hf.data.analysis.statistics_figures import save_statistics_figures
-    from raddiag_hf.data.store.case_metadata import read_metadata
+    from raddiag_hf.data.opening import find_cases, named_faults
+    from raddiag_hf.data.store.case_metadata import case_label_sets, read_metadata
 
-    with case_store(location) as store:
+    with named_faults(location):
+        cases = find_cases(location, data_dir=data_dir)
         named = set(normal or ())
-        known = {name for one in store.label_sets.values() for name in one.names}
+        known = {name for one in case_label_sets(cases).values() for name in one.names}
         if unknown := sorted(named - known):
             raise ArgumentError(f"--normal {unknown[0]}: {location} has no such label")
         normal_labels = NORMAL_LABELS | {name.casefold() for name in named}
-        statistics = case_statistics(read_metadata(store), normal_labels)
+        statistics = case_statistics(read_metadata(cases), normal_labels)
     figures = save_statistics_figures(statistics, output)
     text = statistics.to_json()
     with atomic_write(output / STATISTICS_FILE) as temporary:

@@ -46,6 +46,26 @@ class SourceOptions(TypedDict, total=False):
     token: str | bool | None
 
 
+@contextmanager
+def named_faults(location: str) -> Iterator[None]:
+    """Turn whatever is wrong with a data set, wherever in the block it shows, into one error.
+
+    Raises:
+        CaseDataError: If the block meets damaged files or values; the message names the data set.
+    """
+    try:
+        with explained_access(location):
+            yield
+    except (CaseStorageError, FileNotFoundError) as error:
+        raise CaseDataError(_naming(location, error)) from error
+    except (InputError, OSError):
+        raise
+    except DatasetGenerationError as error:
+        raise CaseDataError(_naming(location, error.__cause__ or error)) from error
+    except ValueError as error:  # Arrow's errors are among them
+        raise CaseDataError(_naming(location, error)) from error
+
+
 def find_cases(
     dataset: Path | str,
     **source: Unpack[SourceOptions],
@@ -71,7 +91,7 @@ def find_cases(
     revision, token = source.get("revision"), source.get("token")
     name, data_dir, options = source.get("name"), source.get("data_dir"), source.get("options")
     location = _location(dataset, revision)
-    with _named(location):
+    with named_faults(location):
         if name is None and data_dir is None and not options and not is_builder(dataset):
             store = _find_store(dataset, location, token)
             if store is not None:
@@ -127,7 +147,7 @@ def open_cases(
     """
     location = _location(dataset, source.get("revision"))
     found = find_cases(dataset, **source)
-    with _named(location):
+    with named_faults(location):
         features, label_sets = case_columns(found), case_label_sets(found)
         column = _label_column(location, label_sets, label_column, config)
         if config is not None:
@@ -222,22 +242,6 @@ def _read(
 def _escaped(address: str) -> str:
     """Return an address as a pattern that stands for nothing else, as `datasets` expects one."""
     return address if "://" in address else glob.escape(address)
-
-
-@contextmanager
-def _named(location: str) -> Iterator[None]:
-    """Turn what libraries and our own readers say of a data set into one error that names it."""
-    try:
-        with explained_access(location):
-            yield
-    except (CaseStorageError, FileNotFoundError) as error:
-        raise CaseDataError(_naming(location, error)) from error
-    except (InputError, OSError):
-        raise
-    except DatasetGenerationError as error:
-        raise CaseDataError(_naming(location, error.__cause__ or error)) from error
-    except ValueError as error:  # Arrow's errors are among them
-        raise CaseDataError(_naming(location, error)) from error
 
 
 def _naming(location: str, error: BaseException) -> str:

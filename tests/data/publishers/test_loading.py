@@ -14,36 +14,9 @@ from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.folders import contents
 from tests.fixtures.hub_standin import HubStandIn
-from tests.fixtures.publisher_files import save_picture
+from tests.fixtures.publisher_files import save_picture, write_script
 
 SMALL = {"num_train": 2, "num_validation": 1, "num_test": 1, "image_size": 32, "max_slices": 6}
-
-SCRIPT = '''
-from raddiag_hf.data.publishers.builder import CaseBuilder
-from raddiag_hf.data.publishers.source import CaseSource, ScanSource
-from raddiag_hf.labels.label_set import LabelSet
-from raddiag_hf.vocabulary import Anatomy, Modality
-
-
-class Mine(CaseBuilder):
-    """One picture per case."""
-
-    TITLE, DESCRIPTION, HOMEPAGE, LICENSE, ACCESS = "Mine", "Pictures.", "", "mit", "Ask me."
-
-    def label_sets(self):
-        return {"labels": LabelSet(("a", "b"))}
-
-    def list_cases(self):
-        return [
-            CaseSource(
-                path.stem,
-                path.stem,
-                {"labels": ("a",)},
-                (ScanSource("1", (path,), Modality.XRAY, Anatomy.CHEST),),
-            )
-            for path in sorted(self.data_path.iterdir())
-        ]
-'''
 
 ASK_THE_HUB = """
 import json, sys
@@ -65,11 +38,7 @@ for repo_id, token, streaming in json.loads(sys.argv[1]):
 @pytest.fixture
 def script(tmp_path):
     """A user's own builder, and ten pictures for it."""
-    path = tmp_path / "mine.py"
-    path.write_text(SCRIPT)
-    for number in range(10):
-        save_picture(tmp_path / "pictures" / f"{number}.png", brightness=number)
-    return path
+    return write_script(tmp_path)
 
 
 def test_every_folder_of_scripts_is_a_builder_by_name():
