@@ -36,6 +36,7 @@ from transformers.utils import logging as transformers_logging
 
 from _machine import describe_machine, machine_slug
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.publishers.loading import load_builder
 from raddiag_hf.data.store.storage_options import StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
@@ -43,7 +44,6 @@ from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune import finetune
-from raddiag_hf.training.finetune_data import open_finetune_data
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
 from raddiag_hf.training.trainer import RadDiagTrainer
 from raddiag_hf.vocabulary import Split
@@ -124,13 +124,13 @@ def pretrain(work: Path, target: str, scale: Scale) -> Path:
     if folder.is_dir():
         return folder
     others = [
-        open_finetune_data(work / "data" / name, FinetuneSettings(Method.FULL, seed=SEED))
+        open_cases(work / "data" / name).for_training(FinetuneSettings.validation_fraction, SEED)
         for name in DATA_SETS
         if name != target
     ]
     names = LabelSet(
         tuple(
-            f"{Path(data.store.location).name}: {label}"
+            f"{Path(data.location).name}: {label}"
             for data in others
             for label in data.label_set.names
         )
@@ -138,7 +138,7 @@ def pretrain(work: Path, target: str, scale: Scale) -> Path:
     cases: list[dict[str, Tensor]] = []
     first = 0
     for data in others:
-        for case in data.packed_cases(processor())[Split.TRAIN]:
+        for case in data[Split.TRAIN].pack(processor()):
             labels = torch.zeros(1, len(names))
             labels[:, first : first + len(data.label_set)] = case["labels"]
             cases.append({**case, "labels": labels})

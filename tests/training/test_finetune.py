@@ -13,13 +13,13 @@ from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.core.model_source import ModelSourceError
-from raddiag_hf.core.run_folder import RunFolder, RunInProgressError
+from raddiag_hf.core.run_folder import RunFolder, RunFolderError, RunInProgressError
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.finetune import METRICS_FILE, RECORD_FILE, WORK_FOLDER, finetune
-from raddiag_hf.training.finetune_record import FinetuneRecord
+from raddiag_hf.training.driver import METRICS_FILE
+from raddiag_hf.training.finetune import RECORD_FILE, WORK_FOLDER, finetune
 from raddiag_hf.training.finetune_settings import (
     FinetuneError,
     FinetuneSettings,
@@ -28,6 +28,7 @@ from raddiag_hf.training.finetune_settings import (
     Method,
 )
 from raddiag_hf.training.model_adaptation import adapt_model, plan_adaptation
+from raddiag_hf.training.record import TrainingRecord
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, numbered, write_store
 from tests.fixtures.finetuning import visible_case, write_visible_store
@@ -79,7 +80,7 @@ def test_each_method_learns_what_can_be_seen(finished, method):
     assert record.metrics["num_cases"] == 30
     assert record.metrics["bootstrap"]["resampled_unit"] == "patient"
     assert json.loads((output / METRICS_FILE).read_text()) == record.metrics
-    assert FinetuneRecord.from_json((output / RECORD_FILE).read_text()) == record
+    assert TrainingRecord.from_json((output / RECORD_FILE).read_text()) == record
 
 
 @pytest.mark.parametrize("method", Method)
@@ -201,7 +202,7 @@ def test_a_killed_run_ends_with_the_same_weights(finished, base, data, tmp_path,
 
     output = tmp_path / "out"
     with pytest.raises(Killed):
-        finetune(str(base), data, output, SETTINGS[method], report_progress=kill)
+        finetune(str(base), data, output, SETTINGS[method], progress=kill)
     assert not (output / RECORD_FILE).exists()
     record = finetune(str(base), data, output, SETTINGS[method])
     expected_record, undisturbed = finished(method)
@@ -223,7 +224,7 @@ def test_a_run_killed_after_its_last_epoch_trains_no_further(base, data, tmp_pat
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("raddiag_hf.training.finetune._choose_decisions", kill)
+        patch.setattr("raddiag_hf.training.driver._choose_decisions", kill)
         with pytest.raises(Killed):
             finetune(str(base), data, tmp_path / "out", settings)
     steps = []
@@ -232,7 +233,7 @@ def test_a_run_killed_after_its_last_epoch_trains_no_further(base, data, tmp_pat
         data,
         tmp_path / "out",
         settings,
-        report_progress=lambda *step: steps.append(step),
+        progress=lambda *step: steps.append(step),
     )
     assert steps == []
     assert record == undisturbed
@@ -247,7 +248,7 @@ def test_features_are_extracted_once(base, data, tmp_path, monkeypatch):
             raise Killed
 
     with pytest.raises(Killed):
-        finetune(str(base), data, output, settings, report_progress=kill)
+        finetune(str(base), data, output, settings, progress=kill)
     shards = sorted((output / WORK_FOLDER).rglob("*.safetensors"))
     assert len(shards) == 2
     written = [shard.stat().st_mtime_ns for shard in shards]
@@ -261,13 +262,13 @@ def test_a_finished_run_is_left_and_another_one_refused(finished, base, data):
     assert finetune(str(base), data, output, SETTINGS[Method.LINEAR_PROBE]) == record
     assert (output / "model.safetensors").stat().st_mtime_ns == weights
     other = FinetuneSettings(Method.LINEAR_PROBE, penalties=(3.0,), **FAST)
-    with pytest.raises(FinetuneError, match="holds a run that differs in penalties"):
+    with pytest.raises(RunFolderError, match="holds a run that differs in penalties"):
         finetune(str(base), data, output, other)
 
 
 def test_a_foreign_folder_is_not_written_to(base, data, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(FinetuneError, match="is not empty and holds no run"):
+    with pytest.raises(RunFolderError, match="is not empty and holds no run"):
         finetune(str(base), data, tmp_path, SETTINGS[Method.LINEAR_PROBE])
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -296,11 +297,11 @@ def test_a_finished_run_whose_weights_are_gone_is_made_again(finished, base, dat
     read_model(str(copied))
 
 
-@pytest.mark.parametrize("file", [f"{WORK_FOLDER}/plan.json", RECORD_FILE])
+@pytest.mark.parametrize("file", [f"{WORK_FOLDER}/run.json", RECORD_FILE])
 @pytest.mark.parametrize("content", ['{"model": "ab', "[1]"])
 def test_what_tells_of_a_run_and_is_damaged_is_one_error(base, data, copied, file, content):
     (copied / file).write_text(content)
-    with pytest.raises(FinetuneError, match="is damaged") as caught:
+    with pytest.raises(RunFolderError, match="is damaged") as caught:
         finetune(str(base), data, copied, SETTINGS[Method.LINEAR_PROBE])
     assert str(copied / file) in str(caught.value)
 

@@ -8,14 +8,14 @@ from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
 
 from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
-from raddiag_hf.training.finetune_record import FinetuneRecord
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
 from raddiag_hf.training.model_card import render_model_card, write_model_card
+from raddiag_hf.training.record import TrainingRecord
 
 LABELS = ("Normal", "Pneumothorax | left")
 
 
-def make_record(**fields) -> FinetuneRecord:
+def make_record(**fields) -> TrainingRecord:
     result = evaluate_predictions(
         [[1, 0], [1, 0], [0, 1], [0, 1]],
         [[2.0, -1.0], [0.5, -2.0], [-1.0, 1.0], [1.0, -1.5]],
@@ -24,7 +24,7 @@ def make_record(**fields) -> FinetuneRecord:
         bootstrap=BootstrapSettings(resamples=20, patient_ids=["a", "b", "c", "d"]),
     )
     split = {"cases": 8, "patients": 5, "scans": 9, "positives": {LABELS[0]: 3, LABELS[1]: 5}}
-    record = FinetuneRecord(
+    record = TrainingRecord(
         base_model="owner/raddiag",
         base_revision="0c3f9a1b",
         method="full",
@@ -95,6 +95,6 @@ def test_a_missing_field_is_an_error_and_no_blank():
 
 def test_a_record_survives_its_file():
     record = make_record()
-    assert FinetuneRecord.from_json(record.to_json()) == record
-    with pytest.raises(ValueError, match="is no record of a fine-tuning"):
-        FinetuneRecord.from_json("{}")
+    assert TrainingRecord.from_json(record.to_json()) == record
+    with pytest.raises(ValueError, match="is no record of a training"):
+        TrainingRecord.from_json("{}")

@@ -3,13 +3,14 @@
 import pytest
 import yaml
 
+from raddiag_hf.core.progress import no_progress
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.training import train
 from raddiag_hf.training.finetune_settings import Method
-from raddiag_hf.training.preparation import build_augmentation, training_arguments
 from raddiag_hf.training.recipe import load_recipe, recipe_from_dict, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
+from raddiag_hf.training.trainer_arguments import build_augmentation, training_arguments
 
 
 def write(folder, text):
@@ -104,7 +105,7 @@ def test_recipes_for_saved_models_run_finetune(name, method, monkeypatch, tmp_pa
     overrides += ["model.text_encoder=encoder"]
     assert train.main([name, "--overrides", *overrides]) == 0
     (((model, dataset, output, settings), named),) = calls
-    assert named == {"text_encoder": "encoder"}
+    assert named == {"text_encoder": "encoder", "progress": no_progress}
     assert (model, dataset, output) == ("base", "cases", str(tmp_path))
     assert settings.method is Method(method)
     assert train.main([name, "--overrides", "data.dataset=cases"]) == 2

@@ -6,14 +6,16 @@ import pytest
 import torch
 
 from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
+from raddiag_hf.checkpoints.loading import read_model
+from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.preparation import build_model, load_training_data
+from raddiag_hf.training.network import build_model
 from raddiag_hf.training.recipe import ModelSection
 from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.recipe_label_texts import read_text_encoder
-from raddiag_hf.training.run import train_recipe
+from raddiag_hf.training.train import open_splits, train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
 from tests.fixtures.models import tiny_config
 from tests.fixtures.recipes import NARROW_CONFIG, quick_recipe, write_training_cases
@@ -57,11 +59,12 @@ def from_checkpoint(recipe, trained, encoder_folder=None):
         text_encoder=None if encoder_folder is None else str(encoder_folder),
         batch_norm="frozen",
     )
-    data = load_training_data(recipe.data)
+    data = open_splits(recipe.data)
     label_texts = None
     if (encoder := read_text_encoder(section)) is not None:
         label_texts = LabelEmbeddings.embed(data.label_set, encoder)
-    return build_model(replace(recipe, model=section), data, label_texts)[0]
+    start = read_model(section.checkpoint)
+    return build_model(replace(recipe, model=section), data, label_texts, start)[0]
 
 
 def test_a_recipe_with_a_text_encoder_trains_with_the_label_names_of_its_data(trained):
@@ -76,7 +79,7 @@ def test_a_recipe_with_a_text_encoder_trains_with_the_label_names_of_its_data(tr
 def test_a_run_does_not_go_on_with_another_text_encoder(trained, cases, tmp_path):
     recipe = knowledge_recipe(cases, trained, tmp_path / "encoder")
     tiny_text_encoder(seed=1).save_pretrained(tmp_path / "encoder")
-    with pytest.raises(RecipeError, match=r"differs in recipe\.model\.text_encoder, text_encoder;"):
+    with pytest.raises(RunFolderError, match=r"differs in recipe\.model\.text_encoder, text_enc"):
         train_recipe(recipe)
 
 

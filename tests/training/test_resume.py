@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from raddiag_hf.core.checkpoint_folders import MARK, list_checkpoints
-from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.run import train_recipe
+from raddiag_hf.core.run_folder import RESULT_FOLDER, RunFolderError
+from raddiag_hf.training.train import train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
 from tests.fixtures.recipes import quick_recipe, write_recipe, write_training_cases
 
@@ -90,7 +90,7 @@ def test_a_truncated_newest_checkpoint_is_skipped_with_a_warning(
     output = tmp_path / "run"
 
     with monkeypatch.context() as power:
-        power.setattr("raddiag_hf.training.run._save_model", cut_power)
+        power.setattr("raddiag_hf.training.driver._save", cut_power)
         with pytest.raises(PowerCut):
             train_recipe(recipe_for(cases, output))
     *_, before, newest = list_checkpoints(output)
@@ -100,7 +100,7 @@ def test_a_truncated_newest_checkpoint_is_skipped_with_a_warning(
     with caplog.at_level("INFO", logger="raddiag_hf"):
         folder = train_recipe(recipe_for(cases, output))
     assert f"{newest}: model.safetensors has" in caplog.text
-    assert f"going on from {before}" in caplog.text
+    assert f"resuming from {before}" in caplog.text
     assert differing(folder, undisturbed) == []
 
 
@@ -109,7 +109,7 @@ def test_a_run_killed_before_its_model_was_written_only_writes_it(
 ):
     output = tmp_path / "run"
     folder = train_recipe(recipe_for(cases, output))
-    folder.rename(output / ".model.incomplete")
+    folder.rename(output / RESULT_FOLDER)
 
     def no_training(*_, **__):
         raise AssertionError("trained again")
@@ -130,35 +130,35 @@ def validated(cases, output, **training):
 
 def test_the_last_weights_stay_the_last_where_the_recipe_wants_them(cases, tmp_path, monkeypatch):
     recipe = validated(cases, tmp_path / "run", load_best_model_at_end=False)
-    monkeypatch.setattr("raddiag_hf.training.run.macro_metrics", worse_each_time())
+    monkeypatch.setattr("raddiag_hf.training.methods.weights.macro_metrics", worse_each_time())
     with monkeypatch.context() as power:
-        power.setattr("raddiag_hf.training.run._save_model", cut_power)
+        power.setattr("raddiag_hf.training.driver._save", cut_power)
         with pytest.raises(PowerCut):
             train_recipe(recipe)
     last = load_file(tmp_path / "run" / "checkpoint-6" / "model.safetensors")
     assert differing(train_recipe(recipe), last) == []
 
 
-@pytest.mark.parametrize("cut_at", ["RadDiagTrainer.training_step", "_save_model"])
+@pytest.mark.parametrize("cut_at", ["methods.weights.RadDiagTrainer.training_step", "driver._save"])
 def test_the_best_weights_are_found_where_the_run_was_moved_to_and_nothing_replaces_them(
     cases, tmp_path, monkeypatch, cut_at
 ):
-    monkeypatch.setattr("raddiag_hf.training.run.macro_metrics", worse_each_time())
+    monkeypatch.setattr("raddiag_hf.training.methods.weights.macro_metrics", worse_each_time())
     real = RadDiagTrainer.training_step
 
     def step_or_cut(trainer, *given, **named):
         return cut_power() if trainer.state.global_step == 5 else real(trainer, *given, **named)
 
     with monkeypatch.context() as power:
-        cut = cut_power if cut_at == "_save_model" else step_or_cut
-        power.setattr(f"raddiag_hf.training.run.{cut_at}", cut)
+        cut = cut_power if cut_at == "driver._save" else step_or_cut
+        power.setattr(f"raddiag_hf.training.{cut_at}", cut)
         with pytest.raises(PowerCut):
             train_recipe(validated(cases, tmp_path / "before"))
     moved = (tmp_path / "before").rename(tmp_path / "after")
     weights = moved / "checkpoint-2" / "model.safetensors"
     best = weights.read_bytes()
     weights.unlink()
-    with pytest.raises(RecipeError, match="checkpoint-2: is the best checkpoint so far"):
+    with pytest.raises(RunFolderError, match="checkpoint-2: is the best checkpoint so far"):
         train_recipe(validated(cases, moved))
     (moved / "damaged-checkpoint-2").rename(moved / "checkpoint-2")
     weights.write_bytes(best)

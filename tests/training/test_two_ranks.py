@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from raddiag_hf.cli.train import ACCELERATE_CONFIGS, training_command
 from raddiag_hf.core.checkpoint_folders import MARK, list_checkpoints
-from raddiag_hf.training.run import train_recipe
+from raddiag_hf.training.train import train_recipe
 from tests.fixtures.recipes import quick_recipe, write_recipe, write_training_cases
 
 

@@ -17,7 +17,7 @@ DEFAULTS = FinetuneSettings(Method.LINEAR_PROBE)
 
 EXAMPLES = """
 Thresholds and all choices are made on the validation split; where there is none, patients of the
-training split are set aside. An interrupted run goes on when the same command is given again.
+training split are set aside. An interrupted run resumes when the same command is given again.
 
 **Examples**
 
@@ -128,7 +128,6 @@ def finetune(
         _show_one_gpu(device)
 
     from raddiag_hf.training.finetune import finetune as run_finetuning
-    from raddiag_hf.training.model_card import write_model_card
 
     quiet_libraries(with_datasets=True)
     # PEFT asks transformers by an old name
@@ -158,9 +157,8 @@ def finetune(
             settings,
             revision=revision,
             text_encoder=text_encoder,
-            report_progress=report,
+            progress=report,
         )
-    write_model_card(output, record)
     if as_json:
         typer.echo(record.to_json().rstrip())
         return
@@ -174,7 +172,7 @@ def finetune(
     if record.metrics is not None:
         console.print(_metrics_table(record.metrics["groups"], record.metrics["num_cases"]))
     console.print(
-        f"{output}: model card in README.md; go on with\n  raddiag diagnose SCAN --model {output}",
+        f"{output}: model card in README.md; next\n  raddiag diagnose SCAN --model {output}",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -14,13 +14,11 @@ from raddiag_hf.training.memory_plan import (
     choose_plan,
     heaviest_batch,
 )
-from raddiag_hf.training.preparation import (
-    build_augmentation,
-    grey_picture_slices,
-    load_training_data,
-    network_config,
-)
+from raddiag_hf.training.network import grey_picture_slices, network_config
 from raddiag_hf.training.recipe import Recipe
+from raddiag_hf.training.train import open_splits
+from raddiag_hf.training.trainer_arguments import build_augmentation
+from raddiag_hf.vocabulary import Split
 
 UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20}
 PAPER_CASE = (32,) * 6
@@ -42,12 +40,12 @@ def print_plan(recipe: Recipe, memory: str | None) -> None:
         config, slices, num_cases = network_config(recipe, None), list(PAPER_CASE), 1
         what = "one case of 6 scans x 32 slices, not mixed (the recipe names no data)"
     else:
-        data = load_training_data(recipe.data)
+        data = open_splits(recipe.data)
         config = network_config(recipe, data.label_set)
         num_cases = int(recipe.training.get("per_device_train_batch_size", 8))
         augmentation = build_augmentation(recipe)
         slices = heaviest_batch(
-            data.metadata,
+            data[Split.TRAIN].metadata,
             num_cases,
             config.max_slices,
             grey_picture_slices=grey_picture_slices(recipe.model),

@@ -13,7 +13,7 @@ from rich.console import Console
 from raddiag_hf.cli.console import ArgumentError
 
 EXAMPLES = """
-Killed at any moment, the same command goes on where it was and ends with the same weights.
+Killed at any moment, the same command resumes the run and ends with the same weights.
 
 **Examples**
 
@@ -73,8 +73,9 @@ def train(
 ) -> int:
     """Train a network after a recipe: data, network and schedule as a file, changes as arguments.
 
-    Writes checkpoints, TensorBoard logs, and at the end OUTPUT/model with its image processor;
-    recipes that adapt a saved model write what `raddiag finetune` does.
+    Writes checkpoints, TensorBoard logs, and at the end OUTPUT/model with thresholds, metrics of
+    the test cases and a model card; recipes that adapt a saved model write what `raddiag finetune`
+    does.
     """
     from raddiag_hf.training.recipe import load_recipe
 
@@ -105,16 +106,7 @@ def train(
     use_cpu = loaded.training.get("use_cpu") or not torch.cuda.is_available()
     is_launched = "accelerate.commands.launch" in command
     without_gpus = {"ACCELERATE_USE_CPU": "true"} if use_cpu and is_launched else {}
-    code = subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
-    if code == 0 and loaded.finetune is not None:
-        from raddiag_hf.training.finetune import RECORD_FILE
-        from raddiag_hf.training.finetune_record import FinetuneRecord
-        from raddiag_hf.training.model_card import write_model_card
-
-        output = Path(loaded.output)
-        text = (output / RECORD_FILE).read_text("utf-8")
-        write_model_card(output, FinetuneRecord.from_json(text))
-    return code
+    return subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
 
 
 def training_command(

@@ -5,14 +5,18 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from safetensors import SafetensorError
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.atomic_files import StorageError, atomic_write
+from raddiag_hf.core.errors import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +91,34 @@ def last_complete_checkpoint(output_dir: Path) -> Path | None:
         else:
             shutil.rmtree(checkpoint)
     return complete
+
+
+@contextmanager
+def named_checkpoint_failure(output_dir: Path) -> Iterator[None]:
+    """Turn a failure while a checkpoint is written into an error that names the last good one.
+
+    Raises:
+        StorageError: If the block left a checkpoint unfinished, which is removed.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        unfinished = [one for one in list_checkpoints(output_dir) if not (one / MARK).is_file()]
+        if not unfinished:
+            raise
+        for folder in unfinished:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise failed_write(unfinished[-1], output_dir, error) from error
+
+
+def failed_write(path: Path, output_dir: Path, error: Exception) -> StorageError:
+    """Return an error that says what could not be written, and which checkpoint is the last one."""
+    free = shutil.disk_usage(output_dir).free / 1e9
+    complete = list_checkpoints(output_dir)
+    last = f"the last good one is {complete[-1]}" if complete else "there is no earlier one"
+    return StorageError(
+        f"{path}: could not be written ({one_line(error, 300)}); {free:.1f} GB are free, {last}"
+    )
 
 
 class CheckpointKeeper(TrainerCallback):

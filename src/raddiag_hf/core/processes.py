@@ -2,6 +2,8 @@
 
 import os
 
+from accelerate import PartialState
+
 
 def started_processes() -> int:
     """Return how many processes were started together; 1 without a launcher."""
@@ -11,3 +13,9 @@ def started_processes() -> int:
 def is_first_process() -> bool:
     """Tell whether this process is the one that writes what all of them share."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def wait_for_processes() -> None:
+    """Wait until all processes that were started together are here."""
+    if started_processes() > 1:
+        PartialState().wait_for_everyone()

@@ -170,12 +170,17 @@ class RunFolder:
     def results(self, last: str) -> Iterator[Path]:
         """Give an empty folder for the results, and move them into ``output`` once all are there.
 
-        A run is finished when ``last`` is in ``output``: it is moved after all others.
+        A run is finished when ``last`` is in ``output``: it is moved after all others. Of several
+        processes, the first one makes the folder and moves what is in it; they have to wait for
+        each other before the block writes, and at its end.
 
         Args:
             last: Name of the file or folder that tells of the end; the block has to write it.
         """
         staging = self.work / RESULT_FOLDER
+        if not is_first_process():
+            yield staging
+            return
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:

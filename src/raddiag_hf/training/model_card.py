@@ -1,4 +1,4 @@
-"""The model card of a fine-tuned model, rendered from the record of its run."""
+"""Model card of a trained model, rendered from the record of its run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,21 +8,24 @@ from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.training.finetune_record import FinetuneRecord
 from raddiag_hf.training.finetune_settings import Method
+from raddiag_hf.training.record import TrainingRecord
 
 METRICS = ("auc", "ap", "f1", "mcc", "acc")
 MOST_LABELS = 50
 """Labels that are listed, in the table the most frequent first."""
 
-METHOD_NAMES = {
-    Method.LINEAR_PROBE: "a linear probe",
-    Method.LORA: "low-rank adapters",
-    Method.FULL: "full fine-tuning",
+TITLES = {
+    "from-scratch": "trained on",
+    "continued": "trained further on",
+    Method.LINEAR_PROBE: "adapted by a linear probe to",
+    Method.LORA: "adapted by low-rank adapters to",
+    Method.FULL: "adapted by full fine-tuning to",
 }
+"""Method of a `TrainingRecord` -> what comes before the number of labels."""
 
 
-def write_model_card(folder: Path | str, record: FinetuneRecord) -> Path:
+def write_model_card(folder: Path | str, record: TrainingRecord) -> Path:
     """Write the card as ``README.md`` of a model folder, and return its path."""
     path = Path(folder) / "README.md"
     with atomic_write(path) as temporary:
@@ -30,8 +33,8 @@ def write_model_card(folder: Path | str, record: FinetuneRecord) -> Path:
     return path
 
 
-def render_model_card(record: FinetuneRecord) -> str:
-    """Return the model card of a fine-tuning run in Markdown.
+def render_model_card(record: TrainingRecord) -> str:
+    """Return the model card of a training in Markdown.
 
     It has counts of cases and patients, and names none. A field that the record does not fill is an
     error, never a blank.
@@ -46,17 +49,15 @@ def render_model_card(record: FinetuneRecord) -> str:
     )
     environment.filters["counts"] = _counts
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    is_on_hub = "/" in record.base_model
+    is_on_hub = record.base_model is not None and "/" in record.base_model
     metrics = record.metrics or {}
     shown = [name for name in METRICS if name in metrics.get("groups", {})]
     classes = _class_rows(record, shown)
-    return environment.get_template("finetuned.md.jinja").render(
+    return environment.get_template("trained.md.jinja").render(
         metadata=_metadata(record, is_on_hub),
         record=record,
-        method=METHOD_NAMES[Method(record.method)],
-        base=f"[{record.base_model}](https://huggingface.co/{record.base_model})"
-        if is_on_hub
-        else f"`{record.base_model}`",
+        title=TITLES[record.method],
+        base=_base(record.base_model, is_on_hub),
         is_adapter=record.method == Method.LORA,
         metrics=shown,
         groups=_group_rows(metrics, shown),
@@ -66,7 +67,13 @@ def render_model_card(record: FinetuneRecord) -> str:
     )
 
 
-def _metadata(record: FinetuneRecord, is_on_hub: bool) -> str:
+def _base(name: str | None, is_on_hub: bool) -> str:
+    if name is None:
+        return "random weights"
+    return f"[{name}](https://huggingface.co/{name})" if is_on_hub else f"`{name}`"
+
+
+def _metadata(record: TrainingRecord, is_on_hub: bool) -> str:
     """Return the front matter that the Hub reads."""
     is_adapter = record.method == Method.LORA
     data = ModelCardData(
@@ -95,7 +102,7 @@ def _group_rows(metrics: Mapping[str, Any], shown: list[str]) -> list[dict[str, 
     ]
 
 
-def _class_rows(record: FinetuneRecord, shown: list[str]) -> list[dict[str, Any]]:
+def _class_rows(record: TrainingRecord, shown: list[str]) -> list[dict[str, Any]]:
     if record.metrics is None:
         return []
     table = record.metrics["classes"]

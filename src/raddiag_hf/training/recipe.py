@@ -47,6 +47,8 @@ class DataSection:
         label_column: The label space; None where the data set has only one.
         train_split: Cases to learn from; ``train[:10%]`` is a tenth of them.
         validation_split: Cases to choose checkpoint and thresholds on; None for neither.
+        test_split: Cases to evaluate the finished model on, where the data set has such a split;
+            None for no evaluation.
         repeat_threshold: Cases with labels rarer than this share are repeated; see
             `repeat_factors`. None: every case comes once.
     """
@@ -58,6 +60,7 @@ class DataSection:
     label_column: str | None = None
     train_split: str = "train"
     validation_split: str | None = "validation"
+    test_split: str | None = "test"
     repeat_threshold: float | None = None
 
 

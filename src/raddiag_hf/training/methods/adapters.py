@@ -1,10 +1,12 @@
 """Low-rank adapters (LoRA) on encoder and fusion, by PEFT."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import nn
 
+from raddiag_hf.checkpoints.loading import ADAPTER_BASE, BASE_DIGEST_KEY
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import FinetuneError
 
@@ -62,7 +64,11 @@ def attach_adapters(model: RadDiagForImageClassification, rank: int) -> "PeftMod
 
 
 def save_adapters(
-    adapted: "PeftModel", folder: Path, base_model: str, base_revision: str | None
+    adapted: "PeftModel",
+    folder: Path,
+    base_model: str,
+    base_revision: str | None,
+    base_digest: str | None = None,
 ) -> None:
     """Write the adapters, and the configuration of the model that they make of their base.
 
@@ -79,6 +85,7 @@ def save_adapters(
         folder: Where to.
         base_model: Folder or Hub id that the base was read from.
         base_revision: Its commit on the Hub.
+        base_digest: That of the base's weights, so that adapters are not merged into others.
     """
     config = adapted.peft_config["default"]
     config.base_model_name_or_path, config.revision = base_model, base_revision
@@ -88,3 +95,6 @@ def save_adapters(
         config.base_model_name_or_path = None
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card of blanks
     adapted.get_base_model().config.save_pretrained(folder)
+    if base_digest is not None:
+        text = json.dumps({BASE_DIGEST_KEY: base_digest}) + "\n"
+        (folder / ADAPTER_BASE).write_text(text, "utf-8")

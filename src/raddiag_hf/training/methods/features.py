@@ -1,4 +1,4 @@
-"""What the classifier reads of a whole data set, computed once and kept."""
+"""Embeddings of a whole data set, as the classifier reads them, computed once and kept."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.progress import Progress
 from raddiag_hf.data.batches.collate import collate_cases
+from raddiag_hf.data.batches.training_cases import TrainingCases
 from raddiag_hf.model.fusion import draw_scans, pool_embeddings, pool_predictions
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Split
@@ -20,9 +22,6 @@ from raddiag_hf.vocabulary import Split
 SHARD_CASES = 256
 """Cases of one file: what an interruption can lose at most."""
 BATCH_CASES = 4
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is in all."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,13 @@ class CaseFeatures:
 
 def extract_features(
     model: RadDiagForImageClassification,
-    cases: Mapping[Split, Subset[Any]],
+    cases: Mapping[Split, TrainingCases],
     folder: Path,
     *,
     device: torch.device,
     num_workers: int,
     chunk_size: int | None,
-    report_progress: Progress,
+    progress: Progress,
 ) -> dict[Split, CaseFeatures]:
     """Return what the classifier reads of the cases of each split.
 
@@ -81,7 +80,7 @@ def extract_features(
         device: Where to compute.
         num_workers: Processes that decode cases.
         chunk_size: Slices that are encoded at once; a small number that suits inference if None.
-        report_progress: Called after every file.
+        progress: Called after every file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     total, done = sum(len(members) for members in cases.values()), 0
@@ -100,7 +99,7 @@ def extract_features(
                     save_file(embeddings, temporary)
             shards.append(load_file(path))
             done += len(shard)
-            report_progress("Extracting features", done, total)
+            progress("Extracting features", done, total)
         rows, counts = (
             torch.cat([stored[name] for stored in shards]) for name in ("rows", "row_counts")
         )

@@ -1,14 +1,27 @@
-"""Multi-label logistic regression on case embeddings, for several penalties at a time."""
+"""Linear probe: multi-label logistic regression on case embeddings, which stay as they are."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raddiag_hf.core.fingerprint import fingerprint
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.methods.features import extract_features
+from raddiag_hf.training.methods.fitted_model import FittedModel
+from raddiag_hf.vocabulary import Split
+
 logger = logging.getLogger(__name__)
+
+FEATURES_FORMAT = "rows"
+"""Changes with what is stored of cases, so that nothing stored otherwise is read."""
 
 MAX_ITERATIONS = 1000
 GRADIENT_TOLERANCE = 1e-7
@@ -32,6 +45,66 @@ class LinearProbe:
     def logits(self, features: Tensor) -> Tensor:
         """Return logits ``(cases, labels)``, float64."""
         return features.double() @ self.weight.T + self.bias
+
+
+def fit_probe(
+    model: RadDiagForImageClassification,
+    data: CaseSplits,
+    processor: RadDiagImageProcessor,
+    progress: Progress = no_progress,
+    *,
+    penalties: Sequence[float],
+    work: Path,
+    base: str,
+    device: torch.device,
+    num_workers: int,
+    chunk_size: int | None,
+) -> FittedModel:
+    """Fit a logistic regression on case embeddings, and make it the model's classifier.
+
+    With late fusion it is fitted on the pooled embeddings of each case's scans, and judged by what
+    the finished model does with it: classify scan by scan, and pool the predictions.
+
+    Args:
+        model: Of the labels to learn, with a classifier of one linear layer.
+        data: Its training cases are learnt; the penalty is chosen on validation.
+        processor: The model's.
+        progress: Called after every file of embeddings.
+        penalties: To choose from; see `fit_linear_probes`.
+        work: Where embeddings are kept.
+        base: Fingerprint of the model that was adapted, for the embeddings' folder.
+        device: Where to encode.
+        num_workers: Processes that decode cases.
+        chunk_size: Slices that are encoded at once.
+    """
+    identity = fingerprint(FEATURES_FORMAT, base, model.config.fusion_type, data.fingerprint)
+    features = extract_features(
+        model,
+        {Split(name): one.pack(processor) for name, one in data.items()},
+        work / f"features-{identity[:16]}",
+        device=device,
+        num_workers=num_workers,
+        chunk_size=chunk_size,
+        progress=progress,
+    )
+    labels = {name: torch.from_numpy(one.labels) for name, one in data.items()}
+    progress("Fitting", 0, 1)
+    training, validation = features[Split.TRAIN], features[Split.VALIDATION]
+    probes = fit_linear_probes(training.case_embeddings(), labels[Split.TRAIN], penalties)
+    probe, losses = choose_probe(
+        probes,
+        [validation.predict(probe.logits) for probe in probes],
+        labels[Split.VALIDATION],
+    )
+    progress("Fitting", 1, 1)
+    model.classifier.load_state_dict({"fc.weight": probe.weight, "fc.bias": probe.bias})
+    tried = ", ".join(f"{penalty:g}: {loss:.4f}" for penalty, loss in losses.items())
+    return FittedModel(
+        model,
+        lambda split: features[split].predict(probe.logits).numpy(),
+        f"penalty {probe.penalty:g}, by cross-entropy on validation ({tried})",
+        model.save_pretrained,
+    )
 
 
 def fit_linear_probes(

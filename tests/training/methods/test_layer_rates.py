@@ -2,7 +2,7 @@
 
 import pytest
 
-from raddiag_hf.training.layer_rates import parameter_groups
+from raddiag_hf.training.methods.weights import parameter_groups
 from tests.fixtures.models import tiny_model
 
 

@@ -1,4 +1,4 @@
-"""What a fine-tuning run did and found: what its model card says, and nothing that names anyone."""
+"""Record of a training: what was done and found, what the model card says; nobody is named."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,19 +14,35 @@ import torch
 VERSIONED_PACKAGES = ("raddiag-hf", "torch", "transformers")
 
 
-@dataclass(frozen=True)
-class FinetuneRecord:
-    """A finished fine-tuning run.
+@dataclass(frozen=True, kw_only=True)
+class TrainingOrigin:
+    """What is known of a training before it begins.
 
     Attributes:
-        base_model: Hub id of the model that was adapted, or the name of its folder.
+        base_model: Hub id of the model that it starts from, or the name of its folder; None where
+            it starts from random weights.
         base_revision: Its commit on the Hub.
-        method: A value of `Method`.
+        method: ``from-scratch``, ``continued``, or a value of `Method`.
         head: Where the classifier comes from, in words.
         fusion: Whether scans are fused, in words.
+        hyperparameters: The settings that decide the result, as JSON values.
+    """
+
+    base_model: str | None
+    base_revision: str | None
+    method: str
+    head: str
+    fusion: str
+    hyperparameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord(TrainingOrigin):
+    """A finished training.
+
+    Attributes:
         label_names: In the order of the logits.
-        data: Counts; see `FinetuneData.describe`.
-        hyperparameters: See `FinetuneSettings.hyperparameters`.
+        data: Counts; see `CaseSplits.describe`.
         selection: What was chosen on validation, and how, in words.
         threshold_source: Where the decision thresholds come from, in words; None without any.
         calibration_temperature: What logits are divided by; 1 where that gained nothing.
@@ -36,14 +53,8 @@ class FinetuneRecord:
         versions: Of the packages that matter.
     """
 
-    base_model: str
-    base_revision: str | None
-    method: str
-    head: str
-    fusion: str
     label_names: tuple[str, ...]
     data: Mapping[str, Any]
-    hyperparameters: Mapping[str, Any]
     selection: str
     threshold_source: str | None
     calibration_temperature: float
@@ -58,7 +69,7 @@ class FinetuneRecord:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "FinetuneRecord":
+    def from_json(cls, text: str) -> "TrainingRecord":
         """Return the record that `to_json` wrote.
 
         Raises:
@@ -69,7 +80,7 @@ class FinetuneRecord:
             content |= {name: tuple(content[name]) for name in ("label_names", "notes")}
             return cls(**content)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"is no record of a fine-tuning: {error!r}") from error
+            raise ValueError(f"is no record of a training: {error!r}") from error
 
 
 def describe_hardware(device: torch.device) -> str:
@@ -82,3 +93,9 @@ def describe_hardware(device: torch.device) -> str:
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that decide a result."""
     return {package: version(package) for package in VERSIONED_PACKAGES}
+
+
+def public_name(model_id: str) -> str:
+    """Return a Hub id as it is, and of a folder its name alone: paths are nobody's business."""
+    path = Path(model_id).expanduser()
+    return path.resolve().name if path.is_dir() else model_id

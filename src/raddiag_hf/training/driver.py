@@ -1,0 +1,204 @@
+"""Training driver: claim a folder, fit by a method, choose thresholds, evaluate, save."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from raddiag_hf.checkpoints.loading import ADAPTER_WEIGHTS
+from raddiag_hf.core.atomic_files import named_storage_failure
+from raddiag_hf.core.checkpoint_folders import failed_write
+from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.processes import is_first_process, wait_for_processes
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.core.run_folder import RunFolder, RunFolderError
+from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.labels.bands import band_columns
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
+from raddiag_hf.metrics.decision_rule import choose_decision_rule
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.training.methods.fitted_model import FittedModel
+from raddiag_hf.training.model_card import write_model_card
+from raddiag_hf.training.record import (
+    TrainingOrigin,
+    TrainingRecord,
+    describe_hardware,
+    package_versions,
+)
+from raddiag_hf.vocabulary import Split
+
+logger = logging.getLogger(__name__)
+
+METRICS_FILE, LABEL_SET_FILE = "metrics.json", "label_set.json"
+MODEL_FILES = ("config.json", "preprocessor_config.json", LABEL_SET_FILE)
+"""What a finished model has beside its weights."""
+USEFUL_GAIN = 0.01
+"""Share of the validation cross-entropy that a temperature has to save to be kept."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A training that is prepared: nothing of it was written yet.
+
+    Attributes:
+        folder: Whose the run will be.
+        identity: All that has to be equal for a run to continue another.
+        data: Training cases, validation cases to choose on, test cases to evaluate on; the last two
+            where there are any.
+        processor: The model's.
+        origin: What is trained, and how.
+        fit: Fits the model, resuming what was interrupted.
+        device: Where.
+        record_file: Name of the record, which is written last.
+        model_folder: Where in ``folder`` the model ends up; empty for the folder itself.
+        leftovers: What nobody needs once the model is there.
+    """
+
+    folder: RunFolder
+    identity: Mapping[str, Any]
+    data: CaseSplits
+    processor: RadDiagImageProcessor
+    origin: TrainingOrigin
+    fit: Callable[[Progress], FittedModel]
+    device: torch.device
+    record_file: str
+    model_folder: str = ""
+    leftovers: tuple[Path, ...] = ()
+
+
+def complete_run(run: TrainingRun, progress: Progress = no_progress) -> TrainingRecord:
+    """Do what is left of a run, and return its record.
+
+    The model's folder then holds weights and configuration with temperature and thresholds, the
+    image processor, ``label_set.json``, the record, a model card, and ``metrics.json`` of the test
+    cases where there are any. Temperature and thresholds are chosen on validation cases; test cases
+    are looked at once, at the end. A finished run is left as it is, unless files of it are gone.
+
+    Every process of a training calls this; the first one writes, and its record has the metrics.
+
+    Raises:
+        RunFolderError: If the folder holds another run, or its record or best checkpoint is
+            damaged.
+        RunInProgressError: If another run is at work there.
+        StorageError: If the disk does not take a checkpoint or the model; earlier ones stay.
+        TrainingDivergedError: If the loss is no longer a number.
+    """
+    with run.folder.claim(run.identity), named_storage_failure(run.folder.output):
+        wait_for_processes()
+        if (finished := _finished_record(run)) is not None:
+            return finished
+        fitted = run.fit(progress)
+        notes = _choose_decisions(fitted, run.data)
+        metrics = _evaluate(fitted, run.data)
+        record = _record(run, fitted, metrics, notes)
+        _save(run, fitted, record)
+        return record
+
+
+def _finished_record(run: TrainingRun) -> TrainingRecord | None:
+    """Return the record of a finished run; None if it is not, or not all of its model is there."""
+    folder = run.folder.output / run.model_folder
+    path = folder / run.record_file
+    if not path.is_file():
+        return None
+    try:
+        record = TrainingRecord.from_json(path.read_text("utf-8"))
+    except ValueError as error:
+        raise RunFolderError(
+            f"{path}: is damaged ({error}): remove it, and the run is made again"
+        ) from None
+    has_weights = any(folder.glob("model*.safetensors")) or (folder / ADAPTER_WEIGHTS).is_file()
+    gone = [] if has_weights else ["model.safetensors"]
+    gone += [name for name in MODEL_FILES if not (folder / name).is_file()]
+    if gone:
+        logger.warning("%s: %s is gone, so the run is made again", folder, gone[0])
+        return None
+    return record
+
+
+def _choose_decisions(fitted: FittedModel, data: CaseSplits) -> list[str]:
+    """Choose temperature and thresholds on validation; return what there is to say of it."""
+    if Split.VALIDATION not in data:
+        return ["no thresholds were chosen: there are no validation cases"]
+    labels, logits = data[Split.VALIDATION].labels, fitted.predict(Split.VALIDATION)
+    try:
+        rule = choose_decision_rule(labels, logits, least_gain=USEFUL_GAIN)
+    except InputError as error:  # too few cases for a temperature, too
+        return [str(error)]
+    for field, value in rule.config_fields().items():
+        setattr(fitted.model.config, field, value)
+    return []
+
+
+def _evaluate(fitted: FittedModel, data: CaseSplits) -> dict[str, Any] | None:
+    """Return the metrics of the test cases; None in all processes but the first."""
+    if Split.TEST not in data:
+        return None
+    logits = fitted.predict(Split.TEST)
+    if not is_first_process():
+        return None
+    config, test = fitted.model.config, data[Split.TEST]
+    return evaluate_predictions(
+        test.labels,
+        logits / config.calibration_temperature,
+        thresholds=config.decision_thresholds,
+        groups=band_columns(data.label_set.train_counts),
+        class_names=data.label_set.names,
+        bootstrap=BootstrapSettings(patient_ids=test.patient_ids),
+    ).to_dict()
+
+
+def _record(
+    run: TrainingRun, fitted: FittedModel, metrics: dict[str, Any] | None, notes: list[str]
+) -> TrainingRecord:
+    if Split.TEST not in run.data:
+        notes.append("not evaluated: the data set has no test split")
+    if unseen := run.data.label_set.train_counts.count(0):
+        notes.append(f"{unseen} labels have no training case; their predictions mean nothing")
+    config = fitted.model.config
+    return TrainingRecord(
+        **vars(run.origin),
+        label_names=run.data.label_set.names,
+        data=run.data.describe(),
+        selection=fitted.selection,
+        threshold_source=config.decision_threshold_source,
+        calibration_temperature=config.calibration_temperature,
+        metrics=metrics,
+        notes=tuple(notes),
+        created_at=datetime.now(UTC).date().isoformat(),
+        hardware=describe_hardware(run.device),
+        versions=package_versions(),
+    )
+
+
+def _save(run: TrainingRun, fitted: FittedModel, record: TrainingRecord) -> None:
+    """Write everything aside, move it into place, the record last, and drop what is left over."""
+    with run.folder.results(last=run.model_folder or run.record_file) as staging:
+        wait_for_processes()
+        target = staging / run.model_folder
+        try:
+            fitted.save(target)
+        except (OSError, SafetensorError) as error:
+            raise failed_write(
+                run.folder.output / run.model_folder, run.folder.work, error
+            ) from error
+        wait_for_processes()
+        if is_first_process():
+            run.processor.save_pretrained(target)
+            run.data.label_set.save(target / LABEL_SET_FILE)
+            if record.metrics is not None:
+                text = json.dumps(record.metrics, ensure_ascii=False, indent=1, allow_nan=False)
+                (target / METRICS_FILE).write_text(text + "\n", "utf-8")
+            write_model_card(target, record)
+            (target / run.record_file).write_text(record.to_json(), "utf-8")
+    if is_first_process():
+        for path in run.leftovers:
+            shutil.rmtree(path, ignore_errors=True)
+    wait_for_processes()

@@ -1,0 +1,162 @@
+"""From a recipe to its network and image processor: new ones, or those of a checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+
+from raddiag_hf.checkpoints.loading import LoadedModel, read_model
+from raddiag_hf.core.errors import one_line
+from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.data.label_agreement import check_model_fits
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.recipe import LOSS_FIELDS, ModelSection, Recipe
+from raddiag_hf.training.recipe_file import RecipeError, nearest_name
+from raddiag_hf.training.recipe_label_texts import give_label_texts
+from raddiag_hf.vocabulary import Split
+
+RP3D_DISORDERS = 5569
+
+CHANGEABLE_FIELDS = frozenset(
+    {"encoder_chunk_size", "freeze_batch_norm", "train_label_counts", "num_train_cases"}
+)
+"""Fields of a checkpoint's configuration that a recipe may change, beside those of the loss."""
+
+
+def build_model(
+    recipe: Recipe,
+    data: CaseSplits,
+    label_texts: LabelEmbeddings | None,
+    checkpoint: LoadedModel | None,
+) -> tuple[RadDiagForImageClassification, RadDiagImageProcessor]:
+    """Return the network, with random weights of torch's global generator or those of a checkpoint.
+
+    Args:
+        recipe: Which network.
+        data: The cases to learn from.
+        label_texts: Of the labels of the data, by the recipe's text encoder, if it names one.
+        checkpoint: The recipe's, if it names one; its model is changed and returned.
+
+    Raises:
+        RecipeError: If the recipe names a field that there is not, or a value that is refused, or
+            a knowledge classifier has no label texts.
+        LabelMismatchError: If a checkpoint's labels are not those of the data.
+    """
+    section = recipe.model
+    fields = network_fields(recipe) | {
+        "train_label_counts": data[Split.TRAIN].label_counts,
+        "num_train_cases": len(data[Split.TRAIN]),
+    }
+    if checkpoint is None:
+        if label_texts is not None:
+            fields = {"label_embedding_size": label_texts.embeddings.shape[1], **fields}
+        model = RadDiagForImageClassification(build_config(section, data.label_set, fields))
+        give_label_texts(model, section, label_texts)
+        sizes = {"image_size": model.config.image_size, "max_slices": model.config.max_slices}
+        try:
+            processor = RadDiagImageProcessor(**{**sizes, **section.processor})
+        except (ValueError, TypeError) as error:
+            raise RecipeError(f"model.processor: {one_line(error)}") from None
+    else:
+        if section.processor:
+            raise RecipeError("model.processor: a checkpoint brings its own image processor")
+        model, processor = checkpoint.model, checkpoint.processor
+        give_label_texts(model, section, label_texts)
+        _change_config(model.config, fields)
+    check_model_fits(model.config, data.features, data.label_column)
+    if section.batch_norm == "synchronised":
+        if not torch.cuda.is_available():
+            raise RecipeError("model.batch_norm is 'synchronised', which needs GPUs")
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return model, processor
+
+
+def network_fields(recipe: Recipe) -> dict[str, Any]:
+    """Return the fields of `RadDiagConfig` that a recipe sets, in whichever section.
+
+    Raises:
+        RecipeError: If there is no such field.
+    """
+    known = set(RadDiagConfig().to_dict()) - {"model_type", "transformers_version"}
+    for name in recipe.model.config:
+        if name not in known:
+            hint = nearest_name(name, known, "model.config.")
+            raise RecipeError(f"there is no model.config.{name}{hint}")
+    frozen = {"freeze_batch_norm": recipe.model.batch_norm == "frozen"}
+    return {**frozen, **recipe.model.config, **recipe.loss}
+
+
+def network_config(recipe: Recipe, label_set: LabelSet | None) -> RadDiagConfig:
+    """Return the configuration of a recipe's network without building it.
+
+    Args:
+        recipe: With or without a checkpoint.
+        label_set: Of the data; None for as many labels as there are disorders in RP3D-DiagDS.
+
+    Raises:
+        RecipeError: If a field is unknown or refused.
+        ModelSourceError: If the checkpoint cannot be read.
+    """
+    fields = network_fields(recipe)
+    if recipe.model.checkpoint is not None:
+        config = read_model(recipe.model.checkpoint).model.config
+        _change_config(config, fields)
+        return config
+    if label_set is None:
+        label_set = LabelSet(tuple(f"label {number}" for number in range(RP3D_DISORDERS)))
+    return build_config(recipe.model, label_set, fields)
+
+
+def build_config(
+    section: ModelSection, label_set: LabelSet, fields: Mapping[str, Any]
+) -> RadDiagConfig:
+    """Return the configuration of a network that starts from random weights.
+
+    Raises:
+        RecipeError: If there is no such preset, or a field is refused.
+    """
+    labels = {
+        "id2label": label_set.id2label,
+        "label2id": label_set.label2id,
+        "label_set_fingerprint": label_set.fingerprint,
+    }
+    try:
+        return RadDiagConfig.from_preset(section.preset, **{**labels, **fields})
+    except (ValueError, StrictDataclassError) as error:
+        raise RecipeError(f"model: {one_line(error)}") from None
+
+
+def grey_picture_slices(section: ModelSection) -> int:
+    """Return how many slices the image processor of a recipe makes of a grey picture.
+
+    Raises:
+        RecipeError: If an option of the processor is refused.
+        ModelSourceError: If the checkpoint cannot be read.
+    """
+    if section.checkpoint is not None:
+        return read_model(section.checkpoint).processor.grey_picture_slices
+    try:
+        return RadDiagImageProcessor(**section.processor).grey_picture_slices
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"model.processor: {one_line(error)}") from None
+
+
+def _change_config(config: RadDiagConfig, fields: Mapping[str, Any]) -> None:
+    """Change what a trained network lets itself be told."""
+    for name, value in fields.items():
+        if getattr(config, name) == value:
+            continue
+        if name not in LOSS_FIELDS | CHANGEABLE_FIELDS:
+            raise RecipeError(
+                f"model.config.{name} is {value!r}, but the checkpoint was trained with "
+                f"{getattr(config, name)!r}"
+            )
+        try:
+            setattr(config, name, value)
+        except StrictDataclassError as error:
+            raise RecipeError(f"model.config: {one_line(error)}") from None

@@ -1,0 +1,30 @@
+"""Settings of a fine-tuning that are refused."""
+
+import pytest
+
+from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings, Head, Method
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": Method.LORA, "train_batch_norm": True}, "train_batch_norm"),
+        ({"head": "knowledge"}, "a linear probe learns its own head"),
+        ({"num_epochs": 0}, "num_epochs is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"layer_decay": 1.5}, "layer_decay is 1.5"),
+        ({"penalties": (1.0, -1.0)}, "penalties"),
+        ({"seed": -1}, "seed is -1, expected a whole number of at least 0"),
+        ({"num_workers": -1}, "num_workers is -1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"num_epochs": 2.5}, "num_epochs is 2.5, expected a whole number"),
+        ({"batch_size": "8"}, "batch_size is '8'"),
+        ({"lora_rank": 4}, "lora_rank is 4, but the method is linear-probe"),
+        ({"method": Method.FULL, "train_batch_norm": True, "batch_size": 1}, "batch_size is 1"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes, message):
+    if "head" in changes:
+        changes = {"head": Head(changes["head"])}
+    with pytest.raises(FinetuneError, match=message):
+        FinetuneSettings(**({"method": Method.LINEAR_PROBE} | changes))
