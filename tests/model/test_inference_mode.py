@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from raddiag_hf.model.heads import KnowledgeHead
+from raddiag_hf import RadDiagForImageClassification
+from raddiag_hf.model.modeling_raddiag import INFERENCE_CHUNK_SIZE
 from tests.fixtures.models import packed_batch, tiny_config, tiny_model
 
 
@@ -36,28 +37,35 @@ def test_an_optimised_model_is_neither_saved_nor_optimised_again(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_label_texts_are_projected_once_until_something_changes():
-    torch.manual_seed(0)
-    head = KnowledgeHead(tiny_config(classifier_type="knowledge")).eval()
-    head.set_label_embeddings(torch.randn(5, 12))
-    calls = []
-    head.projection.register_forward_hook(lambda *_: calls.append(1))
-    case = torch.randn(2, 32)
-    with torch.no_grad():
-        first = head(case)
-        assert torch.equal(head(case), first)
-        assert len(calls) == 1
-        head.projection.weight.data += 1
-        assert not torch.allclose(head(case), first)
-        head.set_label_embeddings(torch.randn(7, 12))
-        assert head(case).shape == (2, 7)
-        head.load_state_dict(head.state_dict() | {"label_embeddings": torch.ones(7, 12)})
-        assert head(case).std(1).max() < 1e-5  # equal texts, equal logits
-    assert len(calls) == 4
-    assert head(case).requires_grad  # with gradients, the projection takes part
+def whole_model(model):
+    return model
 
 
-def test_label_texts_of_another_width_are_refused():
-    head = KnowledgeHead(tiny_config(classifier_type="knowledge"))
-    with pytest.raises(ValueError, match=r"shape \(5, 13\), expected \(labels, 12\)"):
-        head.set_label_embeddings(torch.randn(5, 13))
+def encoder_of(model):
+    return model.raddiag
+
+
+@pytest.mark.parametrize("optimised", [whole_model, encoder_of])
+@pytest.mark.parametrize("saved", [whole_model, encoder_of])
+def test_a_model_is_optimised_with_its_parts_and_with_what_is_around_it(optimised, saved, tmp_path):
+    model = tiny_model()
+    optimised(model).optimize_for_inference()
+    assert saved(model).is_optimized_for_inference
+    with pytest.raises(ValueError, match="cannot be saved"):
+        saved(model).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="already optimised"):
+        saved(model).optimize_for_inference()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_configuration_stays_the_callers():
+    config = tiny_config()
+    model = RadDiagForImageClassification(config)
+    before = config.to_dict()
+    batch, sizes = packed_batch([[INFERENCE_CHUNK_SIZE, 3]]), []
+    model.optimize_for_inference()
+    assert config.to_dict() == before
+    resnet = model.raddiag.encoder.resnet
+    resnet.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    model(**batch)
+    assert sizes == [INFERENCE_CHUNK_SIZE, 3]  # in chunks all the same

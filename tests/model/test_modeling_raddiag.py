@@ -201,6 +201,16 @@ def test_a_saved_model_loads_with_the_same_logits(encoder, classifier, tmp_path)
     torch.testing.assert_close(embedding, expected)
 
 
+@pytest.mark.parametrize(("encoder", "fusion"), FAMILIES)
+def test_a_hook_on_the_base_model_sees_every_case(encoder, fusion):
+    model, seen = tiny_model(encoder_type=encoder, fusion_type=fusion), []
+    model.raddiag.register_forward_hook(lambda _, __, output: seen.append(output))
+    output = model(**packed_batch([[3, 1], [2]]), output_attentions=True)
+    assert len(seen) == 1
+    for name, value in seen[0].items():
+        assert output[name] is value
+
+
 def test_without_labels_there_is_no_loss():
     output = tiny_model()(**packed_batch([[2]]))
     assert output.loss is None

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, FrequencyBand, frequency_bands
-from raddiag_hf.model.label_fingerprint import label_fingerprint
-from raddiag_hf.model.label_names import check_label_names
+from raddiag_hf.model.label_names import check_label_names, label_fingerprint
 
 FILE_FORMAT = 1
 

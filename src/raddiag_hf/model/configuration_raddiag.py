@@ -59,7 +59,7 @@ class RadDiagConfig(PreTrainedConfig):
             authors' checkpoints. Without it the product itself has to learn first that labels are
             rare, and training begins late (``benchmarks/ablation.py``).
         label_text_whitening: Ridge by which the label embeddings of a ``knowledge`` classifier are
-            centred and whitened before they are projected (`label_geometry.whiten`), such as 1;
+            centred and whitened before they are projected (`heads.whiten`), such as 1;
             None to read them as they are, as the authors' checkpoints do. Without it the classifier
             learns the labels it has seen more slowly than from random vectors
             (``benchmarks/ablation.py``).

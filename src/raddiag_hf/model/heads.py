@@ -1,13 +1,12 @@
-"""From a case embedding to one logit per label: by weights, or by what the label's name means."""
+"""Heads: from a case embedding to one logit per label, by weights or by what its name means."""
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_raddiag import RadDiagConfig
-from .label_geometry import whiten
 
 
 class LinearHead(nn.Module):
@@ -65,8 +64,8 @@ class KnowledgeHead(nn.Module):
         # One element, not none: sharded training takes no parameter without a dimension.
         self.logit_bias = None if bias is None else nn.Parameter(torch.tensor([float(bias)]))
         self.whitening = config.label_text_whitening
-        self._whitened: tuple[list[Tensor], Tensor] | None = None
-        self._cached: tuple[list[Tensor], tuple[object, ...], Tensor] | None = None
+        self._kept_texts: _KeptTexts | None = None
+        self._kept_projection: _KeptProjection | None = None
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def set_label_embeddings(self, embeddings: Tensor) -> None:
@@ -83,7 +82,6 @@ class KnowledgeHead(nn.Module):
         current = self.label_embeddings
         self.label_embeddings = embeddings.to(device=current.device, dtype=current.dtype)
         self.trained_label_embeddings = None
-        _forget(self)
 
     def open_label_embeddings(self, embeddings: Tensor) -> None:
         """Score other labels than those of the training, which are remembered.
@@ -94,7 +92,6 @@ class KnowledgeHead(nn.Module):
         trained = self.reference_embeddings()
         self.set_label_embeddings(embeddings)
         self.trained_label_embeddings = trained
-        _forget(self)
 
     def reference_embeddings(self) -> Tensor:
         """Return the text embeddings of the labels of the training, ``(labels, text width)``."""
@@ -112,44 +109,110 @@ class KnowledgeHead(nn.Module):
 
     def projected_labels(self) -> Tensor:
         """Return the label embeddings in the space of cases, ``(labels, hidden)``."""
+        texts = self.label_texts()
         if self.training or torch.is_grad_enabled():
-            return cast(Tensor, self.projection(self._texts()))
+            return cast(Tensor, self.projection(texts))
         # Weights can change in place, unannounced; comparing these few megabytes is a fraction of
         # the work of projecting again, which would cost as much as encoding a slice.
-        made_from = list(self.projection.parameters())
-        device = self.label_embeddings.device.type
+        weights = list(self.projection.parameters())
+        device = texts.device.type
         mixed = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        made_for = (self.label_embeddings, self.reference_embeddings(), mixed)
-        if (
-            self._cached is not None
-            and all(old is new for old, new in zip(self._cached[1], made_for, strict=True))
+        kept = self._kept_projection
+        if kept is None or not kept.is_made_from(texts, weights, mixed):
+            copies = [weight.detach().clone() for weight in weights]
+            kept = _KeptProjection(texts, copies, mixed, self.projection(texts))
+            self._kept_projection = kept
+        return kept.projected
+
+    def label_texts(self) -> Tensor:
+        """Return what is projected: unit length, whitened if so configured, of the buffer's shape.
+
+        Computed once for as long as the buffers are the same.
+        """
+        labels, reference = self.label_embeddings, self.reference_embeddings()
+        kept = self._kept_texts
+        if kept is None or kept.labels is not labels or kept.reference is not reference:
+            # What is kept has to serve training, too, and every type that is computed in.
+            with torch.inference_mode(False), torch.autocast(labels.device.type, enabled=False):
+                if self.whitening is None:
+                    texts = F.normalize(labels, dim=-1)
+                else:
+                    texts = whiten(labels, reference, self.whitening)
+            kept = self._kept_texts = _KeptTexts(labels, reference, texts)
+        return kept.texts
+
+
+class _KeptTexts(NamedTuple):
+    """Texts ready to be projected, and the very buffers that they were made from."""
+
+    labels: Tensor
+    reference: Tensor
+    texts: Tensor
+
+
+class _KeptProjection(NamedTuple):
+    """Projected texts, and copies of the weights that they were made with."""
+
+    texts: Tensor
+    weights: list[Tensor]
+    mixed_precision: torch.dtype | None
+    projected: Tensor
+
+    def is_made_from(
+        self, texts: Tensor, weights: list[nn.Parameter], mixed_precision: torch.dtype | None
+    ) -> bool:
+        return (
+            self.texts is texts
+            and self.mixed_precision == mixed_precision
             and all(
                 old.device == new.device and old.dtype == new.dtype and torch.equal(old, new)
-                for old, new in zip(self._cached[0], made_from, strict=True)
+                for old, new in zip(self.weights, weights, strict=True)
             )
-        ):
-            return self._cached[2]
-        projected = cast(Tensor, self.projection(self._texts()))
-        self._cached = ([weight.detach().clone() for weight in made_from], made_for, projected)
-        return projected
-
-    def _texts(self) -> Tensor:
-        """Return what is projected: unit length, ``(labels, text width)``."""
-        if self.whitening is None:
-            return F.normalize(self.label_embeddings, dim=-1)
-        labels, reference = self.label_embeddings, self.reference_embeddings()
-        made_from = [labels, reference]
-        if self._whitened is None or any(
-            old is not new for old, new in zip(self._whitened[0], made_from, strict=True)
-        ):
-            with torch.inference_mode(False):  # what is kept has to serve training, too
-                self._whitened = (made_from, whiten(labels, reference, self.whitening))
-        return self._whitened[1]
+        )
 
 
-def _forget(head: KnowledgeHead, _: object = None) -> None:
-    """Forget what was computed from other label embeddings or weights."""
-    head._cached = head._whitened = None
+def _forget(head: KnowledgeHead, _: object) -> None:
+    """Forget what was made from buffers that have been loaded anew in place."""
+    head._kept_texts = head._kept_projection = None
+
+
+def whiten(embeddings: Tensor, reference: Tensor, ridge: float) -> Tensor:
+    """Return text embeddings relative to those of the trained labels, softly whitened.
+
+    A text encoder puts all names of disorders into one corner of its space: their mean says that a
+    disorder is meant, their widest directions which organ. What tells two disorders of one organ
+    apart is a small part of either embedding, and a head that starts from it learns slowly.
+    The mean of the trained labels is subtracted, and every direction is divided by the root of its
+    variance plus ``ridge`` times the mean variance: directions wider than that are narrowed, those
+    in which trained labels do not differ are not blown up.
+
+    Args:
+        embeddings: What to whiten, ``(labels, text width)``; of any length.
+        reference: Of the trained labels, ``(trained labels, text width)``, which alone decide on
+            mean and variances: a label has the same whitened embedding in every label set.
+        ridge: Above 0; the larger, the more of the encoder's own geometry stays.
+
+    Returns:
+        Unit length, shape and type of ``embeddings``; unit embeddings as they are where all trained
+        labels are alike.
+    """
+    texts, trained = (_unit(rows) for rows in (embeddings, reference))
+    mean = trained.mean(0)
+    centred = trained - mean
+    covariance = centred.T @ centred / len(trained)
+    num_directions = min(len(trained) - 1, len(mean))
+    total = covariance.trace()
+    if num_directions < 1 or total <= torch.finfo(torch.float32).eps:
+        return texts.to(embeddings)
+    variances, directions = torch.linalg.eigh(covariance)
+    widths = (variances.clamp_min(0) + ridge * total / num_directions).sqrt()
+    whitened = ((texts - mean) @ directions / widths) @ directions.T
+    return F.normalize(whitened, dim=-1).to(embeddings)
+
+
+def _unit(embeddings: Tensor) -> Tensor:
+    """Return unit rows in double precision, which not every accelerator has."""
+    return F.normalize(embeddings.detach().cpu().double(), dim=-1)
 
 
 HEADS = {"linear": LinearHead, "probe": ProbeHead, "knowledge": KnowledgeHead}

@@ -1,5 +1,7 @@
-"""What can name the labels of a label space."""
+"""Label names: what can name the labels of a label space, and the identity of their order."""
 
+import hashlib
+import json
 import unicodedata
 from collections.abc import Sequence
 
@@ -27,3 +29,9 @@ def check_label_names(names: object) -> None:
         if folded in seen:
             raise ValueError(f"labels {seen[folded]!r} and {name!r} are the same label twice")
         seen[folded] = name
+
+
+def label_fingerprint(names: Sequence[str]) -> str:
+    """Return the SHA-256 of ordered label names, in hexadecimal."""
+    canonical = json.dumps(list(names), ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

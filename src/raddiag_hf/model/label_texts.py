@@ -10,8 +10,7 @@ from torch import Tensor
 
 from .configuration_raddiag import RadDiagConfig
 from .heads import KnowledgeHead
-from .label_fingerprint import label_fingerprint
-from .label_names import check_label_names
+from .label_names import check_label_names, label_fingerprint
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,15 @@
 """RadDiag as a `transformers` model: all scans of a case in, one logit per label out.
 
-`RadDiagForImageClassification.forward` reads like the paper's Figure 7: encode every scan, fuse the
-scans of a case, classify the case. Batches are packed (see `RadDiagModel.forward`): every real
-slice is there once, and no padding slice is ever encoded.
+It reads like the paper's Figure 7: encode every scan, fuse the scans of a case, classify the case.
+Notable:
+
+- Packed batches: every real slice is there once, no padding slice is ever encoded (`packing`).
+- 2D and 3D scans of up to 15 modality slots in one case, in any order (`fusion`).
+- Slices are encoded in chunks, so that a case of any size fits; the gradients are the same.
+- Three encoder families, transformer or late fusion (`visual_encoders`, `fusion`).
+- Linear heads, or label texts as classifier: labels can change without training (`heads`).
+- Scans are encoded once and classified in any combination (`classify_scans`).
+- An inference mode with folded batch norms and one input channel (`inference_mode`).
 """
 
 from collections.abc import Sequence
@@ -43,7 +50,10 @@ class RadDiagPreTrainedModel(PreTrainedModel):
     _no_split_modules = ("TransformerLayer", "ResNetBlock", "ResNetBottleneck")
     _supports_sdpa = True
 
-    is_optimized_for_inference = False
+    @property
+    def is_optimized_for_inference(self) -> bool:
+        """Whether the weights are no longer those of the configuration; see below."""
+        return bool(self.base_model.has_folded_weights)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -88,9 +98,7 @@ class RadDiagPreTrainedModel(PreTrainedModel):
             raise ValueError("this model is already optimised for inference")
         self.eval()
         optimize_modules(self)
-        if self.config.encoder_chunk_size is None:
-            self.config.encoder_chunk_size = INFERENCE_CHUNK_SIZE
-        self.is_optimized_for_inference = True
+        self.base_model.has_folded_weights = True  # with a classifier around it or without
         self.requires_grad_(False)
         return self.to(dtype=dtype)
 
@@ -112,6 +120,7 @@ class RadDiagModel(RadDiagPreTrainedModel):
     """Scans in, one embedding per case out: visual encoder and fusion, no classifier."""
 
     gradient_checkpointing = False
+    has_folded_weights = False
 
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__(config)
@@ -227,6 +236,8 @@ class RadDiagModel(RadDiagPreTrainedModel):
         """Return how many slices to encode at once, refusing what would change the training."""
         recomputes = self.training and torch.is_grad_enabled()
         chunk_size = self.config.encoder_chunk_size
+        if chunk_size is None and self.has_folded_weights:
+            chunk_size = INFERENCE_CHUNK_SIZE
         if chunk_size is None and self.gradient_checkpointing and recomputes:
             chunk_size = CHECKPOINTED_CHUNK_SIZE
         if chunk_size is not None and recomputes and not self.config.freeze_batch_norm:
@@ -336,13 +347,15 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         Raises:
             ValueError: If shapes and counts disagree.
         """
-        if output_attentions is None:
-            output_attentions = bool(self.config.output_attentions)
-        scans = self.raddiag.encode_scans(pixel_values, slice_counts, output_attentions)
-        cases = self.raddiag.fuse_scans(
-            scans.scan_embeddings, modality_slots, scan_counts, output_attentions
+        cases = self.raddiag(
+            pixel_values,
+            slice_counts,
+            scan_counts,
+            modality_slots,
+            output_attentions=output_attentions,
+            return_dict=True,
         )
-        logits = self._classify(cases.case_embeddings, scans.scan_embeddings, scan_counts)
+        logits = self._classify(cases.pooler_output, cases.scan_embeddings, scan_counts)
         if key_slices is not None and key_slices.shape != slice_counts.shape:
             raise ValueError(
                 f"key_slices has shape {tuple(key_slices.shape)}, but there are "
@@ -352,9 +365,9 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         if labels is not None:
             loss = loss_classification = classification_loss(logits, labels, self.config)
             weight = self.config.key_slice_loss_weight
-            if key_slices is not None and scans.slice_scores is not None and weight:
+            if key_slices is not None and cases.slice_scores is not None and weight:
                 loss_key_slice = weight * key_slice_loss(
-                    scans.slice_scores, slice_counts, key_slices, self.config.max_slices
+                    cases.slice_scores, slice_counts, key_slices, self.config.max_slices
                 )
                 loss = loss_classification + loss_key_slice
         return RadDiagClassifierOutput(
@@ -362,12 +375,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
             logits=logits,
             loss_classification=loss_classification,
             loss_key_slice=loss_key_slice,
-            pooler_output=cases.case_embeddings,
-            scan_embeddings=scans.scan_embeddings,
-            slice_attentions=scans.slice_attentions,
-            slice_scores=scans.slice_scores,
-            encoder_attentions=scans.attentions,
-            fusion_attentions=cases.attentions,
+            **cases,
         )
 
     def _classify(

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers.activations import ACT2FN
 
-from .chunking import encode_in_chunks
 from .configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
 from .packing import group_index, pad_groups
 from .transformer import TokenEncoder
@@ -34,6 +34,31 @@ class ScanEncoding(NamedTuple):
     def slice_attentions(self) -> Tensor | None:
         """Share of each slice in its scan, ``(scans, max slices)``; every row sums to 1."""
         return None if self.slice_scores is None else self.slice_scores.softmax(1)
+
+
+def encode_in_chunks(
+    encode: Callable[[Tensor], Tensor], inputs: Tensor, chunk_size: int | None
+) -> Tensor:
+    """Apply ``encode`` to chunks of rows and join the results.
+
+    Where gradients are wanted, a chunk's activations are dropped after its forward pass and
+    computed again in the backward pass: one chunk's activations are alive at a time, for one more
+    forward pass, and the gradients are the same.
+
+    Args:
+        encode: Maps ``(rows, ...)`` to ``(rows, features)``, every row by itself.
+        inputs: Shape ``(rows, ...)``.
+        chunk_size: Rows of a chunk; None for all at once.
+
+    Returns:
+        ``(rows, features)``.
+    """
+    if chunk_size is None or len(inputs) <= chunk_size:
+        return encode(inputs)
+    chunks = torch.split(inputs, chunk_size)
+    if torch.is_grad_enabled():
+        return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in chunks])
+    return torch.cat([encode(chunk) for chunk in chunks])
 
 
 class ResNetViTEncoder(nn.Module):

@@ -1,10 +1,11 @@
-"""Whitened label texts: what trained labels share goes, what tells them apart stays."""
+"""Label texts as classifier: projected once, whitened so that what tells them apart stays."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from raddiag_hf.model.label_geometry import whiten
+from raddiag_hf.model.heads import KnowledgeHead, whiten
+from tests.fixtures.models import tiny_config
 
 
 def crowded_texts(count=40, width=16, seed=0):
@@ -65,3 +66,30 @@ def test_half_precision_is_whitened_in_full():
 @pytest.mark.parametrize("texts", [torch.ones(1, 4), torch.ones(3, 4)])
 def test_labels_that_are_all_alike_stay_as_they_are(texts):
     torch.testing.assert_close(whiten(texts, texts, 1.0), texts / 2)
+
+
+def test_label_texts_are_projected_once_until_something_changes():
+    torch.manual_seed(0)
+    head = KnowledgeHead(tiny_config(classifier_type="knowledge")).eval()
+    head.set_label_embeddings(torch.randn(5, 12))
+    calls = []
+    head.projection.register_forward_hook(lambda *_: calls.append(1))
+    case = torch.randn(2, 32)
+    with torch.no_grad():
+        first = head(case)
+        assert torch.equal(head(case), first)
+        assert len(calls) == 1
+        head.projection.weight.data += 1
+        assert not torch.allclose(head(case), first)
+        head.set_label_embeddings(torch.randn(7, 12))
+        assert head(case).shape == (2, 7)
+        head.load_state_dict(head.state_dict() | {"label_embeddings": torch.ones(7, 12)})
+        assert head(case).std(1).max() < 1e-5  # equal texts, equal logits
+    assert len(calls) == 4
+    assert head(case).requires_grad  # with gradients, the projection takes part
+
+
+def test_label_texts_of_another_width_are_refused():
+    head = KnowledgeHead(tiny_config(classifier_type="knowledge"))
+    with pytest.raises(ValueError, match=r"shape \(5, 13\), expected \(labels, 12\)"):
+        head.set_label_embeddings(torch.randn(5, 13))
