@@ -24,7 +24,7 @@ def test_a_model_fits_the_data_that_it_was_made_for(tmp_path):
     [
         (("Normal", "Hip fracture", "Pneumothorax"), "column 1: 'Hip fracture' in the model, 'Pn"),
         (("Normal", "Pneumothorax"), "the model has 2 labels, the data set has 3.*'Hip fracture'"),
-        ((*LABELS.names, "Gout"), "then the model goes on with 'Gout'"),
+        ((*LABELS.names, "Gout"), "then the model continues with 'Gout'"),
     ],
 )
 def test_the_first_label_that_differs_is_named(names, message):

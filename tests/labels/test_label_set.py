@@ -152,5 +152,5 @@ def test_the_first_label_that_differs_is_named():
 
 
 def test_a_label_set_that_goes_on_is_another_one():
-    with pytest.raises(ValueError, match="first 1 agree, then the model goes on with 'Pneumo"):
+    with pytest.raises(ValueError, match="first 1 agree, then the model continues with 'Pneumo"):
         check_same_label_set(LABELS, LabelSet(("Normal",)))

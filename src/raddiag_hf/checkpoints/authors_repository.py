@@ -1,7 +1,5 @@
 """The authors' repository: find its checkpoint and label names, convert once, keep the result."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -11,6 +9,7 @@ from huggingface_hub import constants
 
 from raddiag_hf.checkpoints.convert import CheckpointError, convert_checkpoint
 from raddiag_hf.checkpoints.label_file import read_label_file
+from raddiag_hf.core.fingerprint import fingerprint
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError
 
 logger = logging.getLogger(__name__)
@@ -117,8 +116,7 @@ def find_label_file(files: Sequence[str], checkpoint: str) -> str | None:
 
 def _cache_folder(source: ModelSource, checkpoint: str, labels: Sequence[str]) -> Path:
     """Return where this very conversion lies: another checkpoint, name or release is another."""
-    identity = json.dumps([checkpoint, list(labels), version("raddiag-hf")])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    digest = fingerprint(checkpoint, list(labels), version("raddiag-hf"))[:16]
     owner = source.name.replace("/", "--") if source.commit else "local"
     root = Path(constants.HF_HOME) / "raddiag" / "converted"
     return root / owner / source.content_key(checkpoint) / digest

@@ -11,11 +11,12 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
-from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ def load_model(
             default.
 
     Raises:
-        ModelSourceError: If the model cannot be had or read, or does not fit ``labels``.
+        ModelSourceError: If the model is not available or readable, or does not fit ``labels``.
         LabelFileError: If the label file in the authors' repository cannot be used.
         DeviceError: If ``device`` is not there.
         ValueError: If ``encoder_chunk_size`` is below 1.
@@ -141,7 +142,7 @@ def read_model(
         token: Access token; the one that is signed in by default.
 
     Raises:
-        ModelSourceError: If the model cannot be had or read, or does not fit ``labels``.
+        ModelSourceError: If the model is not available or readable, or does not fit ``labels``.
         LabelFileError: If the label file in the authors' repository cannot be used.
     """
     source, folder = _find_model(model_id, subfolder, labels, revision, token)
@@ -155,7 +156,7 @@ def read_model(
     try:
         processor = RadDiagImageProcessor.from_pretrained(folder)
     except BROKEN_FILE_ERRORS as error:
-        raise ModelSourceError(f"{model_id}: its image processor: {_one_line(error)}") from None
+        raise ModelSourceError(f"{model_id}: its image processor: {one_line(error)}") from None
     _check_processor(model, processor, model_id)
     return LoadedModel(model, processor, model_id, source.commit, has_adapters)
 
@@ -220,7 +221,7 @@ def read_saved_model(folder: Path, model_id: str) -> RadDiagForImageClassificati
             ignore_mismatched_sizes=True,  # they are refused below, by name
         )
     except BROKEN_FILE_ERRORS as error:
-        raise ModelSourceError(f"{model_id}: {_one_line(error)}") from None
+        raise ModelSourceError(f"{model_id}: {one_line(error)}") from None
     absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if absent:
         raise ModelSourceError(
@@ -247,7 +248,7 @@ def _read_adapted_model(
             learnt = {name.removeprefix("base_model.model.") for name in weights.keys()}  # noqa: SIM118
         config = RadDiagConfig.from_pretrained(folder)
     except BROKEN_FILE_ERRORS as error:
-        raise ModelSourceError(f"{model_id}: its adapters: {_one_line(error)}") from None
+        raise ModelSourceError(f"{model_id}: its adapters: {one_line(error)}") from None
     if not isinstance(base_id, str):
         raise ModelSourceError(
             f"{model_id}: {ADAPTER_CONFIG}: base_model_name_or_path is {base_id!r}, expected the "
@@ -260,7 +261,7 @@ def _read_adapted_model(
         base = read_saved_model(base_folder, base_id)
     except ModelSourceError as error:
         raise ModelSourceError(
-            f"{model_id}: the model that its adapters belong to cannot be had: {error}"
+            f"{model_id}: the model that its adapters belong to is not available: {error}"
         ) from None
     _check_base(folder, model_id, base, base_id)
     model = RadDiagForImageClassification(config)
@@ -279,7 +280,7 @@ def _read_adapted_model(
     try:
         adapted = PeftModel.from_pretrained(model, str(folder))
     except BROKEN_FILE_ERRORS as error:
-        raise ModelSourceError(f"{model_id}: its adapters: {_one_line(error)}") from None
+        raise ModelSourceError(f"{model_id}: its adapters: {one_line(error)}") from None
     merged: RadDiagForImageClassification = adapted.merge_and_unload()
     return merged.requires_grad_(True).eval()
 
@@ -298,7 +299,7 @@ def _check_base(
     try:
         expected = json.loads(path.read_text("utf-8"))[BASE_DIGEST_KEY]
     except BROKEN_FILE_ERRORS as error:
-        raise ModelSourceError(f"{model_id}: {ADAPTER_BASE}: {_one_line(error)}") from None
+        raise ModelSourceError(f"{model_id}: {ADAPTER_BASE}: {one_line(error)}") from None
     if weights_fingerprint(base.state_dict()) != expected:
         raise ModelSourceError(
             f"{model_id}: its adapters were trained on other weights than {base_id} holds: it has "
@@ -329,7 +330,7 @@ def _check_processor(
 def _check_labels(
     model: RadDiagForImageClassification, labels: Sequence[str], model_id: str
 ) -> None:
-    own = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    own = label_names(model.config)
     if len(own) != len(labels):
         raise ModelSourceError(
             f"{model_id}: has {len(own)} labels, but {len(labels)} label names were given"
@@ -340,7 +341,3 @@ def _check_labels(
                 f"{model_id}: its label {column} is {name!r}, but {given!r} was given; a saved "
                 "model knows its labels, so name none"
             )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,5 @@
 """Checkpoints that are complete or do not count, whatever happens while they are written."""
 
-import hashlib
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from raddiag_hf.core.atomic_files import StorageError, atomic_write
 from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.fingerprint import file_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ def mark_complete(checkpoint: Path) -> None:
     for path in _files(checkpoint):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[path.relative_to(checkpoint).as_posix()] = [path.stat().st_size, digest]
+        name = path.relative_to(checkpoint).as_posix()
+        files[name] = [path.stat().st_size, file_fingerprint(path)]
     with atomic_write(checkpoint / MARK) as temporary:
         temporary.write_text(json.dumps(files, indent=1) + "\n", "utf-8")
 
@@ -53,9 +53,8 @@ def find_damage(checkpoint: Path) -> str | None:
             return f"{name} is missing"
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size:,} of {size:,} bytes"
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                return f"{name} is not what was written"
+        if file_fingerprint(path) != digest:
+            return f"{name} is not what was written"
     return None
 
 
@@ -129,7 +128,7 @@ class CheckpointKeeper(TrainerCallback):
 
     Args:
         keep: Latest checkpoints that stay, beside the best one; None for all.
-        best: The best one of a run that goes on. The Trainer looks for it where it was written and
+        best: The best one of a resumed run. The Trainer looks for it where it was written and
             forgets it if the run has been moved.
 
     Raises:

@@ -22,6 +22,7 @@ from raddiag_hf.data.store.case_store import CaseStore, is_case_store
 from raddiag_hf.data.store.storage_error import CaseStorageError
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.vocabulary import Split
 
 _HUB = "hf://datasets/"
@@ -259,7 +260,7 @@ def _label_column(
     if not columns:
         raise CaseDataError(f"{location}: has no column of labels")
     if wanted is None and config is not None:
-        names = tuple(config.id2label[column] for column in sorted(config.id2label))
+        names = tuple(label_names(config))
         matching = [column for column in columns if label_sets[column].names == names]
         # Without one, the column to complain about.
         return next(iter([*matching, *{DEFAULT_LABEL_COLUMN} & {*columns}, *columns]))

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 
@@ -109,5 +109,4 @@ class LabelEmbeddings:
             label_set = LabelSet.from_json(metadata["label_set"])
             return cls(label_set, embeddings, metadata["text_encoder_fingerprint"])
         except (SafetensorError, KeyError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise LabelEmbeddingsError(f"{path}: no label embeddings: {reason}") from None
+            raise LabelEmbeddingsError(f"{path}: no label embeddings: {one_line(error)}") from None

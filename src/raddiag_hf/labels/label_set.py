@@ -221,5 +221,5 @@ def check_same_label_set(model: LabelSet, data: LabelSet) -> None:
     longer, extra = ("model", model) if len(model) > len(data) else ("data set", data)
     raise ValueError(
         f"model and data set have different label sets: {counts}; the first {column} agree, "
-        f"then the {longer} goes on with {extra.names[column]!r}"
+        f"then the {longer} continues with {extra.names[column]!r}"
     )

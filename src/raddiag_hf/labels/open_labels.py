@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.label_texts import LabelTextEncoder, label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -97,6 +96,8 @@ def set_open_labels(
         'Erdheim-Chester disease' was not trained; nearest trained labels: ...
     """
     if isinstance(encoder, (str, Path)):
+        from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder  # a diagnosis needs none
+
         encoder = TextEncoder.from_pretrained(encoder)
     model.set_label_texts(names, encoder)
     found = open_labels_of(model)

@@ -7,6 +7,7 @@ import torch
 
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (
     FinetuneError,
@@ -54,7 +55,7 @@ def plan_adaptation(
         Paper, section 2.4: for data sets with single image input the visual encoder alone is
         adopted, otherwise the whole model; the final classification layer is trained from scratch.
     """
-    own = tuple(config.id2label[index] for index in range(len(config.id2label)))
+    own = tuple(label_names(config))
     has_fusion = config.fusion_type == "transformer"
     is_probe = settings.method is Method.LINEAR_PROBE
     if settings.head is Head.KNOWLEDGE and config.classifier_type != "knowledge":

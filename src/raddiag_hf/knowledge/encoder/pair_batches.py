@@ -86,7 +86,7 @@ class PairSampler(Sampler[Draw]):
     drawn in each epoch, and kinds with fewer are gone through up to `MOST_REPEATS` times. In a
     batch, up to `NEIGHBOURS` pairs of a family stand together. What does not fill a batch is left
     out of an epoch. The order and the choice of hard negatives are functions of seed and epoch
-    alone, so a resumed run goes on with the same ones.
+    alone, so a resumed run has the same ones.
 
     Args:
         pairs: Training pairs.
