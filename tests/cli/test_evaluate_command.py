@@ -126,7 +126,7 @@ def test_predictions_of_another_model_are_kept_until_overwritten(tmp_path, evalu
     before = PredictionTable.read(tmp_path / "out" / "predictions.parquet")
     code, _, err = evaluate(tmp_path / "out", model=tmp_path / "other")
     assert code == 2
-    assert "holds predictions of another model" in err
+    assert "holds a run that differs in model" in err
     assert evaluate(tmp_path / "out", "--overwrite", model=tmp_path / "other")[0] == 0
     after = PredictionTable.read(tmp_path / "out" / "predictions.parquet")
     assert not np.allclose(after.logits, before.logits)

@@ -91,5 +91,5 @@ def test_the_record_is_json_with_counts_and_intervals(table):
 
 def test_every_subgroup_is_reported(table):
     seen = []
-    break_down(table, report_progress=lambda done, total: seen.append((done, total)))
+    break_down(table, progress=lambda _, done, total: seen.append((done, total)))
     assert seen == [(done, 10) for done in range(1, 11)]

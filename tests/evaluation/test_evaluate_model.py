@@ -13,11 +13,16 @@ from sklearn.metrics import f1_score, roc_auc_score
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
-from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
-from raddiag_hf.evaluation.predict_cases import PredictionSettings
-from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
+from raddiag_hf.evaluation.evaluate_model import evaluate_model
+from raddiag_hf.evaluation.evaluation_settings import (
+    EvaluationInputError,
+    EvaluationSettings,
+    PredictionSettings,
+)
+from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.metrics import (
@@ -182,7 +187,7 @@ def test_a_model_without_thresholds_has_no_f1_and_says_so(tmp_path, folder, load
 
 
 def test_the_references_numbers_stand_beside_ours_where_asked_for(tmp_path, folder, loaded):
-    settings = replace(QUICK, official=True, bootstrap=None)
+    settings = replace(QUICK, official=True, bootstrap=BootstrapSettings(resamples=0))
     found = evaluate_model(loaded, folder / "data", "test", tmp_path / "out", settings)
     table = PredictionTable.read(tmp_path / "out" / "predictions.parquet")
     expected = evaluate_predictions(table.labels, table.logits, mode="official")
@@ -206,7 +211,7 @@ def test_patients_of_both_splits_are_counted(tmp_path, loaded):
 
 def test_too_few_positives_for_any_threshold_are_the_inputs_fault(tmp_path, folder, loaded):
     settings = replace(CALIBRATED, min_positives=1000)
-    with pytest.raises(EvaluationInputError, match="no thresholds can be chosen: 36 validation"):
+    with pytest.raises(InputError, match="no thresholds can be chosen: 36 validation"):
         evaluate_model(loaded, folder / "data", "test", tmp_path / "out", settings)
 
 

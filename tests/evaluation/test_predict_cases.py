@@ -10,12 +10,14 @@ import torch
 
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
+from raddiag_hf.core.run_folder import RunFolderError, RunInProgressError
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation import predict_cases as module
-from raddiag_hf.evaluation.predict_cases import PredictionSettings, predict_cases
-from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
+from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError, PredictionSettings
+from raddiag_hf.evaluation.predict_cases import predict_cases
+from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.labels.label_set import LabelSet
 from tests.fixtures.cases import make_case
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
@@ -93,10 +95,10 @@ class Killed(BaseException):
     """Stands for a signal."""
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path, loaded, cases, expected):
+def test_a_killed_run_is_resumed(tmp_path, loaded, cases, expected):
     path = tmp_path / "p.parquet"
 
-    def kill(done, total):
+    def kill(step, done, total):
         if done > 20:
             raise Killed
 
@@ -105,7 +107,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, loaded, cases, expected):
     assert not path.exists()
     assert len(list((tmp_path / "p.parts").glob("*.parquet"))) == 2
     counts = []
-    predict_cases(loaded, cases, path, ALONE, lambda done, total: counts.append((done, total)))
+    predict_cases(loaded, cases, path, ALONE, lambda _, done, total: counts.append((done, total)))
     assert counts[-1] == (24, 24)
     assert_same(predicted(path), expected)
 
@@ -125,7 +127,7 @@ def test_predictions_of_another_model_are_refused_until_they_may_go(
     path = tmp_path / "p.parquet"
     shutil.copy(folder / "expected" / "predictions.parquet", path)
     other = load_model(str(save_evaluation_model(tmp_path / "other", seed=1)), device="cpu")
-    with pytest.raises(EvaluationInputError, match=r"p.parquet: holds predictions of another mod"):
+    with pytest.raises(RunFolderError, match=r"p.parquet: holds a run that differs in model;"):
         predict_cases(other, cases, path, ALONE)
     assert_same(predicted(path), expected)
     predict_cases(other, cases, path, replace(ALONE, overwrite=True))
@@ -138,8 +140,22 @@ def test_blocks_of_another_split_are_refused(tmp_path, folder, loaded, cases, ex
     shutil.copy(
         folder / "expected" / "predictions.parquet", tmp_path / "p.parts" / "cases-0-8.parquet"
     )
-    with pytest.raises(EvaluationInputError, match="another data set or split"):
+    with pytest.raises(RunFolderError, match="differs in data set or split"):
         predict_cases(loaded, other, tmp_path / "p.parquet", ALONE)
+
+
+def test_two_evaluations_do_not_predict_into_one_file_at_once(tmp_path, loaded, cases):
+    path = tmp_path / "p.parquet"
+
+    def start_another(step, done, total):
+        with pytest.raises(RunInProgressError, match=r"p\.parquet: another run is at work there"):
+            predict_cases(loaded, cases, path, ALONE)
+        raise Killed
+
+    with pytest.raises(Killed):
+        predict_cases(loaded, cases, path, ALONE, start_another)
+    predict_cases(loaded, cases, path, ALONE)
+    assert len(predicted(path)) == len(cases)
 
 
 def test_a_fingerprint_changes_with_what_changes_logits_only(folder, loaded):

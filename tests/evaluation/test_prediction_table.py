@@ -10,11 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from raddiag_hf.evaluation.prediction_table import (
-    EvaluationInputError,
-    PredictionTable,
-    read_provenance,
-)
+from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError
+from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
 
 
 def make_table(num_cases=5, num_labels=4, seed=0, **fields) -> PredictionTable:

@@ -1,7 +1,6 @@
 """`raddiag evaluate`: a model and a data set in, every metric with its interval out."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from raddiag_hf.cli.case_options import (
     PrecisionOption,
 )
 from raddiag_hf.cli.console import ArgumentError, check_output_folder, step_progress
+from raddiag_hf.metrics.bootstrap import ResampledUnit
 
 EXAMPLES = """
 Thresholds, which F1 and MCC need, are those stored with the model. `--calibrate-on validation`
@@ -38,13 +38,6 @@ them with `accelerate launch` or `torchrun`.
 
 SUMMARY_WITHOUT = ("classes", "roc", "reliability", "breakdown")
 """What `metrics.json` holds and standard output does not: too long to be read there."""
-
-
-class ResampledUnit(StrEnum):
-    """What the bootstrap draws."""
-
-    PATIENT = "patient"
-    CASE = "case"
 
 
 def evaluate(
@@ -161,9 +154,9 @@ def evaluate(
 
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.checkpoints.loading import load_model
-    from raddiag_hf.evaluation.evaluate_model import EvaluationSettings, evaluate_model
-    from raddiag_hf.evaluation.predict_cases import PredictionSettings
-    from raddiag_hf.evaluation.processes import join_processes
+    from raddiag_hf.evaluation.evaluate_model import evaluate_model
+    from raddiag_hf.evaluation.evaluation_settings import EvaluationSettings, PredictionSettings
+    from raddiag_hf.evaluation.predict_cases import join_processes
     from raddiag_hf.evaluation.report.evaluation_report import write_evaluation_report
     from raddiag_hf.metrics import BootstrapSettings
     from raddiag_hf.vocabulary import Split
@@ -182,8 +175,8 @@ def evaluate(
         store=store,
         head_from=head_from,
         tail_below=tail_below,
-        bootstrap=BootstrapSettings(resamples=resamples, seed=seed) if resamples else None,
-        resample_patients=resample is ResampledUnit.PATIENT,
+        bootstrap=BootstrapSettings(resamples=resamples, seed=seed),
+        resample=resample,
         official=official,
         prediction=PredictionSettings(batch_slices, num_workers, overwrite),
     )
@@ -218,7 +211,7 @@ def _print(content: dict[str, Any], output: Path, as_json: bool) -> None:
         typer.echo(json.dumps(summary, ensure_ascii=False, allow_nan=False))
         return
     from raddiag_hf.cli.evaluation_table import below, render_model, render_normal_cases
-    from raddiag_hf.evaluation.evaluate_model import evaluated_model, table_notes
+    from raddiag_hf.evaluation.evaluation_folder import evaluated_model, table_notes
 
     console = Console()
     console.print(render_model(evaluated_model(content)))
@@ -249,7 +242,7 @@ def _compare(
             evaluations,
             output=output,
             bootstrap=BootstrapSettings(resamples=resamples, seed=seed),
-            resample_patients=resample is ResampledUnit.PATIENT,
+            resample=resample,
         )
     content = comparison.to_dict()
     if as_json:

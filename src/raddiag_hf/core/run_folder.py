@@ -123,14 +123,20 @@ class RunFolder:
         if present - {self.work, self.work / LOCK_FILE}:
             raise RunFolderError(f"{self.output}: is not empty and holds no run to resume")
 
-    def compare(self, identity: Mapping[str, Any]) -> None:
+    def compare(
+        self, identity: Mapping[str, Any], earlier: Mapping[str, Any] | None = None
+    ) -> None:
         """Refuse to continue another run.
+
+        Args:
+            identity: Of this run.
+            earlier: Of the other, for results that hold their own; by default that of the record.
 
         Raises:
             RunFolderError: If the record is missing or damaged, or names another identity; the
                 message names what differs.
         """
-        earlier = self.read_record()
+        earlier = self.read_record() if earlier is None else earlier
         current = json.loads(json.dumps(identity))
         if differing := sorted(_differences(earlier, current)):
             raise RunFolderError(

@@ -1,12 +1,13 @@
-"""Who is diagnosed how well: metrics by modality and by anatomy, and normal against abnormal."""
+"""Breakdown of an evaluation: by modality, by anatomy, and normal against abnormal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.analysis.statistics import NORMAL_LABELS
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
@@ -92,7 +93,7 @@ def break_down(
     thresholds: ArrayLike | None = None,
     groups: Mapping[str, NDArray[np.intp]] | None = None,
     bootstrap: BootstrapSettings | None = None,
-    report_progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Breakdown:
     """Evaluate the cases of each modality and anatomy by themselves.
 
@@ -101,56 +102,74 @@ def break_down(
         thresholds: As in `evaluate_predictions`, numbers or None.
         groups: Columns of each group of classes.
         bootstrap: How to find intervals; where it names patients, they are those of ``table``.
-        report_progress: Called with subgroups done and subgroups in all.
+        progress: Told of the subgroups.
     """
-    modalities = {
-        modality.value: np.array([modality.value in found for found in table.modalities])
-        for modality in Modality
-    }
-    anatomies = {
-        anatomy.value: np.array(
-            [(found or Anatomy.UNKNOWN) == anatomy for found in table.anatomies]
-        )
-        for anatomy in Anatomy
-    }
-    by_modality, by_anatomy = _most_frequent_first(modalities), _most_frequent_first(anatomies)
-    normal = _normal_column(table.label_names)
-    regions: dict[str, NDArray[np.bool_]] = {}
-    if normal is not None:
-        is_labelled = np.asarray(table.labels.any(axis=1))
-        everywhere = {ALL: is_labelled} | {
-            name: rows & is_labelled for name, rows in by_anatomy.items()
+    by_modality = _most_frequent_first(
+        {
+            modality.value: np.array([modality.value in found for found in table.modalities])
+            for modality in Modality
         }
-        regions = {name: rows for name, rows in everywhere.items() if rows.any()}
-    values = None if thresholds is None else np.asarray(thresholds, dtype=np.float64)
-    done, total = 0, len(by_modality) + len(by_anatomy) + len(regions)
-
-    def evaluate(name: str, rows: NDArray[np.bool_], column: int | None) -> Subgroup:
-        nonlocal done
-        columns = slice(None) if column is None else slice(column, column + 1)
-        patients = [table.patient_ids[row] for row in np.flatnonzero(rows)]
-        settings = bootstrap
-        if bootstrap is not None and bootstrap.patient_ids is not None:
-            settings = replace(bootstrap, patient_ids=patients)
-        result = evaluate_predictions(
-            table.labels[rows, columns],
-            table.logits[rows, columns],
-            thresholds=None if values is None else values[columns],
-            groups=groups if column is None else None,
-            class_names=table.label_names[columns],
-            bootstrap=settings,
-        )
-        done += 1
-        if report_progress is not None:
-            report_progress(done, total)
-        return Subgroup(name, len(set(patients)), result)
-
-    return Breakdown(
-        by_modality=tuple(evaluate(name, rows, None) for name, rows in by_modality.items()),
-        by_anatomy=tuple(evaluate(name, rows, None) for name, rows in by_anatomy.items()),
-        normal_label=None if normal is None else table.label_names[normal],
-        normal_abnormal=tuple(evaluate(name, rows, normal) for name, rows in regions.items()),
     )
+    by_anatomy = _most_frequent_first(
+        {
+            anatomy.value: np.array(
+                [(found or Anatomy.UNKNOWN) == anatomy for found in table.anatomies]
+            )
+            for anatomy in Anatomy
+        }
+    )
+    normal = _normal_column(table.label_names)
+    by_region = {} if normal is None else _labelled(table, by_anatomy)
+    values = None if thresholds is None else np.asarray(thresholds, dtype=np.float64)
+    done, total = 0, len(by_modality) + len(by_anatomy) + len(by_region)
+    kinds: list[tuple[Subgroup, ...]] = []
+    for subgroups, column in ((by_modality, None), (by_anatomy, None), (by_region, normal)):
+        found = []
+        for name, rows in subgroups.items():
+            found.append(_evaluate(name, table, rows, column, values, groups, bootstrap))
+            done += 1
+            progress("Breaking down", done, total)
+        kinds.append(tuple(found))
+    return Breakdown(
+        by_modality=kinds[0],
+        by_anatomy=kinds[1],
+        normal_label=None if normal is None else table.label_names[normal],
+        normal_abnormal=kinds[2],
+    )
+
+
+def _evaluate(
+    name: str,
+    table: PredictionTable,
+    rows: NDArray[np.bool_],
+    column: int | None,
+    thresholds: NDArray[np.float64] | None,
+    groups: Mapping[str, NDArray[np.intp]] | None,
+    bootstrap: BootstrapSettings | None,
+) -> Subgroup:
+    """Evaluate some rows of a table, on all labels in their groups or on one column alone."""
+    columns = slice(None) if column is None else slice(column, column + 1)
+    patients = [table.patient_ids[row] for row in np.flatnonzero(rows)]
+    if bootstrap is not None and bootstrap.patient_ids is not None:
+        bootstrap = replace(bootstrap, patient_ids=patients)
+    result = evaluate_predictions(
+        table.labels[rows, columns],
+        table.logits[rows, columns],
+        thresholds=None if thresholds is None else thresholds[columns],
+        groups=groups if column is None else None,
+        class_names=table.label_names[columns],
+        bootstrap=bootstrap,
+    )
+    return Subgroup(name, len(set(patients)), result)
+
+
+def _labelled(
+    table: PredictionTable, subgroups: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Return all cases and each subgroup, without the cases that have no label."""
+    is_labelled = np.asarray(table.labels.any(axis=1))
+    everywhere = {ALL: is_labelled} | {name: rows & is_labelled for name, rows in subgroups.items()}
+    return {name: rows for name, rows in everywhere.items() if rows.any()}
 
 
 def _most_frequent_first(

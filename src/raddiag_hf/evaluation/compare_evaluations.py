@@ -1,4 +1,4 @@
-"""Several evaluations in one table, and whether one model is better than another."""
+"""Comparison of finished evaluations: one table, and whether one model is better than another."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.evaluate_model import FILE_FORMAT, evaluated_model, table_notes
-from raddiag_hf.evaluation.evaluation_warnings import resample_warnings
-from raddiag_hf.evaluation.prediction_table import EvaluationInputError, PredictionTable
+from raddiag_hf.evaluation.evaluation_folder import (
+    FILE_FORMAT,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    evaluated_model,
+    table_notes,
+    write_json,
+)
+from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError
+from raddiag_hf.evaluation.model_evaluation import resample_warnings
+from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.evaluation.report.tables import EvaluatedModel, write_tables
-from raddiag_hf.evaluation.result_files import METRICS_FILE, PREDICTIONS_FILE
-from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.labels.bands import FrequencyBand
+from raddiag_hf.metrics.bootstrap import BootstrapSettings, ResampledUnit
 from raddiag_hf.metrics.comparison import PairedComparison, compare_predictions
 
 COMPARISON_FILE = "comparison.json"
@@ -28,6 +35,26 @@ class _Evaluation:
     path: Path
     name: str
     content: dict[str, Any]
+
+    @property
+    def thresholds(self) -> NDArray[np.float64] | None:
+        thresholds = self.content["classes"].get("threshold")
+        return None if thresholds is None else np.array(thresholds, dtype=np.float64)
+
+    @property
+    def groups(self) -> dict[str, NDArray[np.intp]]:
+        """Columns of head, body and tail, where they were counted."""
+        names = np.array(self.content["classes"]["group"], dtype=object)
+        columns = {band.value: np.flatnonzero(names == band) for band in FrequencyBand}
+        return {name: found for name, found in columns.items() if len(found)}
+
+    def logits(self, table: PredictionTable) -> NDArray[np.float32]:
+        """Return calibrated logits, shape ``(cases, labels)``."""
+        return np.asarray(table.logits / np.float32(self.content["temperature"]))
+
+
+class _NotComparableError(Exception):
+    """Why there is no difference between two evaluations."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +97,7 @@ def compare_evaluations(
     *,
     output: Path | None = None,
     bootstrap: BootstrapSettings | None = None,
-    resample_patients: bool = True,
+    resample: ResampledUnit = ResampledUnit.PATIENT,
 ) -> EvaluationComparison:
     """Put finished evaluations side by side, each against the first.
 
@@ -79,10 +106,11 @@ def compare_evaluations(
             baseline.
         output: Folder for ``table.md``, ``table.tex`` and ``comparison.json``; None writes nothing.
         bootstrap: How to resample for the differences.
-        resample_patients: Whether to draw whole patients rather than cases.
+        resample: What is drawn, patients or cases.
 
     Raises:
-        EvaluationInputError: If there are fewer than two evaluations, or a file is none.
+        EvaluationInputError: If there are fewer than two evaluations, a file is none, or nothing
+            is to be resampled.
         OSError: If one cannot be read.
     """
     if len(metrics_files) < 2:
@@ -90,16 +118,17 @@ def compare_evaluations(
             f"a comparison needs at least two evaluations, {len(metrics_files)} were named"
         )
     bootstrap = bootstrap or BootstrapSettings()
+    if bootstrap.resamples < 1:
+        raise EvaluationInputError(f"resamples is {bootstrap.resamples}: a comparison needs some")
     evaluations = _named([_read(path) for path in metrics_files])
     baseline = evaluations[0]
     paired: dict[str, PairedComparison] = {}
     not_paired: dict[str, str] = {}
     for other in evaluations[1:]:
-        found = _pair(other, baseline, bootstrap, resample_patients)
-        if isinstance(found, str):
-            not_paired[other.name] = found
-        else:
-            paired[other.name] = found
+        try:
+            paired[other.name] = _pair(other, baseline, bootstrap, resample)
+        except _NotComparableError as reason:
+            not_paired[other.name] = str(reason)
     notes: dict[str, None] = {}
     for evaluation in evaluations:
         for note in table_notes(evaluation.content):
@@ -117,9 +146,7 @@ def compare_evaluations(
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         write_tables(output, comparison.models, comparison.notes)
-        with atomic_write(output / COMPARISON_FILE) as path:
-            text = json.dumps(comparison.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-            path.write_text(text + "\n", "utf-8")
+        write_json(comparison.to_dict(), output / COMPARISON_FILE)
     return comparison
 
 
@@ -171,48 +198,48 @@ def _models(
 
 
 def _pair(
-    other: _Evaluation, baseline: _Evaluation, bootstrap: BootstrapSettings, by_patient: bool
-) -> PairedComparison | str:
-    """Return the differences of two evaluations, or why there are none."""
-    files = [one.path.with_name(PREDICTIONS_FILE) for one in (other, baseline)]
-    if missing := [file for file in files if not file.is_file()]:
-        return f"{missing[0]} is not there"
-    a, b = (PredictionTable.read(file) for file in files)
-    for file, table, one in zip(files, (a, b), (other, baseline), strict=True):
-        keys = ("model_fingerprint", "data_fingerprint")
-        if any(table.provenance.get(key) != one.content.get(key) for key in keys):
-            return f"{file} holds other predictions than {one.path.name} was computed from"
-    if a.label_names != b.label_names or sorted(a.case_ids) != sorted(b.case_ids):
-        return "its cases or labels are others"
-    places = {case: row for row, case in enumerate(b.case_ids)}
-    b = b.select(np.array([places[case] for case in a.case_ids]))
-    if not np.array_equal(a.labels, b.labels):
-        return "its cases have other labels"
-    thresholds = _thresholds(other), _thresholds(baseline)
-    has_both = thresholds[0] is not None and thresholds[1] is not None
-    settings = BootstrapSettings(
-        resamples=bootstrap.resamples,
-        seed=bootstrap.seed,
-        confidence=bootstrap.confidence,
-        method=bootstrap.method,
-        patient_ids=a.patient_ids if by_patient else None,
-    )
-    groups = np.array(baseline.content["classes"]["group"], dtype=object)
+    other: _Evaluation, baseline: _Evaluation, bootstrap: BootstrapSettings, unit: ResampledUnit
+) -> PairedComparison:
+    """Return the differences of an evaluation from the baseline.
+
+    Raises:
+        _NotComparableError: If they are not of the same cases, or the predictions are not there.
+    """
+    a, b = _predictions(other), _predictions(baseline)
+    b = _in_order_of(a, b)
+    has_both = other.thresholds is not None and baseline.thresholds is not None
     return compare_predictions(
         a.labels,
-        a.logits / np.float32(other.content["temperature"]),
-        b.logits / np.float32(baseline.content["temperature"]),
-        thresholds_a=thresholds[0] if has_both else None,
-        thresholds_b=thresholds[1] if has_both else None,
-        groups={
-            name: np.flatnonzero(groups == name)
-            for name in ("head", "body", "tail")
-            if (groups == name).any()
-        },
-        bootstrap=settings,
+        other.logits(a),
+        baseline.logits(b),
+        thresholds_a=other.thresholds if has_both else None,
+        thresholds_b=baseline.thresholds if has_both else None,
+        groups=baseline.groups,
+        bootstrap=bootstrap.drawing(unit, a.patient_ids),
     )
 
 
-def _thresholds(evaluation: _Evaluation) -> NDArray[np.float64] | None:
-    thresholds = evaluation.content["classes"].get("threshold")
-    return None if thresholds is None else np.array(thresholds, dtype=np.float64)
+def _predictions(evaluation: _Evaluation) -> PredictionTable:
+    """Read what an evaluation's metrics were computed from."""
+    file = evaluation.path.with_name(PREDICTIONS_FILE)
+    if not file.is_file():
+        raise _NotComparableError(f"{file} is not there")
+    table = PredictionTable.read(file)
+    for key in ("model_fingerprint", "data_fingerprint"):
+        if table.provenance.get(key) != evaluation.content.get(key):
+            raise _NotComparableError(
+                f"{file} holds other predictions than {evaluation.path.name} was computed from"
+            )
+    return table
+
+
+def _in_order_of(first: PredictionTable, second: PredictionTable) -> PredictionTable:
+    """Return the second table with its cases in the order of the first."""
+    is_same = sorted(first.case_ids) == sorted(second.case_ids)
+    if not is_same or first.label_names != second.label_names:
+        raise _NotComparableError("its cases or labels are others")
+    places = {case: row for row, case in enumerate(second.case_ids)}
+    second = second.select(np.array([places[case] for case in first.case_ids]))
+    if not np.array_equal(first.labels, second.labels):
+        raise _NotComparableError("its cases have other labels")
+    return second

@@ -1,30 +1,30 @@
 """Predict all cases of a split: by many processes, resumably, in bounded memory."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import datasets
 import numpy as np
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from raddiag_hf.checkpoints.loading import LoadedModel
+from raddiag_hf.checkpoints.loading import LoadedModel, choose_device
 from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.core.run_folder import RunFolder, RunFolderError
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.training_cases import CasePacker
 from raddiag_hf.data.case_splits import CaseSplit
-from raddiag_hf.evaluation.prediction_table import (
-    EvaluationInputError,
-    PredictionTable,
-    read_provenance,
-)
-from raddiag_hf.evaluation.processes import join_processes
-from raddiag_hf.evaluation.result_files import remove_results
+from raddiag_hf.evaluation.evaluation_folder import remove_results
+from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError, PredictionSettings
+from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
 
 CASES_PER_BLOCK = 32
 """Cases whose predictions are stored together: what an interrupted process loses."""
@@ -32,34 +32,22 @@ CASES_PER_BLOCK = 32
 _MODEL_KEY, _DATA_KEY = "model_fingerprint", "data_fingerprint"
 _COUNTS = ("slice_counts", "scan_counts", "modality_slots")
 
-ProgressReport = Callable[[int, int], None]
-"""Called with the cases that this process has predicted and those that it has to."""
+LONGEST_WAIT = timedelta(days=7)
+"""How long processes wait for the slowest; the launcher ends them all when one fails."""
 
 
-@dataclass(frozen=True)
-class PredictionSettings:
-    """How much is done at once; none of it changes a prediction by more than rounding.
+def join_processes(device: str | None = None) -> PartialState:
+    """Return this process's place among those that were started together; alone, the only one.
 
-    Attributes:
-        batch_slices: Cases go through the model together until their slices are this many; a case
-            with more goes alone.
-        num_workers: Processes that decode, beside each that predicts; 0 decodes in that one.
-        overwrite: Whether predictions of another model or other data are replaced, not refused.
+    Args:
+        device: ``"cpu"`` for processes without accelerators; by default each takes one, where there
+            are some and ``ACCELERATE_USE_CPU`` does not say otherwise.
 
     Raises:
-        ValueError: If a number is out of range.
+        DeviceError: If there is no such device.
     """
-
-    batch_slices: int = 128
-    num_workers: int = 2
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.batch_slices < 1 or self.num_workers < 0:
-            raise ValueError(
-                f"batch_slices is {self.batch_slices} and num_workers {self.num_workers}, expected "
-                "at least 1 and 0"
-            )
+    is_cpu = choose_device(device).type == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
+    return PartialState(cpu=is_cpu, timeout=LONGEST_WAIT)
 
 
 def predict_cases(
@@ -67,14 +55,14 @@ def predict_cases(
     cases: CaseSplit,
     path: Path,
     settings: PredictionSettings | None = None,
-    report_progress: ProgressReport | None = None,
+    progress: Progress = no_progress,
 ) -> None:
     """Write the predictions of a model for a split, as a `PredictionTable`.
 
     Blocks of cases are shared out among the processes that Accelerate started, by their number of
-    slices, and every block is stored when it is done, in ``<stem>.parts`` beside ``path``. Whoever
-    is interrupted goes on with the missing blocks, with as many processes as there are then; a
-    file that is complete is left as it is. Every process returns when the whole file is there.
+    slices, and every block is stored when it is done, in ``<stem>.parts`` beside ``path``. A call
+    that was interrupted is resumed with the missing blocks, by as many processes as there are then;
+    a file that is complete is left as it is. Every process returns when the whole file is there.
     Metrics, tables and figures of earlier predictions in the folder are removed before there are
     others.
 
@@ -83,33 +71,68 @@ def predict_cases(
         cases: Labelled as the model.
         path: Where to write; its folder is made.
         settings: How much to do at once.
-        report_progress: Called in every process after each batch.
+        progress: Told of this process's cases after each batch.
 
     Raises:
-        EvaluationInputError: If ``path`` holds predictions of another model or other data, a stored
-            scan is damaged or of a modality that the model does not take, or the model's answer is
-            not finite; the message names the file or the case.
+        RunFolderError: If ``path`` holds predictions of another model or other data.
+        RunInProgressError: If somebody else is predicting into it.
+        EvaluationInputError: If ``path`` is no table of predictions, a stored scan is damaged or of
+            a modality that the model does not take, or the model's answer is not finite; the
+            message names the file or the case.
     """
     settings = settings or PredictionSettings()
     state = join_processes()
     provenance = _describe(loaded, cases)
     parts = path.with_name(f"{path.stem}.parts")
-    missing: list[range] | None = None
-    if state.is_main_process:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stored = [file for file in (path, *sorted(parts.glob("*.parquet"))) if file.exists()]
-        _check_stored(stored, provenance, settings.overwrite)
-        if path.exists():
-            shutil.rmtree(parts, ignore_errors=True)  # left by who was killed after the last step
-        else:
-            remove_results(path.parent)
-            parts.mkdir(exist_ok=True)
-            missing = [block for block in _blocks(cases) if not _part(parts, block).exists()]
-    (missing,) = broadcast_object_list([missing])
-    if missing is None:
+    if state.is_main_process and not settings.overwrite:
+        _compare(path, parts, provenance, overwrite=False)  # before anything is written
+    with RunFolder(path, work=parts).lock():
+        missing: list[range] | None = None
+        if state.is_main_process:
+            _compare(path, parts, provenance, settings.overwrite)
+            if not path.exists():
+                remove_results(path.parent)
+                missing = [block for block in _blocks(cases) if not _part(parts, block).exists()]
+        (missing,) = broadcast_object_list([missing])
+        if missing is not None:
+            share = _share(missing, cases.slice_counts(loaded.processor.max_slices), state)
+            _predict_blocks(loaded, cases, share, parts, provenance, settings, progress)
+            state.wait_for_everyone()
+            if state.is_main_process:
+                _join(parts, cases, provenance).write(path)
+        if state.is_main_process:
+            shutil.rmtree(parts)
+        state.wait_for_everyone()
+
+
+def remove_other_models(path: Path, provenance: Mapping[str, str]) -> None:
+    """Remove predictions of another model, where there are any.
+
+    Args:
+        path: Of the predictions.
+        provenance: Of predictions of the model that is not another.
+    """
+    try:
+        found = read_provenance(path)
+    except FileNotFoundError:
         return
+    except EvaluationInputError:
+        found = {}
+    if found.get(_MODEL_KEY) != provenance[_MODEL_KEY]:
+        path.unlink()
+
+
+def _predict_blocks(
+    loaded: LoadedModel,
+    cases: CaseSplit,
+    share: Sequence[range],
+    parts: Path,
+    provenance: Mapping[str, str],
+    settings: PredictionSettings,
+    progress: Progress,
+) -> None:
+    """Predict the blocks of this process, and store each when it is done."""
     slices = cases.slice_counts(loaded.processor.max_slices)
-    share = _share(missing, slices, state.process_index, state.num_processes)
     batches = [rows for block in share for rows in _batches(block, slices, settings.batch_slices)]
     answers = _predict(loaded, cases, batches, settings.num_workers)
     done, total = 0, sum(map(len, share))
@@ -120,15 +143,9 @@ def predict_cases(
             answer = next(answers)
             logits[filled : filled + len(answer)] = answer
             filled += len(answer)
-            if report_progress is not None:
-                report_progress(done + filled, total)
+            progress(f"Predicting {cases.split} cases", done + filled, total)
         done += len(block)
         PredictionTable.of_cases(cases, block, logits, provenance).write(_part(parts, block))
-    state.wait_for_everyone()
-    if state.is_main_process:
-        _join(parts, cases, provenance).write(path)
-        shutil.rmtree(parts)
-    state.wait_for_everyone()
 
 
 def _describe(loaded: LoadedModel, cases: CaseSplit) -> dict[str, str]:
@@ -143,25 +160,21 @@ def _describe(loaded: LoadedModel, cases: CaseSplit) -> dict[str, str]:
     }
 
 
-def _check_stored(files: Sequence[Path], provenance: Mapping[str, str], overwrite: bool) -> None:
+def _compare(path: Path, parts: Path, provenance: Mapping[str, str], overwrite: bool) -> None:
     """Refuse, or remove, predictions of another model or other data."""
-    for file in files:
+    names = {"model": _MODEL_KEY, "data set or split": _DATA_KEY}
+    identity = {name: provenance[key] for name, key in names.items()}
+    for file in (path, *sorted(parts.glob("*.parquet"))):
+        if not file.exists():
+            continue
         try:
             found = read_provenance(file)
-        except EvaluationInputError:
+            earlier = {name: found.get(key) for name, key in names.items()}
+            RunFolder(file).compare(identity, earlier)
+        except (RunFolderError, EvaluationInputError):
             if not overwrite:
                 raise
-            found = {}
-        for key, what in ((_MODEL_KEY, "another model"), (_DATA_KEY, "another data set or split")):
-            if found.get(key) == provenance[key]:
-                continue
-            if not overwrite:
-                raise EvaluationInputError(
-                    f"{file}: holds predictions of {what} than asked for ({found.get('model')} on "
-                    f"{found.get('split')} of {found.get('dataset')}); choose another folder, or "
-                    "have it overwritten"
-                )
-            file.unlink(missing_ok=True)
+            file.unlink()
 
 
 def _blocks(cases: CaseSplit) -> list[range]:
@@ -174,16 +187,14 @@ def _part(parts: Path, block: range) -> Path:
     return parts / f"cases-{block.start:08d}-{block.stop:08d}.parquet"
 
 
-def _share(
-    blocks: Sequence[range], slices: NDArray[np.int64], process: int, num_processes: int
-) -> list[range]:
+def _share(blocks: Sequence[range], slices: NDArray[np.int64], state: PartialState) -> list[range]:
     """Return the blocks of one process: the largest are dealt first, to whoever has least."""
-    work = np.zeros(num_processes, dtype=np.int64)
+    work = np.zeros(state.num_processes, dtype=np.int64)
     share = []
     for block in sorted(blocks, key=lambda block: -slices[block.start : block.stop].sum()):
         owner = int(work.argmin())
         work[owner] += slices[block.start : block.stop].sum()
-        if owner == process:
+        if owner == state.process_index:
             share.append(block)
     return sorted(share, key=lambda block: block.start)
 

@@ -16,18 +16,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.case_splits import CaseSplit
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError
 from raddiag_hf.vocabulary import Anatomy
 
 FILE_FORMAT = 1
 _METADATA_KEY = b"raddiag_predictions"
 _ROW_GROUP_CELLS = 2**22
-
-
-class EvaluationInputError(InputError):
-    """A model, data set, file or choice that cannot be evaluated: which, and what was expected."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """The bootstrap: cases, patients or clusters drawn with replacement, and intervals from them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
@@ -23,14 +24,23 @@ long-tailed mean can lie wholly above the estimate (``benchmarks/interval_covera
 """
 
 
+class ResampledUnit(StrEnum):
+    """What the bootstrap draws."""
+
+    PATIENT = "patient"
+    """Whole patients, because cases of one patient are not independent."""
+    CASE = "case"
+    """Cases, as if each were of another patient."""
+
+
 @dataclass(frozen=True)
 class BootstrapSettings:
     """How to resample, and how to turn the resampled values into intervals.
 
     Attributes:
-        resamples: Number of resamples.
-        seed: Seed; the draw depends on it, the number of cases and ``patient_ids`` alone, so that
-            two models evaluated with one seed are evaluated on the same resamples.
+        resamples: Bootstrap resamples; 0 for no intervals, where intervals can be left out.
+        seed: Seed of the bootstrap. The draw depends on it, the number of cases and
+            ``patient_ids`` alone, so that two models with one seed meet the same resamples.
         confidence: Nominal coverage, between 0 and 1.
         method: See `IntervalMethod`.
         patient_ids: Patient of each case. Given, whole patients are drawn, because cases of one
@@ -42,6 +52,15 @@ class BootstrapSettings:
     confidence: float = 0.95
     method: IntervalMethod = "centred"
     patient_ids: Sequence[str] | None = None
+
+    def drawing(self, unit: ResampledUnit, patient_ids: Sequence[str]) -> "BootstrapSettings":
+        """Return these settings with what is to be drawn.
+
+        Args:
+            unit: Patients or cases.
+            patient_ids: Patient of each case.
+        """
+        return replace(self, patient_ids=patient_ids if unit is ResampledUnit.PATIENT else None)
 
     def weights(self, num_cases: int) -> Iterator[NDArray[np.float32]]:
         """Draw the resamples, in chunks of bounded size.

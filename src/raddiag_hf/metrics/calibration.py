@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from raddiag_hf.metrics.bootstrap import BootstrapSettings, Interval, interval
+from raddiag_hf.metrics.evaluation_result import json_numbers
 from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
 
 Binning = Literal["equal_width", "equal_count"]
@@ -40,6 +41,19 @@ class Reliability:
     frequencies: NDArray[np.float64]
     error: float
     error_interval: Interval | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON values; what is undefined is None."""
+        interval = self.error_interval
+        return {
+            "error": self.error,
+            "error_low": None if interval is None else float(interval.low),
+            "error_high": None if interval is None else float(interval.high),
+            "edges": self.edges.tolist(),
+            "counts": self.counts.tolist(),
+            "mean_probabilities": json_numbers(self.mean_probabilities),
+            "frequencies": json_numbers(self.frequencies),
+        }
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,11 @@ class EvaluationResult:
             "without_negatives": [group.without_negatives for group in groups],
         }
         for name in self.metric_names:
-            table[name] = _plain([group.values[name] for group in groups])
+            table[name] = json_numbers([group.values[name] for group in groups])
             if self.intervals is not None:
                 found = [self.intervals.macro[group][name] for group in self.groups]
-                table[f"{name}_low"] = _plain([each.low for each in found])
-                table[f"{name}_high"] = _plain([each.high for each in found])
+                table[f"{name}_low"] = json_numbers([each.low for each in found])
+                table[f"{name}_high"] = json_numbers([each.high for each in found])
         return table
 
     def class_table(self) -> Table:
@@ -114,12 +114,13 @@ class EvaluationResult:
         """
         table: Table = {"class": list(self.class_names), "positives": self.positives.tolist()}
         if self.thresholds is not None:
-            table["threshold"] = _plain(self.thresholds)
+            table["threshold"] = json_numbers(self.thresholds)
         for name, values in self.per_class.items():
-            table[name] = _plain(values)
+            table[name] = json_numbers(values)
             if self.intervals is not None:
                 found = self.intervals.per_class[name]
-                table[f"{name}_low"], table[f"{name}_high"] = _plain(found.low), _plain(found.high)
+                table[f"{name}_low"] = json_numbers(found.low)
+                table[f"{name}_high"] = json_numbers(found.high)
         if self.intervals is not None:
             table["undefined_resamples"] = self.intervals.undefined_resamples.tolist()
         return table
@@ -160,7 +161,7 @@ def _describe_bootstrap(intervals: BootstrapIntervals | None) -> dict[str, Any] 
         "method": intervals.method,
         "fewest_classes": dict(intervals.fewest_classes),
         "bias": {
-            group: dict(zip(metrics, _plain([m.bias for m in metrics.values()]), strict=True))
+            group: dict(zip(metrics, json_numbers([m.bias for m in metrics.values()]), strict=True))
             for group, metrics in intervals.macro.items()
         },
     }
@@ -168,13 +169,13 @@ def _describe_bootstrap(intervals: BootstrapIntervals | None) -> dict[str, Any] 
 
 def _describe_curve(curve: RocCurve) -> dict[str, Any]:
     return {
-        "false_positive_rates": _plain(curve.false_positive_rates),
-        "recalls": _plain(curve.recalls),
-        "low": None if curve.low is None else _plain(curve.low),
-        "high": None if curve.high is None else _plain(curve.high),
+        "false_positive_rates": json_numbers(curve.false_positive_rates),
+        "recalls": json_numbers(curve.recalls),
+        "low": None if curve.low is None else json_numbers(curve.low),
+        "high": None if curve.high is None else json_numbers(curve.high),
     }
 
 
-def _plain(values: NDArray[np.float64] | Sequence[Any]) -> list[float | None]:
+def json_numbers(values: NDArray[np.float64] | Sequence[Any]) -> list[float | None]:
     """Return Python floats, None for NaN."""
     return [None if np.isnan(value) else float(value) for value in values]

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raddiag_hf.evaluation.report.class_tables import class_tables
 from raddiag_hf.evaluation.report.evaluation_report import (
+    class_tables,
     render_evaluation_report,
     write_evaluation_report,
 )

@@ -1,4 +1,4 @@
-"""Which figures an evaluation has, what they say, and their files."""
+"""Figures of an evaluation: which there are, what they say, and their files."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -10,15 +10,13 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.evaluate_model import ModelEvaluation
-from raddiag_hf.evaluation.figures.breakdown_figure import draw_breakdown
+from raddiag_hf.evaluation.evaluation_folder import FIGURE_FORMATS, FIGURE_NAMES
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
-from raddiag_hf.evaluation.figures.normal_figure import draw_normal_abnormal
+from raddiag_hf.evaluation.figures.curve_figures import draw_precision_recall, draw_roc
 from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
-from raddiag_hf.evaluation.figures.precision_recall_figure import draw_precision_recall
 from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities
-from raddiag_hf.evaluation.figures.roc_figure import draw_roc
-from raddiag_hf.evaluation.result_files import FIGURE_FORMATS, FIGURE_NAMES
+from raddiag_hf.evaluation.figures.subgroup_figures import draw_breakdown, draw_normal_abnormal
+from raddiag_hf.evaluation.model_evaluation import ModelEvaluation
 from raddiag_hf.metrics.bootstrap import BootstrapSettings
 from raddiag_hf.metrics.calibration import reliability
 from raddiag_hf.metrics.mean_curves import mean_precision_recall

@@ -1,6 +1,7 @@
 """The paper's Figure 4a: probabilities of positive, intra-negative and inter-negative cases."""
 
 import textwrap
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LIGHT, Palette
-from raddiag_hf.evaluation.negatives import case_kinds
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
 
@@ -23,6 +23,23 @@ TICKS = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 _ROW_HEIGHT = 0.8
 _MARGIN = 0.4
 _LONGEST_NAME = 48
+
+
+@dataclass(frozen=True)
+class CaseKinds:
+    """The cases of one class by kind: boolean, shape ``(cases,)``, no case of two kinds.
+
+    Attributes:
+        positive: Cases that have the class.
+        intra_negative: Negatives of the same anatomy: that of at least one positive case.
+        inter_negative: Negatives of other anatomies.
+        unknown: Negatives of unknown anatomy; all negatives where that of no positive is known.
+    """
+
+    positive: NDArray[np.bool_]
+    intra_negative: NDArray[np.bool_]
+    inter_negative: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
 
 
 def draw_probabilities(
@@ -85,6 +102,31 @@ def example_classes(result: EvaluationResult) -> list[int]:
     first = min(max(first, BEST), len(ranked) - WORST - MIDDLE)
     chosen = [*ranked[:BEST], *ranked[first : first + MIDDLE], *ranked[-WORST:]]
     return [int(column) for column in chosen]
+
+
+def case_kinds(table: PredictionTable, column: int) -> CaseKinds:
+    """Sort the cases of a table by what they are to one class.
+
+    Args:
+        table: Predictions; nothing but labels and anatomies is read.
+        column: The class.
+
+    Source:
+        The paper, Figure 4a. It says "the same anatomy" as if a class had one; where its positive
+        cases are of several regions, each of these counts as the same here.
+    """
+    positive = table.labels[:, column]
+    regions = np.array([anatomy or "" for anatomy in table.anatomies])
+    is_known = regions != ""
+    own = np.unique(regions[positive & is_known])
+    is_own = np.isin(regions, own)
+    is_placed = is_known if len(own) else np.zeros_like(is_known)
+    return CaseKinds(
+        positive=positive,
+        intra_negative=~positive & is_own,
+        inter_negative=~positive & is_placed & ~is_own,
+        unknown=~positive & ~is_placed,
+    )
 
 
 def _draw_class(

@@ -1,24 +1,25 @@
-"""An evaluation as one HTML page: what a reader looks for first comes first."""
+"""Report of an evaluation as one HTML page: what a reader looks for first comes first."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.breakdown import Subgroup
-from raddiag_hf.evaluation.evaluate_model import ModelEvaluation, short_name
+from raddiag_hf.evaluation.evaluation_folder import FIGURE_FOLDER, REPORT_FILE, short_name
 from raddiag_hf.evaluation.figures.evaluation_figures import (
     EvaluationFigure,
     evaluation_figures,
     save_figures,
 )
 from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
-from raddiag_hf.evaluation.report.class_tables import class_tables
-from raddiag_hf.evaluation.report.report_wording import count, value_cell
-from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS
-from raddiag_hf.evaluation.result_files import FIGURE_FOLDER, REPORT_FILE
+from raddiag_hf.evaluation.model_evaluation import ModelEvaluation
+from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS, UNDEFINED, count, value_cell
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
+from raddiag_hf.metrics.evaluation_result import EvaluationResult, Table
 from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.reports.report import render_report
 from raddiag_hf.reports.sections import (
@@ -39,6 +40,15 @@ HEADLINE_METRICS = {
     "mcc": "MCC",
 }
 BREAKDOWN_METRICS = ("auc", "ap", "f1", "recall_at_fpr_0.05")
+MOST_IN_ONE_TABLE = 24
+"""Up to so many classes are shown in one table; of more, the best and the worst."""
+
+MOST_IN_HALF = 10
+FEWEST_POSITIVES = 5
+"""Positives that a class needs to be called best or worst, where there are such classes."""
+
+CLASS_METRICS = ("auc", "ap", "f1", "recall_at_fpr_0.05")
+
 MOST_NAMED = 30
 """Labels that could not be evaluated are named up to so many."""
 
@@ -167,6 +177,49 @@ def _group_section(evaluation: ModelEvaluation) -> TableSection:
         rows,
         caption,
     )
+
+
+def class_tables(result: EvaluationResult) -> list[TableSection]:
+    """Return the classes by AUC: all in one table, or the best and the worst in two.
+
+    Of many classes, those with fewer than five positive cases are left out, because chance alone
+    puts them at either end; unless all are so rare.
+    """
+    auc = result.per_class["auc"]
+    evaluated = np.flatnonzero(~np.isnan(auc))
+    if not len(evaluated):
+        return []
+    table = result.class_table()
+    if len(evaluated) <= MOST_IN_ONE_TABLE:
+        ranked = evaluated[np.argsort(-auc[evaluated], kind="stable")]
+        return [_class_section("Labels, best first", table, ranked.tolist(), "Sorted by AUC.")]
+    frequent = evaluated[result.positives[evaluated] >= FEWEST_POSITIVES]
+    caption = f"By AUC, of the {count(len(frequent), 'label')} with {FEWEST_POSITIVES} positive "
+    caption += "cases or more."
+    if not len(frequent):
+        frequent, caption = evaluated, f"By AUC, of {count(len(evaluated), 'label')}."
+    ranked = frequent[np.argsort(-auc[frequent], kind="stable")]
+    half = min(MOST_IN_HALF, -(-len(ranked) // 2))
+    worst = ranked[half:][::-1][:MOST_IN_HALF]
+    sections = [_class_section("Best labels", table, ranked[:half].tolist(), caption)]
+    if len(worst):
+        sections.append(_class_section("Worst labels", table, worst.tolist(), caption))
+    return sections
+
+
+def _class_section(title: str, table: Table, classes: Sequence[int], caption: str) -> TableSection:
+    metrics = [name for name in CLASS_METRICS if name in table]
+    has_thresholds = "threshold" in table
+    rows = []
+    for column in classes:
+        cells = [table["class"][column], f"{table['positives'][column]:,}"]
+        cells += [value_cell(table, metric, column) for metric in metrics]
+        if has_thresholds:
+            threshold = table["threshold"][column]
+            cells.append(UNDEFINED if threshold is None else f"{threshold:.3g}")
+        rows.append(cells)
+    columns = ["", "Positives", *(METRICS[name] for name in metrics)]
+    return TableSection(title, columns + ["Threshold"] * has_thresholds, rows, caption)
 
 
 def _breakdown_section(title: str, subgroups: Sequence[Subgroup]) -> TableSection:

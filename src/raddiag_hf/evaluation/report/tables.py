@@ -1,4 +1,4 @@
-"""Evaluations side by side, laid out as the paper's Table 2, in Markdown and in LaTeX."""
+"""Tables of evaluations, laid out as the paper's Table 2, in Markdown and in LaTeX."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from itertools import groupby
 from pathlib import Path
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.evaluation.result_files import TABLE_FILES
 from raddiag_hf.metrics.evaluation_result import Table
+
+TABLE_FILES = ("table.md", "table.tex")
 
 METRICS = {
     "auc": "AUC",
@@ -182,6 +183,37 @@ def table_rows(models: Sequence[EvaluatedModel]) -> list[TableRow]:
                 for model, at in members
             ]
     return rows
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``"1 case"`` or ``"7,772 cases"``."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
+def decimals(value: float) -> str:
+    """Return a number with three decimals, its sign a true minus."""
+    return f"{value:.3f}".replace("-", "−")
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval; a dash would be read as a sign beside a negative number."""
+    return f"{decimals(low)}{' to ' if low < 0 else '–'}{decimals(high)}"
+
+
+def value_cell(table: Table, metric: str, row: int) -> str:
+    """Return a value of a table, and below it the interval where there is one.
+
+    Args:
+        table: `EvaluationResult.group_table` or `EvaluationResult.class_table`.
+        metric: Column.
+        row: Row.
+    """
+    value = table[metric][row]
+    if value is None:
+        return UNDEFINED
+    if f"{metric}_low" not in table or table[f"{metric}_low"][row] is None:
+        return decimals(value)
+    return f"{decimals(value)}\n{span(table[f'{metric}_low'][row], table[f'{metric}_high'][row])}"
 
 
 def _best(members: Sequence[tuple[EvaluatedModel, int]], metric: str) -> float | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raddiag_hf.evaluation.negatives import case_kinds
+from raddiag_hf.evaluation.figures.probability_figure import case_kinds
 from tests.fixtures.prediction_tables import make_predictions
 
 

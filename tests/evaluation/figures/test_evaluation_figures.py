@@ -7,19 +7,20 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.patches import StepPatch
 
-from raddiag_hf.evaluation.figures.breakdown_figure import draw_breakdown
+from raddiag_hf.evaluation.evaluation_folder import FIGURE_NAMES
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
+from raddiag_hf.evaluation.figures.curve_figures import draw_precision_recall, draw_roc
 from raddiag_hf.evaluation.figures.evaluation_figures import (
     evaluation_figures,
     save_figures,
 )
-from raddiag_hf.evaluation.figures.normal_figure import draw_normal_abnormal
 from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
-from raddiag_hf.evaluation.figures.precision_recall_figure import draw_precision_recall
-from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities, example_classes
-from raddiag_hf.evaluation.figures.roc_figure import draw_roc
-from raddiag_hf.evaluation.negatives import case_kinds
-from raddiag_hf.evaluation.result_files import FIGURE_NAMES
+from raddiag_hf.evaluation.figures.probability_figure import (
+    case_kinds,
+    draw_probabilities,
+    example_classes,
+)
+from raddiag_hf.evaluation.figures.subgroup_figures import draw_breakdown, draw_normal_abnormal
 from raddiag_hf.metrics import reliability
 from raddiag_hf.metrics.mean_curves import mean_precision_recall
 from tests.fixtures.evaluations import make_evaluation

@@ -1,4 +1,4 @@
-"""One mean curve per group of classes, each with its band."""
+"""Mean ROC and precision-recall curves of head, medium and tail classes, each with its band."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LINE_STYLES, Palette
-from raddiag_hf.evaluation.report.report_wording import count, decimals, span
-from raddiag_hf.evaluation.report.tables import CATEGORIES
+from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LIGHT, LINE_STYLES, Palette
+from raddiag_hf.evaluation.report.tables import CATEGORIES, count, decimals, span
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
+from raddiag_hf.metrics.mean_curves import PrecisionRecallCurve
 from raddiag_hf.metrics.predictions import ALL
 
 _ALPHA = 0.16
@@ -18,7 +18,7 @@ _TOP_INCHES, _LINE_INCHES = 0.25, 0.145
 
 
 @dataclass(frozen=True)
-class GroupCurve:
+class _GroupCurve:
     """Points of a curve, and the ends of its band; arrays of one shape."""
 
     x: NDArray[np.float64]
@@ -27,9 +27,54 @@ class GroupCurve:
     high: NDArray[np.float64] | None
 
 
-def draw_group_curves(
+def draw_roc(result: EvaluationResult, palette: Palette = LIGHT) -> Figure:
+    """Draw the mean ROC curve of each group of classes, with its bootstrap band.
+
+    Groups without a class that can be evaluated have no curve.
+
+    Source:
+        Paper, Figure 3. There the solid line is the median of resampled curves; here it is the mean
+        curve of the cases themselves, and the band comes from resamples of them.
+    """
+    curves = {}
+    for name in _evaluated_groups(result):
+        roc = result.roc[name]
+        curves[name] = _GroupCurve(roc.false_positive_rates, roc.recalls, roc.low, roc.high)
+    figure = _draw_group_curves(result, curves, "auc", "AUC, mean over labels", palette)
+    axes = figure.axes[0]
+    axes.axline((0, 0), slope=1, color=palette.axis, linewidth=0.8, linestyle=(0, (2, 2)))
+    axes.set_xlabel(f"False-positive rate (n = {result.num_cases:,} cases)")
+    axes.set_ylabel("Recall, mean over labels")
+    return figure
+
+
+def draw_precision_recall(
     result: EvaluationResult,
-    curves: Mapping[str, GroupCurve],
+    curves: Mapping[str, PrecisionRecallCurve],
+    palette: Palette = LIGHT,
+) -> Figure:
+    """Draw the mean precision-recall curve of each group of classes, with its band.
+
+    Args:
+        result: Average precisions and numbers of classes.
+        curves: What `mean_precision_recall` returned for the same predictions.
+        palette: Colours.
+    """
+    found = {name: curves[name] for name in _evaluated_groups(result)}
+    points = {
+        name: _GroupCurve(one.recalls, one.precisions, one.low, one.high)
+        for name, one in found.items()
+    }
+    title = "Average precision, mean over labels"
+    figure = _draw_group_curves(result, points, "ap", title, palette)
+    figure.axes[0].set_xlabel(f"Recall (n = {result.num_cases:,} cases)")
+    figure.axes[0].set_ylabel("Precision, mean over labels")
+    return figure
+
+
+def _draw_group_curves(
+    result: EvaluationResult,
+    curves: Mapping[str, _GroupCurve],
     metric: str,
     title: str,
     palette: Palette,
@@ -40,7 +85,7 @@ def draw_group_curves(
 
     Args:
         result: Means and numbers of classes.
-        curves: By group, such as `evaluated_groups` returns.
+        curves: By group, such as `_evaluated_groups` returns.
         metric: The area under the curves.
         title: Of the legend.
         palette: Colours.
@@ -67,7 +112,7 @@ def draw_group_curves(
     return figure
 
 
-def evaluated_groups(result: EvaluationResult) -> list[str]:
+def _evaluated_groups(result: EvaluationResult) -> list[str]:
     """Return the groups with a class that can be evaluated, all classes last.
 
     A group that is all of them is left out.

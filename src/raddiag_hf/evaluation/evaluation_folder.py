@@ -1,0 +1,105 @@
+"""Folder of an evaluation: its files, what the tables say, and how stale results are removed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.evaluation.report.tables import TABLE_FILES, EvaluatedModel, write_tables
+
+METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
+CALIBRATION_FILE = "calibration_predictions.parquet"
+REPORT_FILE, FIGURE_FOLDER = "report.html", "figures"
+FIGURE_NAMES = (
+    "roc",
+    "precision_recall",
+    "calibration",
+    "probabilities",
+    "normal_abnormal",
+    "modality",
+    "anatomy",
+)
+FIGURE_FORMATS = ("png", "pdf")
+
+FILE_FORMAT = 1
+"""Version of ``metrics.json`` and ``comparison.json``."""
+
+
+def write_metrics(content: Mapping[str, Any], folder: Path) -> None:
+    """Write ``metrics.json``, ``table.md`` and ``table.tex``; a report of other metrics is removed.
+
+    Args:
+        content: What `ModelEvaluation.to_dict` returned.
+        folder: Of the evaluation.
+    """
+    remove_report(folder)
+    write_json(content, folder / METRICS_FILE)
+    write_tables(folder, [evaluated_model(content)], table_notes(content))
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write what programs read."""
+    with atomic_write(path) as temporary:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+        temporary.write_text(text + "\n", "utf-8")
+
+
+def remove_results(folder: Path) -> None:
+    """Remove what was computed from predictions, which stay: metrics, tables, report, figures.
+
+    Raises:
+        OSError: If a file cannot be removed.
+    """
+    for name in (METRICS_FILE, *TABLE_FILES):
+        (folder / name).unlink(missing_ok=True)
+    remove_report(folder)
+
+
+def remove_report(folder: Path) -> None:
+    """Remove report and figures; files of other names stay.
+
+    Raises:
+        OSError: If a file cannot be removed.
+    """
+    (folder / REPORT_FILE).unlink(missing_ok=True)
+    figures = folder / FIGURE_FOLDER
+    for name in FIGURE_NAMES:
+        for file_format in FIGURE_FORMATS:
+            (figures / f"{name}.{file_format}").unlink(missing_ok=True)
+    if figures.is_dir() and not any(figures.iterdir()):
+        figures.rmdir()
+
+
+def evaluated_model(content: Mapping[str, Any], name: str | None = None) -> EvaluatedModel:
+    """Return the rows of an evaluation's table.
+
+    Args:
+        content: What `ModelEvaluation.to_dict` returned.
+        name: What to call the model; by default its folder's name or Hub id.
+    """
+    data = short_name(content["dataset"])
+    granularity = f"{data}: {content['label_column']}, {content['split']}"
+    return EvaluatedModel(name or short_name(content["model"]), granularity, content["groups"])
+
+
+def short_name(location: str) -> str:
+    """Return a Hub id as it is, and of a folder its last part."""
+    is_hub_id = location.count("/") == 1 and location[0] not in "./~"
+    return location if is_hub_id else Path(location).name
+
+
+def table_notes(content: Mapping[str, Any]) -> list[str]:
+    """Return what a reader of the table has to know, in sentences."""
+    notes = [
+        f"All indicators in percent, means over the classes that can be evaluated, on "
+        f"{content['num_cases']} {content['split']} cases of {short_name(content['dataset'])}."
+    ]
+    if (bootstrap := content["bootstrap"]) is not None:
+        notes.append(
+            f"In brackets: {100 * bootstrap['confidence']:g} % intervals from "
+            f"{bootstrap['resamples']} bootstrap resamples of {bootstrap['resampled_unit']}s."
+        )
+    if content["threshold_description"] is not None:
+        notes.append(f"Thresholds: {content['threshold_description']}.")
+    return notes
