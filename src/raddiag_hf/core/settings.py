@@ -72,8 +72,8 @@ class Setting:
         return " and ".join(self._bounds())
 
     def _bounds(self) -> list[str]:
-        words = {"at least": self.min, "at most": self.max, "above": self.above}
-        words["below"] = self.below
+        words = {"at least": self.min, "at most": self.max}
+        words |= {"more than": self.above, "less than": self.below}
         return [f"{word} {bound:g}" for word, bound in words.items() if bound is not None]
 
 

@@ -1,11 +1,12 @@
 """The recipe of a training: what to train, on what, and how, as a YAML file and overrides."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+from raddiag_hf.core.settings import Setting, check_value, setting_fields
 from raddiag_hf.training.finetune_settings import FinetuneSettings
 from raddiag_hf.training.recipe_file import (
     RecipeError,
@@ -14,11 +15,9 @@ from raddiag_hf.training.recipe_file import (
     parse_overrides,
     read_mapping,
 )
-from raddiag_hf.training.value_types import check_types
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship with the package, ``<name>.yaml``."""
-BATCH_NORMS = ("frozen", "local", "synchronised")
 
 LOSS_FIELDS = frozenset(
     {
@@ -33,6 +32,17 @@ LOSS_FIELDS = frozenset(
         "logit_adjustment_strength",
     }
 )
+
+RANGES: Mapping[str, Setting] = {
+    "per_device_train_batch_size": Setting(min=1),
+    "per_device_eval_batch_size": Setting(min=1),
+    "gradient_accumulation_steps": Setting(min=1),
+    "num_train_epochs": Setting(above=0),
+    "learning_rate": Setting(min=0),
+    "seed": Setting(min=0, below=2**32),
+    "data_seed": Setting(min=0, below=2**32),
+}
+"""Arguments that the Trainer takes out of range, and fails on later with a traceback."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +100,7 @@ class ModelSection:
     config: dict[str, Any] = field(default_factory=dict)
     processor: dict[str, Any] = field(default_factory=dict)
     text_encoder: str | None = None
-    batch_norm: str = "local"
-
-    def __post_init__(self) -> None:
-        if self.batch_norm not in BATCH_NORMS:
-            raise RecipeError(
-                f"model.batch_norm is {self.batch_norm!r}, expected one of {', '.join(BATCH_NORMS)}"
-            )
+    batch_norm: Literal["frozen", "local", "synchronised"] = "local"
 
 
 @dataclass(frozen=True)
@@ -172,86 +176,78 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
     from transformers import TrainingArguments  # these take seconds to import, and only here
 
     from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
-    from raddiag_hf.imaging.augmentation import ScanAugmentation
 
-    _refuse_unknown(content, _field_names(Recipe), "")
-    training = content.get("training") or {}
-    _check_keys(training, _field_names(TrainingArguments), "training")
-    if "output_dir" in training:
+    _check_names(content, [one.name for one in dataclasses.fields(Recipe)], "")
+    given = {name: value for name, value in content.items() if value is not None}
+    if "output_dir" in given.get("training", {}):
         raise RecipeError("training.output_dir: the folder of a training is named by output")
-    check_types(TrainingArguments, training, "training")
-    loss = content.get("loss") or {}
-    _check_keys(loss, LOSS_FIELDS, "loss")
-    augmentation = content.get("augmentation")
-    if augmentation is not None:
-        _check_keys(augmentation, _field_names(CaseAugmentation), "augmentation")
-        check_types(CaseAugmentation, augmentation, "augmentation")
-        of_scans = augmentation.get("scan_augmentation") or {}
-        _check_keys(of_scans, _field_names(ScanAugmentation), "augmentation.scan_augmentation")
-        check_types(ScanAugmentation, of_scans, "augmentation.scan_augmentation")
-    output = content.get("output", Recipe.output)
-    if not isinstance(output, str) or not output:
-        raise RecipeError(f"output is {output!r}, expected a folder")
-    data = _section(DataSection, content.get("data"), "data")
-    model = _section(ModelSection, content.get("model"), "model")
-    if content.get("finetune") is not None:
-        _refuse_unused(data, "data", "dataset")
-        _refuse_unused(model, "model", "checkpoint", "text_encoder")
-    return Recipe(
-        data=data,
-        model=model,
-        augmentation=augmentation,
-        loss=loss,
-        training=training,
-        finetune=_finetune_section(content),
-        output=output,
+    kinds = {
+        "data": DataSection,
+        "model": ModelSection,
+        "augmentation": CaseAugmentation,
+        "training": TrainingArguments,
+        "finetune": FinetuneSettings,
+    }
+    for name, kind in kinds.items():
+        if name in given:
+            _check_section(given[name], kind, name)
+    _check_names(given.get("loss", {}), LOSS_FIELDS, "loss")
+    if not isinstance(given.get("output", ""), str) or content.get("output") == "":
+        raise RecipeError(f"output is {content['output']!r}, expected a folder")
+    recipe = Recipe(
+        **given
+        | {
+            "data": DataSection(**given.get("data", {})),
+            "model": ModelSection(**given.get("model", {})),
+        }
     )
+    if recipe.finetune is not None:
+        _check_finetuning(recipe)
+    return recipe
 
 
-def _finetune_section(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    section: Mapping[str, Any] | None = content.get("finetune")
-    if section is None:
-        return None
-    _check_keys(section, _field_names(FinetuneSettings), "finetune")
-    if "method" not in section:
-        raise RecipeError("finetune.method is missing")
-    for name in ("augmentation", "loss", "training"):
-        if content.get(name):
-            raise RecipeError(f"{name}: a recipe with a finetune section takes all settings there")
-    return section
+def _check_section(content: Any, kind: type, section: str) -> None:
+    """Refuse what is not a field of a dataclass, or not of its type or range."""
+    fields = {field.name: (hint, setting) for field, hint, setting in setting_fields(kind)}
+    _check_names(content, fields, section)
+    for key, value in content.items():
+        name = f"{section}.{key}"
+        hint, setting = fields[key]
+        if section == "training":
+            setting = RANGES.get(key, setting)
+        check_value(name, value, hint, setting, RecipeError)
+        record = next(filter(dataclasses.is_dataclass, (hint, *get_args(hint))), None)
+        if isinstance(record, type) and value is not None:
+            _check_section(value, record, name)
 
 
-def _refuse_unused(section: DataSection | ModelSection, name: str, *used: str) -> None:
-    """Refuse what fine-tuning would not read; defaults, which `Recipe.to_dict` names, may stay."""
-    untouched = type(section)()
-    for key in sorted(_field_names(type(section)).difference(used)):
-        if getattr(section, key) != getattr(untouched, key):
-            hint = ""
-            if key in _field_names(FinetuneSettings):
-                hint = f"; did you mean finetune.{key}?"
-            raise RecipeError(
-                f"{name}.{key}: a recipe with a finetune section reads {name}.{used[0]} alone{hint}"
-            )
-
-
-def _section(kind: Any, content: Any, name: str) -> Any:
-    content = content or {}
-    _check_keys(content, _field_names(kind), name)
-    check_types(kind, content, name)
-    return kind(**content)
-
-
-def _field_names(kind: Any) -> frozenset[str]:
-    return frozenset(one.name for one in dataclasses.fields(kind))
-
-
-def _check_keys(content: Any, known: frozenset[str], name: str) -> None:
+def _check_names(content: Any, known: Collection[str], section: str) -> None:
     if not isinstance(content, Mapping):
-        raise RecipeError(f"{name} is {content!r}, expected keys and values")
-    _refuse_unknown(content, known, f"{name}.")
-
-
-def _refuse_unknown(content: Mapping[str, Any], known: frozenset[str], prefix: str) -> None:
+        raise RecipeError(f"{section} is {content!r}, expected keys and values")
+    prefix = f"{section}." if section else ""
     for key in content:
         if key not in known:
             raise RecipeError(f"there is no {prefix}{key}{nearest_name(str(key), known, prefix)}")
+
+
+def _check_finetuning(recipe: Recipe) -> None:
+    """Refuse what fine-tuning would not read; defaults, which `Recipe.to_dict` names, may stay."""
+    if "method" not in (recipe.finetune or {}):
+        raise RecipeError("finetune.method is missing")
+    for name in ("augmentation", "loss", "training"):
+        if getattr(recipe, name):
+            raise RecipeError(f"{name}: a recipe with a finetune section takes all settings there")
+    settings = {one.name for one in dataclasses.fields(FinetuneSettings)}
+    sections: tuple[tuple[str, Any, set[str]], ...] = (
+        ("data", recipe.data, {"dataset"}),
+        ("model", recipe.model, {"checkpoint", "text_encoder"}),
+    )
+    for name, section, used in sections:
+        untouched = type(section)()
+        for key in sorted({one.name for one in dataclasses.fields(section)} - used):
+            if getattr(section, key) != getattr(untouched, key):
+                hint = f"; did you mean finetune.{key}?" if key in settings else ""
+                raise RecipeError(
+                    f"{name}.{key}: a recipe with a finetune section reads {name}."
+                    f"{min(used)} alone{hint}"
+                )

@@ -1,48 +1,18 @@
-"""Recipes as text: YAML as people expect it to read, and ``key=value`` overrides."""
+"""Recipe files: YAML 1.2, where ``1e-5`` is a number and ``no`` a word; ``key=value`` overrides."""
 
 import difflib
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.errors import InputError, one_line
 
 
 class RecipeError(InputError):
     """A recipe that cannot be followed: which file or key, what was expected, what was found."""
-
-
-class _RecipeLoader(yaml.SafeLoader):
-    """YAML 1.2's idea of scalars: ``1e-5`` is a number, and ``no`` is a word; keys come once."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Return the keys and values of a mapping as they stand in the file."""
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key.value} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return node
-
-
-_RecipeLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.inf$|^\.nan$"),
-    list("-+.0123456789"),
-)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -52,14 +22,21 @@ def read_mapping(path: Path) -> dict[str, Any]:
         RecipeError: If it is not that.
     """
     try:
-        content = yaml.load(path.read_text("utf-8"), _RecipeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+        content = _load(path.read_text("utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        where, what = f"{path}", one_line(error)
+        if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+            where, what = f"{path}, line {error.problem_mark.line + 1}", str(error.problem)
+        raise RecipeError(f"{where}: is not YAML: {what}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: holds {type(content).__name__}, expected keys and values")
     return content
+
+
+def _load(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -73,8 +50,8 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
         if not separator or not key:
             raise RecipeError(f"{override!r}: expected an override as section.key=value")
         try:
-            yield key, yaml.load(text, _RecipeLoader)
-        except yaml.YAMLError:
+            yield key, _load(text)
+        except YAMLError:
             raise RecipeError(f"{override!r}: the value is not YAML") from None
 
 
