@@ -16,13 +16,14 @@ from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.atomic_files import StorageError
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, find_damage, list_checkpoints
 from raddiag_hf.core.run_folder import RunFolderError
+from raddiag_hf.core.trainer import TrainingDivergedError
 from raddiag_hf.data.case_splits import CaseDataError
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.methods.weights import macro_metrics
 from raddiag_hf.training.recipe import DataSection, ModelSection
 from raddiag_hf.training.train import main, open_splits, train_recipe
-from raddiag_hf.training.trainer import RadDiagTrainer, TrainingDivergedError
+from raddiag_hf.training.trainer import RadDiagTrainer
 from tests.fixtures.recipes import quick_recipe, write_training_cases
 
 

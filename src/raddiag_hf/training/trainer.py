@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from transformers import (
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -17,7 +16,7 @@ from transformers import (
 )
 
 from raddiag_hf.checkpoints.label_text_check import check_label_texts
-from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.trainer import FiniteTrainer
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -26,11 +25,7 @@ PARTIAL_LOSS_PREFIX = "loss_"
 KEY_SLICE_LOSS = "loss_key_slice"
 
 
-class TrainingDivergedError(InputError):
-    """A training whose loss or weights are no longer numbers: at which step, and what to try."""
-
-
-class RadDiagTrainer(Trainer):
+class RadDiagTrainer(FiniteTrainer):
     """Train `RadDiagForImageClassification` on cases packed by its image processor.
 
     Beside what `transformers.Trainer` does:
@@ -138,38 +133,12 @@ class RadDiagTrainer(Trainer):
             self._num_partial += 1
         return (loss, outputs) if return_outputs else loss
 
-    def training_step(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, Any],
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor:
-        """Run forward and backward of one batch.
-
-        Raises:
-            TrainingDivergedError: If the loss is not finite; the weights are those before the step.
-        """
-        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            raise TrainingDivergedError(
-                f"the loss of step {self.state.global_step + 1} is {loss.item()}: lower "
-                "training.learning_rate, or look for cases with broken pixels"
-            )
-        return loss
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the model, unless its weights are not finite; see `transformers.Trainer.save_model`.
-
-        Raises:
-            TrainingDivergedError: If a weight is not finite.
-        """
-        for name, weight in self.model.named_parameters():
-            if not torch.isfinite(weight.detach()).all():
-                raise TrainingDivergedError(
-                    f"{name} is not finite at step {self.state.global_step}: lower "
-                    "training.learning_rate or training.max_grad_norm"
-                )
-        super().save_model(output_dir, _internal_call)
+    def advice(self) -> str:
+        """Return what to try against divergence."""
+        return (
+            "lower training.learning_rate or training.max_grad_norm, or look for cases with broken "
+            "pixels"
+        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the partial losses to an entry that holds the training loss."""

@@ -8,19 +8,12 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from torch import nn
+from transformers import PrinterCallback, TrainingArguments
 
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, last_complete_checkpoint
-from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.core.trainer import FiniteTrainer, StepProgress, TrainingDivergedError
 from raddiag_hf.knowledge.corpus.pairs import KnowledgePair
 from raddiag_hf.knowledge.encoder.contrastive import ContrastiveEncoder
 from raddiag_hf.knowledge.encoder.pair_batches import PairCollator, PairDataset, PairSampler
@@ -74,74 +67,22 @@ class PretrainingSettings:
     bf16: bool = False
 
 
-class PretrainingDivergedError(InputError):
-    """A pre-training whose loss or weights are no longer numbers: at which step."""
-
-
-class KnowledgeTrainer(Trainer):
+class KnowledgeTrainer(FiniteTrainer):
     """Train a `ContrastiveEncoder` on batches of one kind of pairs.
 
-    Negatives come from the batch of the process itself; they are not gathered from others. A loss
-    or a weight that is not finite ends the training before it reaches a checkpoint.
+    Negatives come from the batch of the process itself; they are not gathered from others.
     """
 
-    def training_step(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor:
-        """Run forward and backward of one batch.
-
-        Raises:
-            PretrainingDivergedError: If the loss is not finite.
-        """
-        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            raise self.diverged(f"the loss is {loss.item()}", self.state.global_step + 1)
-        return loss
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the weights, unless one is not finite; see `transformers.Trainer.save_model`.
-
-        Raises:
-            PretrainingDivergedError: If a weight is not finite.
-        """
-        self.check_weights()
-        super().save_model(output_dir, _internal_call)
-
-    def check_weights(self) -> None:
-        """Refuse weights that are not finite.
-
-        Raises:
-            PretrainingDivergedError: If there is one.
-        """
-        for name, weight in self.model.named_parameters():
-            if not torch.isfinite(weight.detach()).all():
-                raise self.diverged(f"{name} is not finite", self.state.global_step)
-
-    def diverged(self, what: str, step: int) -> PretrainingDivergedError:
-        """Return the error of a training that went astray at a step."""
-        return PretrainingDivergedError(
-            f"step {step}: {what}; the learning rate of {self.args.learning_rate:g} is too high "
-            "for this encoder, or the temperature too low"
+    def advice(self) -> str:
+        """Return what to try against divergence."""
+        return (
+            f"the learning rate of {self.args.learning_rate:g} is too high for this encoder, or "
+            "the temperature too low"
         )
 
     def _get_train_sampler(self, train_dataset: PairDataset | None = None) -> PairSampler:
         dataset = train_dataset or self.train_dataset
         return PairSampler(dataset.pairs, self.args.train_batch_size, self.args.seed)
-
-
-class _ReportSteps(TrainerCallback):
-    """Tells how many steps are done."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self.progress("training", state.global_step, state.max_steps)
 
 
 def pretrain_encoder(
@@ -166,7 +107,7 @@ def pretrain_encoder(
     Raises:
         ValueError: If there are fewer pairs of each kind than a batch has, or more layers are to be
             frozen than there are, or all that there is to train.
-        PretrainingDivergedError: If loss or weights are no longer numbers; checkpoints stay.
+        TrainingDivergedError: If loss or weights are no longer numbers; checkpoints stay.
     """
     torch.manual_seed(settings.seed)
     freeze_layers(encoder, settings.frozen_layers)
@@ -201,7 +142,7 @@ def pretrain_encoder(
         train_dataset=PairDataset(pairs),
         data_collator=PairCollator(encoder, settings.max_length),
         optimizers=(_optimizer(model, settings), None),
-        callbacks=[CheckpointKeeper(keep=1), _ReportSteps(progress)],
+        callbacks=[CheckpointKeeper(keep=1), StepProgress(progress, "training")],
     )
     trainer.remove_callback(PrinterCallback)  # progress is reported by ours
     last = _checkpoint_to_resume_from(checkpoint_dir)
@@ -209,7 +150,10 @@ def pretrain_encoder(
     trainer.check_weights()
     encoder.requires_grad_(True).cpu().eval()
     if not torch.isfinite(encoder.encode([pair.anchor for pair in pairs[:NUM_PROBED]])).all():
-        raise trainer.diverged("the embeddings are not finite", trainer.state.global_step)
+        raise TrainingDivergedError(
+            f"the embeddings after step {trainer.state.global_step} are not finite: "
+            f"{trainer.advice()}"
+        )
     return list(trainer.state.log_history)
 
 

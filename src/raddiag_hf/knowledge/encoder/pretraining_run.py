@@ -91,7 +91,7 @@ def run_pretraining(
             or processes were started that would not train together.
         TextEncoderError: If the base is not available.
         CorpusError: If the corpus is not one.
-        PretrainingDivergedError: If loss or weights are no longer numbers.
+        TrainingDivergedError: If loss or weights are no longer numbers.
     """
     _check_processes()
     pairs = _by_split(read_corpus(corpus))

@@ -17,7 +17,6 @@ from transformers import (
     EvalPrediction,
     PrinterCallback,
     TrainerCallback,
-    TrainerControl,
     TrainerState,
     TrainingArguments,
 )
@@ -33,12 +32,13 @@ from raddiag_hf.core.checkpoint_folders import (
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolderError
+from raddiag_hf.core.trainer import StepProgress, TrainingDivergedError
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.metrics import evaluate_predictions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.methods.fitted_model import FittedModel
-from raddiag_hf.training.trainer import RadDiagTrainer, TrainingDivergedError
+from raddiag_hf.training.trainer import RadDiagTrainer
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,10 @@ def fit_weights(
         # Only separate stems for 2D and 3D scans can both be in a network and one not in a batch.
         args.ddp_find_unused_parameters = config.encoder_type != "resnet_vit"
     keep, args.save_total_limit = args.save_total_limit, None
-    callbacks: list[TrainerCallback] = [CheckpointKeeper(keep, best), _StepReport(progress)]
+    callbacks: list[TrainerCallback] = [
+        CheckpointKeeper(keep, best),
+        StepProgress(progress, "Training"),
+    ]
     if patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
     held_out = {name: one.pack(processor) for name, one in data.items() if name != Split.TRAIN}
@@ -199,19 +202,6 @@ def macro_metrics(prediction: EvalPrediction) -> dict[str, float]:
         "ap": float(mean.values["ap"]),
         "evaluated_labels": mean.evaluated,
     }
-
-
-class _StepReport(TrainerCallback):
-    """Tells how many steps are done."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Report after every step."""
-        self.progress("Training", state.global_step, state.max_steps)
 
 
 def _logits(predictions: Any) -> NDArray[np.float32]:
