@@ -165,10 +165,10 @@ class RunFolder:
             )
         return identity
 
-    def write_record(self, identity: Mapping[str, Any]) -> None:
-        """Say whose folder this is."""
+    def write_record(self, identity: Mapping[str, Any], **results: Any) -> None:
+        """Say whose folder this is, and what came of the run: ``results`` are not compared."""
         self.record_path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"format": RUN_FORMAT, "run": identity}, indent=1) + "\n"
+        text = json.dumps({"format": RUN_FORMAT, "run": identity, **results}, indent=1) + "\n"
         with atomic_write(self.record_path) as temporary:
             temporary.write_text(text, "utf-8")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
+from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError
 from raddiag_hf.data.hospital.importing import NO_LABELS, import_hospital_data
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms, create_key, load_key
@@ -280,7 +281,7 @@ def test_strict_stops_at_a_slice_without_bytes(tmp_path):
 
 def test_a_lenient_import_is_not_taken_for_a_strict_one(tmp_path, studies):
     import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
-    with pytest.raises(FileExistsError, match="differs in source"):
+    with pytest.raises(RunFolderError, match="differs in source"):
         import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS, is_strict=True)
 
 
@@ -383,7 +384,7 @@ def test_a_changed_file_is_not_mixed_with_an_earlier_import(tmp_path):
     import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
     import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
     (tmp_path / "1.npy").replace(tmp_path / "0.npy")
-    with pytest.raises(FileExistsError, match="differs in source"):
+    with pytest.raises(RunFolderError, match="differs in source"):
         import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
 
 

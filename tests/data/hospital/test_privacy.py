@@ -147,6 +147,6 @@ def test_an_unfinished_import_holds_no_identifier_either(tmp_path):
             keeps_burned_in=True,
         )
     unfinished = tmp_path / ".cases.incomplete"
-    assert (unfinished / "content" / "build.json").exists()
+    assert (unfinished / "build.json").exists()
     left = all_bytes(unfinished)
     assert [secret for secret in secrets() if secret in left] == []

@@ -4,6 +4,7 @@ import pickle
 import pyarrow.parquet as pq
 import pytest
 
+from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.loading import load_builder
 from raddiag_hf.data.publishers.tables import parse_age, read_table
@@ -55,14 +56,14 @@ def test_a_finished_build_is_not_repeated_and_another_is_refused(images, tmp_pat
     builder(images).write(tmp_path / "out")
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     (images / "Training" / "glioma" / "Tr_0.jpg").unlink()
-    with pytest.raises(FileExistsError, match="holds something else"):
+    with pytest.raises(RunFolderError, match="holds a run that differs in source"):
         builder(images).write(tmp_path / "out")
 
 
 def test_an_image_that_has_changed_since_makes_another_data_set(images, tmp_path):
     builder(images).write(tmp_path / "out")
     save_picture(images / "Training" / "glioma" / "Tr_0.jpg", brightness=99)
-    with pytest.raises(FileExistsError, match="holds something else, or a build that differs"):
+    with pytest.raises(RunFolderError, match="holds a run that differs"):
         builder(images).write(tmp_path / "out")
 
 

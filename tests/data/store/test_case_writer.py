@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
+from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.store import shard_writer
 from raddiag_hf.data.store.case import decode_case
 from raddiag_hf.data.store.case_store import CaseStore
@@ -215,11 +216,11 @@ def test_a_complete_data_set_is_not_built_again(tmp_path):
 )
 def test_another_build_in_the_same_place_is_refused(tmp_path, change, named):
     write_store(tmp_path / "store")
-    with pytest.raises(FileExistsError, match=f"differs in {named};"):
+    with pytest.raises(RunFolderError, match=f"differs in {named}"):
         write_store(tmp_path / "store", **change)
     with pytest.raises(OSError, match="lost case"):
         write_store(tmp_path / "unfinished", build_case=CaseMaker(fatal=frozenset({45})))
-    with pytest.raises(FileExistsError, match=f"differs in {named};"):
+    with pytest.raises(RunFolderError, match=f"differs in {named}"):
         write_store(tmp_path / "unfinished", **change)
 
 
@@ -232,7 +233,7 @@ def test_what_has_lost_a_split_since_is_not_called_complete(tmp_path):
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="holds something else"):
+    with pytest.raises(RunFolderError, match="is not empty and holds no run"):
         write_store(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

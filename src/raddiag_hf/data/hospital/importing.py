@@ -96,7 +96,7 @@ def import_hospital_data(
     Raises:
         HospitalDataError: If the source cannot be understood, no scan of it can be read, or, when
             strict, one cannot.
-        FileExistsError: If ``output`` holds something else.
+        RunFolderError: If ``output`` holds something else.
         RunInProgressError: If another run is making ``output``.
         OSError: If the source cannot be read.
     """

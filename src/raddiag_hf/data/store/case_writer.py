@@ -1,7 +1,5 @@
 """Write a case data set: in parallel, resumable, and either complete or absent."""
 
-import hashlib
-import json
 import logging
 import shutil
 from collections import Counter
@@ -14,6 +12,7 @@ from datasets import Features
 from datasets.utils import tqdm
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.fingerprint import fingerprint
 from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.data.store.case import Case, case_features, encode_case
 from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
@@ -83,8 +82,8 @@ def write_cases(
 ) -> CaseStore:
     """Build all cases and write them as sharded Parquet that ``datasets.load_dataset`` reads.
 
-    The work goes on in a hidden folder beside ``output``, which takes its place when all is done. A
-    run that was interrupted, even killed, is resumed by calling this again with equal arguments:
+    Shards are built in a hidden folder beside ``output``, which takes its place when all are done.
+    A run that was interrupted, even killed, is resumed by calling this again with equal arguments:
     finished shards are kept, and the result is the same as that of an undisturbed run.
 
     Args:
@@ -105,7 +104,7 @@ def write_cases(
         The data set.
 
     Raises:
-        FileExistsError: If ``output`` or the unfinished folder holds something else.
+        RunFolderError: If ``output`` or the unfinished folder holds something else.
         RunInProgressError: If another run is making ``output``.
         CaseStorageError: If every case was rejected, or one is too large.
         ValueError: If a case does not fit the columns, or two cases share an id.
@@ -113,32 +112,37 @@ def write_cases(
     """
     output = Path(output).absolute()
     staging = output.with_name(f".{output.name}.incomplete")
+    content = staging / CONTENT_FOLDER
     features = case_features(label_sets)
     plan = _plan(items, label_sets, storage, source_fingerprint)
     if not _is_complete(output, plan):
-        with RunFolder(output, work=staging).lock():
+        with RunFolder(output, work=staging, record=PLAN_FILE).claim(plan):
             if not _is_complete(output, plan):  # by another run that has just ended
-                _prepare(staging, plan)
+                for folder in (DATA_FOLDER, LABEL_SET_FOLDER, f"../{REJECTED_FOLDER}"):
+                    (content / folder).mkdir(parents=True, exist_ok=True)
+                for leftover in staging.rglob(".*.tmp"):
+                    leftover.unlink()
                 shards = list(_shards(staging, items, build_case, features, storage))
                 _write_shards(shards, output.name, num_proc)
                 try:
                     counts = _finish(staging, label_sets, card_text, card_metadata or {})
                 except NothingBuiltError:
-                    shutil.rmtree(staging, ignore_errors=True)  # nothing to go on from
+                    shutil.rmtree(staging, ignore_errors=True)  # nothing to resume
                     raise
-                _write_plan(staging / CONTENT_FOLDER, plan | {SHARD_COUNTS: counts})
+                RunFolder(content, record=PLAN_FILE).write_record(plan, **{SHARD_COUNTS: counts})
                 if output.exists():
                     output.rmdir()
-                (staging / CONTENT_FOLDER).rename(output)
+                content.rename(output)
     shutil.rmtree(staging, ignore_errors=True)
     return CaseStore.open(output)
 
 
 def _is_complete(output: Path, plan: Mapping[str, Any]) -> bool:
     """Tell whether the data set is there; raise if another one is."""
-    if not output.exists() or not any(output.iterdir()):
+    folder = RunFolder(output, record=PLAN_FILE)
+    if not folder.record_path.is_file():
         return False
-    _check_plan(output, plan)
+    folder.compare(plan)
     logger.info("%s is complete already", output)
     return True
 
@@ -167,41 +171,10 @@ def _plan(
         "storage": asdict(storage),
         "label_sets": {column: one.fingerprint for column, one in label_sets.items()},
         "splits": {
-            split: {
-                "items": len(of_split),
-                "digest": hashlib.sha256(json.dumps(list(of_split)).encode()).hexdigest(),
-            }
+            split: {"items": len(of_split), "digest": fingerprint(list(of_split))}
             for split, of_split in items.items()
         },
     }
-
-
-def _check_plan(folder: Path, plan: Mapping[str, Any]) -> None:
-    path = folder / PLAN_FILE
-    found = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    differing = sorted(key for key in plan if found.get(key) != plan[key])
-    if differing:
-        raise FileExistsError(
-            f"{folder}: holds something else, or a build that differs in {', '.join(differing)}; "
-            "remove it or choose another folder"
-        )
-
-
-def _prepare(staging: Path, plan: Mapping[str, Any]) -> None:
-    content = staging / CONTENT_FOLDER
-    if (content / PLAN_FILE).exists():
-        _check_plan(content, plan)
-        logger.info("resuming the build in %s", staging)
-    for folder in (content / DATA_FOLDER, content / LABEL_SET_FOLDER, staging / REJECTED_FOLDER):
-        folder.mkdir(parents=True, exist_ok=True)
-    for leftover in staging.rglob(".*.tmp"):
-        leftover.unlink()
-    _write_plan(content, plan)
-
-
-def _write_plan(content: Path, plan: Mapping[str, Any]) -> None:
-    with atomic_write(content / PLAN_FILE) as temporary:
-        temporary.write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
 
 
 def _shards(
