@@ -90,7 +90,7 @@ def test_an_error_of_the_operating_system_names_its_file(monkeypatch, capsys):
 
 def test_a_fault_of_ours_ends_the_process_with_one():
     code = (
-        "import sys; sys.argv = ['raddiag']; from raddiag_hf.cli import main\n"
+        "import sys; from raddiag_hf.cli import main\n"
         "def fail(*_, **__): raise RuntimeError('broken')\n"
         "main.app = fail; sys.exit(main.main([]))"
     )
