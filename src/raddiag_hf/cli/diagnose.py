@@ -7,22 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.case_options import (
-    AnatomyOption,
-    ChunkSizeOption,
-    DeviceOption,
-    LabelsOption,
-    ModelOption,
-    Precision,
-    PrecisionOption,
-    RevisionOption,
-    ScanOption,
-    ScansArgument,
-    SubfolderOption,
-)
-from raddiag_hf.cli.console import ArgumentError, check_output_folder
-from raddiag_hf.cli.opened_case import ModelChoice, OpenedCase, explain_opened, open_case
-from raddiag_hf.cli.scan_arguments import parse_anatomy, parse_scan_arguments
+from raddiag_hf.checkpoints.model_choice import ModelChoice
+from raddiag_hf.cli.case import CaseArguments, OpenedCase, open_case
+from raddiag_hf.cli.console import ArgumentError, check_output_folder, say
+from raddiag_hf.cli.options import with_options
 
 if TYPE_CHECKING:
     from raddiag_hf.inference.diagnosis import Diagnosis
@@ -40,12 +28,10 @@ EXAMPLES = """
 """
 
 
+@with_options
 def diagnose(
-    model: ModelOption,
-    scans: ScansArgument = None,
-    scan: ScanOption = None,
-    anatomy: AnatomyOption = None,
-    labels: LabelsOption = None,
+    case: CaseArguments,
+    model: ModelChoice,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -64,15 +50,8 @@ def diagnose(
         bool, typer.Option("--json", help="Print the diagnosis as JSON, and nothing else.")
     ] = False,
     top: Annotated[int, typer.Option(min=1, help="How many findings to show.")] = 10,
-    device: DeviceOption = None,
-    dtype: PrecisionOption = Precision.FLOAT32,
-    chunk_size: ChunkSizeOption = None,
-    revision: RevisionOption = None,
-    subfolder: SubfolderOption = "",
 ) -> None:
     """Diagnose one case from all its scans: X-ray, CT, MRI and more, 2D and 3D together."""
-    arguments = parse_scan_arguments(scans or (), scan or ())
-    region = parse_anatomy(anatomy)
     if output is not None:
         check_output_folder(output)
     elif explain:
@@ -81,10 +60,8 @@ def diagnose(
     from raddiag_hf.cli.diagnosis_table import render_diagnosis
     from raddiag_hf.inference.diagnose import diagnose_case
 
-    console = Console(stderr=True)
-    choice = ModelChoice(model, labels, subfolder, device, dtype, revision, chunk_size)
-    opened = open_case(arguments, region, choice, console)
-    with console.status("Diagnosing"):
+    opened = open_case(case, model)
+    with Console(stderr=True).status("Diagnosing"):
         diagnosis = diagnose_case(
             opened.loaded.model,
             opened.loaded.processor,
@@ -94,16 +71,14 @@ def diagnose(
             model_revision=opened.loaded.revision,
         )
     if output is not None:
-        _write(output, opened, diagnosis, explain, console)
+        _write(output, opened, diagnosis, explain)
     if as_json:
         typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         Console().print(render_diagnosis(diagnosis))
 
 
-def _write(
-    output: Path, opened: OpenedCase, diagnosis: "Diagnosis", explain: bool, console: Console
-) -> None:
+def _write(output: Path, opened: OpenedCase, diagnosis: "Diagnosis", explain: bool) -> None:
     """Write the report, and what explains its leading finding where that is wanted.
 
     An earlier explanation in the folder is removed: it belongs to an earlier diagnosis.
@@ -118,9 +93,9 @@ def _write(
     explanation = None
     if explain:
         leading = diagnosis.findings[0].label
-        explanation = explain_opened(opened, leading, ScoreCamSettings())
+        explanation = opened.explain(leading, ScoreCamSettings())
         write_explanation_files(output, explanation, opened.case.scans)
     else:
         remove_explanation_files(output)
     report = write_case_files(output, diagnosis, opened.case.scans, explanation)
-    console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
+    say(f"Report: {report}")

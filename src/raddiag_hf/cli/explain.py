@@ -7,22 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.case_options import (
-    AnatomyOption,
-    ChunkSizeOption,
-    DeviceOption,
-    LabelsOption,
-    ModelOption,
-    Precision,
-    PrecisionOption,
-    RevisionOption,
-    ScanOption,
-    ScansArgument,
-    SubfolderOption,
-)
-from raddiag_hf.cli.console import check_output_folder
-from raddiag_hf.cli.opened_case import ModelChoice, explain_opened, open_case
-from raddiag_hf.cli.scan_arguments import parse_anatomy, parse_scan_arguments
+from raddiag_hf.checkpoints.model_choice import ModelChoice
+from raddiag_hf.cli.case import CaseArguments, open_case
+from raddiag_hf.cli.console import check_output_folder, say
+from raddiag_hf.cli.options import with_options
 
 EXAMPLES = """
 **Examples**
@@ -36,8 +24,11 @@ TOP = "top"
 """The label that means the most probable one."""
 
 
+@with_options
 def explain(
-    model: ModelOption,
+    *,
+    case: CaseArguments,
+    model: ModelChoice,
     output: Annotated[
         Path,
         typer.Option(
@@ -47,9 +38,6 @@ def explain(
             help="Write explanation.json and, in overlays/, pictures and NIfTI maps there.",
         ),
     ],
-    scans: ScansArgument = None,
-    scan: ScanOption = None,
-    anatomy: AnatomyOption = None,
     label: Annotated[
         str, typer.Option(metavar="NAME|top", help="Which label; top is the most probable one.")
     ] = TOP,
@@ -62,23 +50,15 @@ def explain(
             "32 by default.",
         ),
     ] = None,
-    labels: LabelsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print explanation.json, and nothing else.")
     ] = False,
-    device: DeviceOption = None,
-    dtype: PrecisionOption = Precision.FLOAT32,
-    chunk_size: ChunkSizeOption = None,
-    revision: RevisionOption = None,
-    subfolder: SubfolderOption = "",
 ) -> None:
     """Show which scans, slices and places a diagnosis comes from, by Score-CAM.
 
     Every scan gets pictures of its key slices with a heat map, and the whole map as NIfTI with the
     shape and the affine of its file.
     """
-    arguments = parse_scan_arguments(scans or (), scan or ())
-    region = parse_anatomy(anatomy)
     check_output_folder(output)
 
     from raddiag_hf.cli.explanation_table import render_explanation
@@ -86,16 +66,14 @@ def explain(
     from raddiag_hf.inference.explain.explanation import label_index
     from raddiag_hf.inference.explain.saliency import ScoreCamSettings
 
-    console = Console(stderr=True)
-    choice = ModelChoice(model, labels, subfolder, device, dtype, revision, chunk_size)
-    opened = open_case(arguments, region, choice, console)
+    opened = open_case(case, model)
     wanted = None if label == TOP else label
     if wanted is not None:
         label_index(opened.loaded.model, wanted)  # refused before a bar is drawn
     settings = ScoreCamSettings() if masks is None else ScoreCamSettings(max_masks=masks)
-    explanation = explain_opened(opened, wanted, settings)
+    explanation = opened.explain(wanted, settings)
     path = write_explanation_files(output, explanation, opened.case.scans)
-    console.print(f"Explanation: {path}", markup=False, highlight=False, soft_wrap=True)
+    say(f"Explanation: {path}")
     if as_json:
         typer.echo(json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False))
     else:

@@ -29,6 +29,7 @@ The verb is registered in `raddiag_hf.cli.main` like any other. It gets `raddiag
 N`: help is what the docstring says of the field, without default where it is None or False; choices
 come from enums and `Literal`; a field that is a settings dataclass itself gives its own options; a
 truth value that is False by default is a flag, one that is True is a flag and its ``--no-`` form.
+What is required comes first.
 """  # noqa: D214
 
 import dataclasses
@@ -69,6 +70,7 @@ def with_options(verb: Callable[..., Result]) -> Callable[..., Result]:
         settings = {name: _gather(kind, values) for name, kind in records.items()}
         return verb(**settings, **values)
 
+    parameters.sort(key=lambda one: one.default is not inspect.Parameter.empty)
     with_settings.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_settings.__annotations__ = {one.name: one.annotation for one in parameters}
     return with_settings
