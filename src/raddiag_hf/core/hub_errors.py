@@ -24,7 +24,6 @@ RepoKind = Literal["dataset", "model"]
 
 _NOUNS = {"dataset": "data set", "model": "model"}
 _SIGN_IN = "sign in with `hf auth login`, set HF_TOKEN or pass a token"
-_WRONG_TOKEN = "the Hub refused the token; sign in again with `hf auth login`, or pass a valid one"
 _UNREACHABLE = HTTPError, ConnectionError, LocalEntryNotFoundError
 _OF_THE_HUB = *_UNREACHABLE, HFValidationError, LocalTokenNotFoundError
 
@@ -94,65 +93,52 @@ def explained_access(
         causes = list(_chain(error))
         if not (any(isinstance(cause, _OF_THE_HUB) for cause in causes) or _is_not_found(error)):
             raise
-        explain = _why_not_written if writes else _why_not_read
-        reason = explain(causes, repo_id, kind)
-        if any(isinstance(cause, RevisionNotFoundError) for cause in causes):
-            reason = f"has no revision {revision!r}" if revision else "has no such revision"
+        reason = _reason(causes, repo_id, kind, revision, writes)
         raise raises(f"{repo_id}: {reason}") from None
 
 
-def _why_not_read(causes: list[BaseException], repo_id: str, kind: RepoKind) -> str:
-    folder = "datasets/" if kind == "dataset" else ""
-    page = f"https://huggingface.co/{folder}{repo_id}"
-    error = causes[0]
+def _reason(
+    causes: list[BaseException], repo_id: str, kind: RepoKind, revision: str | None, writes: bool
+) -> str:
+    error, noun = causes[0], _NOUNS[kind]
     answer = next((cause for cause in causes if isinstance(cause, HfHubHTTPError)), None)
+    status = None if answer is None else answer.response.status_code
+    is_absent = isinstance(answer, RepositoryNotFoundError) or _is_not_found(error)
     if isinstance(error, LocalTokenNotFoundError):
         return f"no token is stored; {_SIGN_IN}"
     if isinstance(error, HFValidationError):
         return f"is not a Hub id: {one_line(error)}"
-    if any("Invalid credentials" in str(cause) for cause in causes):
-        return _WRONG_TOKEN
-    # `datasets` drops the Hub's own error, and leaves its words only.
+    # Of some errors, `datasets` leaves the words only.
+    if isinstance(answer, RevisionNotFoundError) or str(error).startswith("Revision "):
+        return f"has no revision {revision!r}" if revision else "has no such revision"
+    if any("Invalid credentials" in str(cause) for cause in causes) or (
+        status == HTTPStatus.UNAUTHORIZED and not is_absent
+    ):
+        return "the Hub refused the token; sign in again with `hf auth login`, or pass a valid one"
+    if writes and (is_absent or status == HTTPStatus.FORBIDDEN):
+        return (
+            "this token may not write there; it needs the role `write`, and its user the right to "
+            f"write in {repo_id.split('/')[0]!r}"
+        )
     if isinstance(answer, GatedRepoError) or "is a gated dataset" in str(error):
-        status = None if answer is None else answer.response.status_code
+        page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
         if status == HTTPStatus.UNAUTHORIZED or "must be authenticated" in str(error):
             return (
                 f"access is restricted and no token was given; accept the terms at {page}, then "
                 f"{_SIGN_IN}"
             )
         return f"access is restricted and this account has not been admitted; ask for it at {page}"
-    if isinstance(answer, RepositoryNotFoundError) or _is_not_found(error):
-        return (
-            f"no such folder{' or builder' if kind == 'dataset' else ''} here, and no such "
-            f"{_NOUNS[kind]} on the Hub, or a private one: {_SIGN_IN}"
-        )
-    if answer is None:
-        return f"the Hub cannot be reached, and its cache does not hold all of the {_NOUNS[kind]}"
-    if answer.response.status_code == HTTPStatus.UNAUTHORIZED:
-        return _WRONG_TOKEN
-    return _status(answer)
-
-
-def _why_not_written(causes: list[BaseException], repo_id: str, kind: RepoKind) -> str:
-    answer = next((cause for cause in causes if isinstance(cause, HfHubHTTPError)), None)
-    if answer is None:
+    if is_absent:
+        place = "folder or builder" if kind == "dataset" else "folder"
+        return f"no such {place} here, and no such {noun} on the Hub, or a private one: {_SIGN_IN}"
+    if answer is None and writes:
         return "the Hub cannot be reached; what was uploaded is kept: give the same command again"
-    status = answer.response.status_code
-    if status == HTTPStatus.UNAUTHORIZED and not isinstance(answer, RepositoryNotFoundError):
-        return _WRONG_TOKEN
-    if status == HTTPStatus.FORBIDDEN or isinstance(answer, RepositoryNotFoundError):
-        return (
-            "this token may not write there; it needs the role `write`, and its user the right to "
-            f"write in {repo_id.split('/')[0]!r}"
-        )
+    if answer is None:
+        return f"the Hub cannot be reached, and its cache does not hold all of the {noun}"
     if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
         return "was changed by someone else meanwhile; look at it, and give the same command again"
-    return _status(answer)
-
-
-def _status(answer: HfHubHTTPError) -> str:
-    status, message = answer.response.status_code, answer.server_message or "no reason given"
-    return f"the Hub refused with status {status}: {one_line(message)}"
+    said = answer.server_message or "no reason given"
+    return f"the Hub refused with status {status}: {one_line(said)}"
 
 
 def _is_not_found(error: BaseException) -> bool:
