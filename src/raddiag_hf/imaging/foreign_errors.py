@@ -1,4 +1,8 @@
-"""The boundary to the decoders of others: whatever they raise leaves as a ScanReadError."""
+"""Guard against foreign decoders: whatever they raise on a bad file leaves as a ScanReadError.
+
+It stands where files come in, once for each: `reading.py`, and for files of which one may be lost
+and not the others `dicom/scan.py` and `pictures.py`. What lies behind guards nothing by itself.
+"""
 
 import logging
 import struct
@@ -8,9 +12,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from raddiag_hf.core.errors import one_line
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 
 FOREIGN_ERRORS: tuple[type[Exception], ...] = (
@@ -38,6 +46,10 @@ FOREIGN_ERRORS: tuple[type[Exception], ...] = (
     zlib.error,
     BytesLengthException,
     InvalidDicomError,
+    ImageFileError,
+    HeaderDataError,
+    HeaderTypeError,
+    TokenError,  # NumPy parses the header of an NPY file as a Python literal
 )
 """What pydicom, its decoders, Pillow, nibabel, NumPy, gzip and zlib raise on bad files."""
 
@@ -72,13 +84,7 @@ for _name in _CHATTY_LOGGERS:
 
 
 @contextmanager
-def only_scan_read_errors(
-    path: Path,
-    doing: str,
-    *,
-    quote: bool,
-    also: tuple[type[Exception], ...] = (),
-) -> Iterator[None]:
+def only_scan_read_errors(path: Path, doing: str, *, quote: bool) -> Iterator[None]:
     """Turn what foreign decoders raise inside the block into a `ScanReadError` about ``path``.
 
     Warnings and logs of the decoders are silenced: they quote tag values, which may be a patient's.
@@ -88,7 +94,6 @@ def only_scan_read_errors(
         doing: What is being read, for the message: ``"the DICOM header"``.
         quote: Whether the message may quote the foreign one. False where the file's text values
             (names, dates of birth) can appear in it.
-        also: Further exception types of the decoder at hand.
 
     Raises:
         ScanReadError: In place of any of these.
@@ -101,7 +106,7 @@ def only_scan_read_errors(
             yield
         except ScanReadError:
             raise
-        except (*FOREIGN_ERRORS, *also) as error:
+        except FOREIGN_ERRORS as error:
             found = f"{doing} cannot be read: {_describe(error, quote)}"
             raise ScanReadError(path, _reason(error), found) from error
         finally:
@@ -127,7 +132,7 @@ def _describe(error: Exception, quote: bool) -> str:
         return "its sequences are nested too deeply"
     if isinstance(error, OSError) and error.strerror:
         return f"{name}: {error.strerror}"
-    text = " ".join(str(error).split())[:_MAX_QUOTED] if quote else ""
+    text = one_line(error, _MAX_QUOTED) if quote and str(error).strip() else ""
     return f"{name}: {text}" if text else name
 
 

@@ -6,7 +6,6 @@ import zlib
 from enum import StrEnum
 from pathlib import Path
 
-from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 
 _HEAD_BYTES = 4096
@@ -66,12 +65,11 @@ def read_head(path: Path) -> bytes:
     Raises:
         ScanReadError: If there is no such file, it is no regular one, cannot be opened or is empty.
     """
-    with only_scan_read_errors(path, "the file", quote=False):
-        # Opening a FIFO or a device would block or never end.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ScanReadError(path, ScanReadReason.UNREADABLE, "not a regular file")
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+    # Opening a FIFO or a device would block or never end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ScanReadError(path, ScanReadReason.UNREADABLE, "not a regular file")
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
     if not head:
         raise ScanReadError(path, ScanReadReason.EMPTY, "a file of 0 bytes")
     return head

@@ -9,18 +9,15 @@ from typing import BinaryIO
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
     io_orientation,
     ornt_transform,
 )
-from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from numpy.typing import NDArray
 
 from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
-from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.intensity import to_grey
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.nifti_axes import DISPLAY_AXES, plane_of_affine, slice_axis
@@ -28,7 +25,6 @@ from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.imaging.voxels import finite_scan
 from raddiag_hf.vocabulary import Plane
 
-_NIBABEL_ERRORS = (ImageFileError, HeaderDataError, HeaderTypeError)
 _MAX_HEADER_BYTES = 64 * 2**20
 """Header extensions beyond this are no header: they would be inflated for nothing."""
 _TRAILING_BYTES = 2**20
@@ -52,11 +48,10 @@ def read_nifti(path: Path, limits: ReadLimits) -> Scan:
             ``TOO_LARGE`` beyond the limits, ``BAD_VALUES`` for infinity and for NaN within the
             image (NaN around it becomes the least value).
     """
-    with only_scan_read_errors(path, "the NIfTI header", quote=True, also=_NIBABEL_ERRORS):
-        header = _read_header(path)
-        shape = tuple(int(size) for size in header.get_data_shape())
-        dtype = header.get_data_dtype()
-        data_offset = int(header.get_data_offset())
+    header = _read_header(path)
+    shape = tuple(int(size) for size in header.get_data_shape())
+    dtype = header.get_data_dtype()
+    data_offset = int(header.get_data_offset())
     volume_shape = _one_volume(path, shape)
     _check_dtype(path, dtype)
     width, height, depth = volume_shape
@@ -64,10 +59,7 @@ def read_nifti(path: Path, limits: ReadLimits) -> Scan:
     if not 0 <= data_offset <= _MAX_HEADER_BYTES:
         raise ScanReadError(path, ScanReadReason.CORRUPT, f"data that begin at byte {data_offset}")
     num_bytes = data_offset + int(np.prod(volume_shape, dtype=np.int64)) * dtype.itemsize
-    with (
-        only_scan_read_errors(path, "the NIfTI image", quote=True, also=_NIBABEL_ERRORS),
-        _opened(path, num_bytes) as image,
-    ):
+    with _opened(path, num_bytes) as image:
         voxels = _grey_voxels(image).reshape(volume_shape)
         affine = image.affine if _has_orientation(image) else None
         sizes = _voxel_sizes(image.header)

@@ -2,13 +2,11 @@
 
 from math import prod
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.imaging.voxels import finite_scan
@@ -27,9 +25,7 @@ def read_npy(path: Path, limits: ReadLimits) -> Scan:
             ``CORRUPT`` for a header that is broken or promises more than the file holds,
             ``TOO_LARGE`` beyond the limits, ``BAD_VALUES`` for NaN within the image and infinity.
     """
-    # NumPy parses the header as a Python literal.
-    with only_scan_read_errors(path, "the NPY header", quote=True, also=(TokenError,)):
-        shape, dtype, num_data_bytes = _read_header(path)
+    shape, dtype, num_data_bytes = _read_header(path)
     if dtype.kind not in "biuf":
         raise ScanReadError(
             path, ScanReadReason.UNSUPPORTED, f"an array of {dtype}, expected numbers"
@@ -48,7 +44,7 @@ def read_npy(path: Path, limits: ReadLimits) -> Scan:
             ScanReadReason.CORRUPT,
             f"{num_data_bytes} bytes of data for shape {shape} of {dtype}: truncated",
         )
-    with only_scan_read_errors(path, "the NPY data", quote=True), np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
         array = np.load(path, allow_pickle=False).astype(np.float32)
     volume = np.ascontiguousarray(np.moveaxis(np.atleast_3d(array), -1, 0))
     is_picture = _is_picture(volume)

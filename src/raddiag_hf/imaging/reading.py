@@ -178,15 +178,20 @@ class _FileReaders:
     def look_at(self, path: Path) -> None:
         """Read a file, or put it by for those that belong to it."""
         try:
-            file_format = sniff_format(path)
+            with only_scan_read_errors(path, "the file", quote=False):
+                file_format = sniff_format(path)
             if file_format is FileFormat.DICOM:
-                self._headers.append(read_dicom_header(path, self._limits))
+                # The text of its header names the patient.
+                with only_scan_read_errors(path, "the DICOM header", quote=False):
+                    self._headers.append(read_dicom_header(path, self._limits))
             elif file_format is FileFormat.PICTURE:
                 self._pictures.append(path)
             elif file_format is FileFormat.NIFTI:
-                self._scans.append(read_nifti(path, self._limits))
+                with only_scan_read_errors(path, "the NIfTI file", quote=True):
+                    self._scans.append(read_nifti(path, self._limits))
             else:
-                self._scans.append(read_npy(path, self._limits))
+                with only_scan_read_errors(path, "the NPY file", quote=True):
+                    self._scans.append(read_npy(path, self._limits))
         except ScanReadError as error:
             self._errors.append(error)
 

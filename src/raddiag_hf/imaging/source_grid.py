@@ -29,6 +29,7 @@ from raddiag_hf.imaging.dicom.grouping import (
 )
 from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
 from raddiag_hf.imaging.dicom.stacks import Stack, order_slices
+from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.nifti_axes import DISPLAY_AXES, slice_axis
@@ -139,10 +140,17 @@ def _headers(path: Path, limits: ReadLimits) -> Iterator[DicomHeader]:
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     for file in files:
         try:
-            if sniff_format(file) is FileFormat.DICOM:
-                yield read_dicom_header(file, limits)
+            with only_scan_read_errors(file, "the DICOM header", quote=False):
+                header = _dicom_header(file, limits)
         except ScanReadError:  # what reading rejected
             continue
+        if header is not None:
+            yield header
+
+
+def _dicom_header(path: Path, limits: ReadLimits) -> DicomHeader | None:
+    is_dicom = sniff_format(path) is FileFormat.DICOM
+    return read_dicom_header(path, limits) if is_dicom else None
 
 
 def _stack_affine(stack: Stack) -> NDArray[np.float64] | None:

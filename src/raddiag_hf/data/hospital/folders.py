@@ -15,6 +15,7 @@ from raddiag_hf.data.hospital.case import (
 )
 from raddiag_hf.data.hospital.tags import HospitalTags, hospital_tags
 from raddiag_hf.imaging.dicom.header import read_dicom_header
+from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import ScanReadError
@@ -47,10 +48,11 @@ def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
     strays: list[tuple[Path, str]] = []
     for file in tqdm(list_files(folder), unit="file", desc="Reading headers", disable=None):
         try:
-            if sniff_format(folder / file) is not FileFormat.DICOM:
-                strays.append((folder / file, NOT_DICOM))
-                continue
-            tags = hospital_tags(read_dicom_header(folder / file, ReadLimits()).file)
+            with only_scan_read_errors(folder / file, "the DICOM header", quote=False):
+                if sniff_format(folder / file) is not FileFormat.DICOM:
+                    strays.append((folder / file, NOT_DICOM))
+                    continue
+                tags = hospital_tags(read_dicom_header(folder / file, ReadLimits()).file)
         except ScanReadError as error:
             strays.append((folder / file, error.reason))
             continue

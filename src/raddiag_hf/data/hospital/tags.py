@@ -51,34 +51,30 @@ def read_hospital_tags(path: Path) -> HospitalTags:
     Raises:
         ScanReadError: ``UNKNOWN_FORMAT`` if it is not DICOM; else as `open_dicom`.
     """
-    if sniff_format(path) is not FileFormat.DICOM:
-        raise ScanReadError(path, ScanReadReason.UNKNOWN_FORMAT, "is not DICOM")
-    return hospital_tags(open_dicom(path, ReadLimits()))
+    with only_scan_read_errors(path, "the DICOM header", quote=False):
+        if sniff_format(path) is not FileFormat.DICOM:
+            raise ScanReadError(path, ScanReadReason.UNKNOWN_FORMAT, "is not DICOM")
+        return hospital_tags(open_dicom(path, ReadLimits()))
 
 
 def hospital_tags(file: DicomFile) -> HospitalTags:
-    """Return what the header of a file says.
-
-    Raises:
-        ScanReadError: If it is broken.
-    """
-    with only_scan_read_errors(file.path, "the DICOM header", quote=False):
-        tags = Tags(file.header)
-        birth_date = parse_date(tags.text("PatientBirthDate"))
-        age = _dicom_age(tags.text("PatientAge"))
-        if age is None:
-            age = age_at(birth_date, parse_date(tags.text("StudyDate")))
-        is_single = tags.number("NumberOfFrames") in (None, 1)
-        is_slice = is_single and tags.text("Modality").upper() in CROSS_SECTIONAL
-        return HospitalTags(
-            study=tags.text("StudyInstanceUID"),
-            patient_id=tags.text("PatientID"),
-            age=age,
-            birth_date=birth_date,
-            sex=_SEXES.get(tags.text("PatientSex").upper()),
-            is_burned_in=tags.text("BurnedInAnnotation").upper() == "YES",
-            slice_of=tags.text("SeriesInstanceUID") if is_slice else "",
-        )
+    """Return what the header of a file says."""
+    tags = Tags(file.header)
+    birth_date = parse_date(tags.text("PatientBirthDate"))
+    age = _dicom_age(tags.text("PatientAge"))
+    if age is None:
+        age = age_at(birth_date, parse_date(tags.text("StudyDate")))
+    is_single = tags.number("NumberOfFrames") in (None, 1)
+    is_slice = is_single and tags.text("Modality").upper() in CROSS_SECTIONAL
+    return HospitalTags(
+        study=tags.text("StudyInstanceUID"),
+        patient_id=tags.text("PatientID"),
+        age=age,
+        birth_date=birth_date,
+        sex=_SEXES.get(tags.text("PatientSex").upper()),
+        is_burned_in=tags.text("BurnedInAnnotation").upper() == "YES",
+        slice_of=tags.text("SeriesInstanceUID") if is_slice else "",
+    )
 
 
 def first_hospital_tags(files: Iterable[Path]) -> HospitalTags | None:

@@ -24,7 +24,6 @@ from pydicom.uid import (
 
 from raddiag_hf.imaging.dicom.codestream import codestream_size
 from raddiag_hf.imaging.dicom.decoders import plugin_for
-from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import read_head
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
@@ -76,22 +75,21 @@ def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
             ``TOO_LARGE`` if a deflated data set would inflate beyond the limits.
     """
     head = read_head(path)
-    with only_scan_read_errors(path, "the DICOM header", quote=False):
-        if str(DeflatedExplicitVRLittleEndian).encode() in head:
-            _check_inflated_size(path, limits)
-        with _BoundedReader(path) as stream:
-            header = dcmread(stream, stop_before_pixels=True, force=True, defer_size=_DEFER_BYTES)
-            pixel_offset: int | None = stream.tell()
-            if stream.read(1) == b"":
-                pixel_offset = None
-        # Absent, or several where one belongs.
-        guessed = not isinstance(header.file_meta.get("TransferSyntaxUID"), UID)
-        if guessed:
-            header.file_meta.TransferSyntaxUID = _guessed_syntax(header)
-        if header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
-            # Inflated as a whole, so the offset into the file says nothing.
-            header = dcmread(path, force=True)
-            pixel_offset = 0 if any(keyword in header for keyword in _PIXEL_KEYWORDS) else None
+    if str(DeflatedExplicitVRLittleEndian).encode() in head:
+        _check_inflated_size(path, limits)
+    with _BoundedReader(path) as stream:
+        header = dcmread(stream, stop_before_pixels=True, force=True, defer_size=_DEFER_BYTES)
+        pixel_offset: int | None = stream.tell()
+        if stream.read(1) == b"":
+            pixel_offset = None
+    # Absent, or several where one belongs.
+    guessed = not isinstance(header.file_meta.get("TransferSyntaxUID"), UID)
+    if guessed:
+        header.file_meta.TransferSyntaxUID = _guessed_syntax(header)
+    if header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        # Inflated as a whole, so the offset into the file says nothing.
+        header = dcmread(path, force=True)
+        pixel_offset = 0 if any(keyword in header for keyword in _PIXEL_KEYWORDS) else None
     return DicomFile(path, header, pixel_offset, guessed)
 
 
@@ -136,23 +134,21 @@ def decode_frames(file: DicomFile, indices: Sequence[int]) -> Iterator[NDArray[n
             the header says, ``UNSUPPORTED`` for an encoding without decoder.
     """
     path = file.path
-    with only_scan_read_errors(path, "the pixel data", quote=True):
-        dataset = _with_pixels(file)
-        num_frames = int(dataset.get("NumberOfFrames") or 1)
-        if file.transfer_syntax.is_encapsulated:
-            _check_codestreams(path, dataset, num_frames)
-        # Without indices pydicom walks through the frames once, rather than search for each from
-        # the start; but on that way it cannot correct the sign of JPEG 2000 samples (3.0.2).
-        is_all = list(indices) == list(range(num_frames))
-        walks = is_all and file.transfer_syntax not in JPEG2000TransferSyntaxes
-        frames = iter_pixels(
-            dataset,
-            indices=None if walks else list(indices),
-            decoding_plugin=plugin_for(file.transfer_syntax),
-        )
+    dataset = _with_pixels(file)
+    num_frames = int(dataset.get("NumberOfFrames") or 1)
+    if file.transfer_syntax.is_encapsulated:
+        _check_codestreams(path, dataset, num_frames)
+    # Without indices pydicom walks through the frames once, rather than search for each from
+    # the start; but on that way it cannot correct the sign of JPEG 2000 samples (3.0.2).
+    is_all = list(indices) == list(range(num_frames))
+    walks = is_all and file.transfer_syntax not in JPEG2000TransferSyntaxes
+    frames = iter_pixels(
+        dataset,
+        indices=None if walks else list(indices),
+        decoding_plugin=plugin_for(file.transfer_syntax),
+    )
     for _ in indices:
-        with only_scan_read_errors(path, "the pixel data", quote=True):
-            frame = next(frames, None)
+        frame = next(frames, None)
         if frame is None:
             raise ScanReadError(path, ScanReadReason.CORRUPT, "fewer frames than its header says")
         yield frame

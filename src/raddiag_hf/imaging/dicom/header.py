@@ -14,7 +14,6 @@ from raddiag_hf.imaging.dicom.file import DicomFile, open_dicom
 from raddiag_hf.imaging.dicom.geometry import Orientation, Position, unit_orientation
 from raddiag_hf.imaging.dicom.mosaic import Mosaic, find_mosaic
 from raddiag_hf.imaging.dicom.tags import Tags
-from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 
@@ -165,33 +164,32 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
             ``CORRUPT`` where the header is broken.
     """
     file = open_dicom(path, limits)
-    with only_scan_read_errors(path, "the DICOM header", quote=False):
-        tags = Tags(file.header)
-        meta = Tags(file.header.file_meta)
-        refuse_unless_diagnostic(path, tags, meta, has_pixels=file.pixel_offset is not None)
-        rows, columns = _required_size(path, tags, "Rows"), _required_size(path, tags, "Columns")
-        num_frames = _num_frames(path, tags)
-        limits.check(path, num_frames, rows, columns)
-        mosaic = find_mosaic(path, file.header, tags)
-        per_side = 1 if mosaic is None else mosaic.tiles_per_side
-        return DicomHeader(
-            file=file,
-            modality_code=tags.text("Modality").upper(),
-            sop_class=UID(tags.text("SOPClassUID")),
-            study_key=tags.text("StudyInstanceUID"),
-            # Files that lost their series' identity belong to those beside them.
-            series_key=tags.text("SeriesInstanceUID") or f"folder:{path.parent}",
-            instance_key=tags.text("SOPInstanceUID"),
-            patient_key=_patient_key(tags.text("PatientID")),
-            series_number=tags.number("SeriesNumber") or 0.0,
-            rows=rows // per_side,
-            columns=columns // per_side,
-            samples=int(tags.number("SamplesPerPixel") or 1),
-            photometric=tags.text("PhotometricInterpretation").upper(),
-            mosaic=mosaic,
-            frames=_frames(file, tags, num_frames),
-            unusable_tags=tuple(sorted(tags.unusable)),
-        )
+    tags = Tags(file.header)
+    meta = Tags(file.header.file_meta)
+    refuse_unless_diagnostic(path, tags, meta, has_pixels=file.pixel_offset is not None)
+    rows, columns = _required_size(path, tags, "Rows"), _required_size(path, tags, "Columns")
+    num_frames = _num_frames(path, tags)
+    limits.check(path, num_frames, rows, columns)
+    mosaic = find_mosaic(path, file.header, tags)
+    per_side = 1 if mosaic is None else mosaic.tiles_per_side
+    return DicomHeader(
+        file=file,
+        modality_code=tags.text("Modality").upper(),
+        sop_class=UID(tags.text("SOPClassUID")),
+        study_key=tags.text("StudyInstanceUID"),
+        # Files that lost their series' identity belong to those beside them.
+        series_key=tags.text("SeriesInstanceUID") or f"folder:{path.parent}",
+        instance_key=tags.text("SOPInstanceUID"),
+        patient_key=_patient_key(tags.text("PatientID")),
+        series_number=tags.number("SeriesNumber") or 0.0,
+        rows=rows // per_side,
+        columns=columns // per_side,
+        samples=int(tags.number("SamplesPerPixel") or 1),
+        photometric=tags.text("PhotometricInterpretation").upper(),
+        mosaic=mosaic,
+        frames=_frames(file, tags, num_frames),
+        unusable_tags=tuple(sorted(tags.unusable)),
+    )
 
 
 def _patient_key(patient_id: str) -> str:

@@ -70,7 +70,9 @@ def read_series(
     scans = []
     for number, stack in enumerate(stacks, start=1):
         try:
-            scan, lost = _read_stack(stack, limits)
+            # What goes wrong beside the pixels may quote the text of a tag, and so a name.
+            with only_scan_read_errors(stack.path, "the series", quote=False):
+                scan, lost = _read_stack(stack, limits)
         except ScanReadError as error:
             errors.append(error)
             continue
@@ -134,8 +136,7 @@ def _decode(stack: Stack) -> tuple[NDArray[np.float32], list[int], list[ScanRead
     header = stack.header
     per_side = 1 if header.mosaic is None else header.mosaic.tiles_per_side
     shape = (header.rows * per_side, header.columns * per_side)
-    with only_scan_read_errors(stack.path, "the volume", quote=True):
-        volume = np.empty((len(stack.frames), *shape), dtype=np.float32)
+    volume = np.empty((len(stack.frames), *shape), dtype=np.float32)
     slots_of_file: dict[Path, list[int]] = {}
     for slot, frame in enumerate(stack.frames):
         slots_of_file.setdefault(frame.file.path, []).append(slot)
@@ -144,10 +145,12 @@ def _decode(stack: Stack) -> tuple[NDArray[np.float32], list[int], list[ScanRead
     for slots in slots_of_file.values():
         slots.sort(key=lambda slot: stack.frames[slot].index)
         frames = [stack.frames[slot] for slot in slots]
+        file = frames[0].file
         try:
-            pixels = decode_frames(frames[0].file, [frame.index for frame in frames])
-            for slot, frame, stored in zip(slots, frames, pixels, strict=True):
-                volume[slot] = _grey_values(stored, frame, header, shape)
+            with only_scan_read_errors(file.path, "the pixel data", quote=True):
+                pixels = decode_frames(file, [frame.index for frame in frames])
+                for slot, frame, stored in zip(slots, frames, pixels, strict=True):
+                    volume[slot] = _grey_values(stored, frame, header, shape)
         except ScanReadError as error:
             lost.append(error)
         else:
@@ -166,12 +169,11 @@ def _grey_values(
         raise ScanReadError(
             path, ScanReadReason.CORRUPT, f"pixels of shape {stored.shape}, expected {shape}"
         )
-    with only_scan_read_errors(path, "the pixel values", quote=True):
-        if header.photometric == "PALETTE COLOR":
-            return to_grey(apply_color_lut(stored, frame.file.header))
-        if stored.ndim == 3:
-            return to_grey(stored)
-        return to_modality_values(stored, frame.values)
+    if header.photometric == "PALETTE COLOR":
+        return to_grey(apply_color_lut(stored, frame.file.header))
+    if stored.ndim == 3:
+        return to_grey(stored)
+    return to_modality_values(stored, frame.values)
 
 
 def _without_repetitions(
@@ -205,18 +207,17 @@ def _displayed(
     volume: NDArray[np.float32], frames: Sequence[DicomFrame]
 ) -> tuple[NDArray[np.float32], list[Decision]]:
     """Apply the display windows, unless they are malformed or blank the image."""
-    with only_scan_read_errors(frames[0].file.path, "the display window", quote=True):
-        try:
-            if not all(has_display_window(frame.values) for frame in frames):
-                return volume, []
-            windowed = np.stack(
-                [
-                    apply_display_window(values, frame.values)
-                    for values, frame in zip(volume, frames, strict=True)
-                ]
-            )
-        except FOREIGN_ERRORS:
-            return volume, [decision(DecisionKind.DISPLAY_WINDOW_IGNORED, why="malformed")]
+    try:
+        if not all(has_display_window(frame.values) for frame in frames):
+            return volume, []
+        windowed = np.stack(
+            [
+                apply_display_window(values, frame.values)
+                for values, frame in zip(volume, frames, strict=True)
+            ]
+        )
+    except FOREIGN_ERRORS:
+        return volume, [decision(DecisionKind.DISPLAY_WINDOW_IGNORED, why="malformed")]
     if windowed.min() == windowed.max() and volume.min() < volume.max():
         return volume, [decision(DecisionKind.DISPLAY_WINDOW_IGNORED, why="blank")]
     return windowed, [decision(DecisionKind.DISPLAY_WINDOW_APPLIED)]
@@ -225,15 +226,14 @@ def _displayed(
 def _anatomy(header: DicomHeader) -> Anatomy:
     """Return what the tags say of the region, the most formal ones first."""
     tags = Tags(header.file.header)
-    with only_scan_read_errors(header.file.path, "the anatomy", quote=False):
-        candidates = (
-            tags.text("BodyPartExamined"),
-            tags.item("AnatomicRegionSequence").text("CodeMeaning"),
-            "breast" if header.modality_code == "MG" else "",
-            tags.text("SeriesDescription"),
-            tags.text("ProtocolName"),
-            tags.text("StudyDescription"),
-        )
+    candidates = (
+        tags.text("BodyPartExamined"),
+        tags.item("AnatomicRegionSequence").text("CodeMeaning"),
+        "breast" if header.modality_code == "MG" else "",
+        tags.text("SeriesDescription"),
+        tags.text("ProtocolName"),
+        tags.text("StudyDescription"),
+    )
     known = (Anatomy.from_dicom(text) for text in candidates)
     return next((anatomy for anatomy in known if anatomy is not Anatomy.UNKNOWN), Anatomy.UNKNOWN)
 
