@@ -8,9 +8,11 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from raddiag_hf import RadDiagForImageClassification
 from raddiag_hf.checkpoints import authors_repository
 from raddiag_hf.checkpoints.label_file import LabelFileError
-from raddiag_hf.checkpoints.loading import DeviceError, choose_device, load_model
+from raddiag_hf.checkpoints.loaded_model import DeviceError, choose_device
+from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.model_source import ModelSourceError
 from tests.fixtures.models import packed_batch, tiny_model
 from tests.fixtures.saved_models import (
@@ -190,6 +192,11 @@ def change_field(folder):
     (folder / "config.json").write_text(json.dumps(config | {"image_size": "large"}))
 
 
+def change_labels(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": 3}))
+
+
 def remove_weights(folder):
     (folder / "model.safetensors").unlink()
 
@@ -226,6 +233,7 @@ def spoil_processor(folder):
         (change_type, "model_type 'vit', expected 'raddiag'"),
         (change_width, "hidden_size is 48"),
         (change_field, "image_size"),
+        (change_labels, "config.json"),
         (remove_weights, "model.safetensors"),
         (truncate_weights, "safetensors|header|deserializ"),
         (drop_tensor, "1 tensors are missing.*first is classifier.fc2.bias"),
@@ -282,7 +290,28 @@ def test_a_processor_of_another_model_is_refused(saved, option, value, message):
         load_model(str(saved))
 
 
-@pytest.mark.parametrize("content", ["[]", '{"modality_slots": 3}', "null"])
+@pytest.mark.parametrize("error", [AttributeError, TypeError, KeyError])
+def test_a_fault_of_ours_is_not_told_as_a_broken_file(saved, monkeypatch, error):
+    def fail(*_, **__):
+        raise error("ours")
+
+    monkeypatch.setattr(RadDiagForImageClassification, "post_init", fail)
+    with pytest.raises(error, match="ours"):
+        load_model(str(saved))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"modality_slots": 3}',
+        '{"modality_slots": {"CT": [null]}}',
+        '{"image_size": "large"}',
+        '{"max_slices": 1.5}',
+        '{"ct_window": [1, "x"]}',
+        "null",
+    ],
+)
 def test_a_processor_file_of_another_kind_is_refused(saved, content):
     (saved / "preprocessor_config.json").write_text(content)
     with pytest.raises(ModelSourceError, match="image processor"):

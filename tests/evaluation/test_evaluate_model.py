@@ -11,7 +11,7 @@ from scipy.special import expit
 from sklearn.metrics import f1_score, roc_auc_score
 
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
-from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
+from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.label_agreement import LabelMismatchError

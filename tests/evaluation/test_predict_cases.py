@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from raddiag_hf.checkpoints.loaded_model import model_fingerprint
 from raddiag_hf.checkpoints.loading import load_model
-from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
 from raddiag_hf.core.run_folder import RunFolderError, RunInProgressError
 from raddiag_hf.data.label_agreement import LabelMismatchError
 from raddiag_hf.data.opening import open_cases

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
-from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
+from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError, RunInProgressError

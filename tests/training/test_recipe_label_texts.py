@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError
+from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings

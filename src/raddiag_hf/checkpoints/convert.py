@@ -146,12 +146,7 @@ def model_from_reference(
     Raises:
         CheckpointError: As `convert_checkpoint`.
     """
-    live = {key: value for key, value in state_dict.items() if not DEAD.match(key)}
-    if "fcke.weight" in live:  # the linear head is still there, but nothing reads it
-        live = {key: value for key, value in live.items() if not re.match(r"fc2?\.", key)}
-    foreign = sorted(key for key in live if translate_key(key) is None)
-    if foreign:
-        raise CheckpointError(f"not tensors of the authors' network: {_some(foreign)}")
+    live = _live_tensors(state_dict)
     config = _infer_config(live, labels, late_fusion, image_size)
     weights = {
         str(translate_key(key)): _translate_value(key, value)
@@ -165,6 +160,24 @@ def model_from_reference(
         weights["classifier.label_embeddings"] = _checked_embeddings(label_embeddings, config)
 
     model = RadDiagForImageClassification(config)
+    _load_whole(model, weights)
+    logger.info("kept %d tensors, dropped %d dead ones", len(live), len(state_dict) - len(live))
+    return model.eval()
+
+
+def _live_tensors(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that a forward pass of the reference reads."""
+    live = {key: value for key, value in state_dict.items() if not DEAD.match(key)}
+    if "fcke.weight" in live:  # the linear head is still there, but nothing reads it
+        live = {key: value for key, value in live.items() if not re.match(r"fc2?\.", key)}
+    foreign = sorted(key for key in live if translate_key(key) is None)
+    if foreign:
+        raise CheckpointError(f"not tensors of the authors' network: {_some(foreign)}")
+    return live
+
+
+def _load_whole(model: RadDiagForImageClassification, weights: Mapping[str, Tensor]) -> None:
+    """Load weights that are all there and of the right shapes; counters are not needed."""
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     counters = {key for key in expected if key.endswith(COUNTER)}
     missing = sorted(expected.keys() - weights.keys() - counters)
@@ -178,8 +191,6 @@ def model_from_reference(
     if wrong:
         raise CheckpointError(f"tensors of the wrong shape: {_some(wrong)}")
     model.load_state_dict(weights, strict=False)  # all but the counters is there
-    logger.info("kept %d tensors, dropped %d dead ones", len(live), len(state_dict) - len(live))
-    return model.eval()
 
 
 def reference_processor(config: RadDiagConfig) -> RadDiagImageProcessor:
@@ -202,33 +213,14 @@ def _infer_config(
     live: Mapping[str, Tensor], labels: Sequence[str], late_fusion: str, image_size: int
 ) -> RadDiagConfig:
     """Read the network's shape off its tensors."""
-    for key, axes in (("conv1.weight", 4), ("pos_emb", 2), ("cls_token", 3), ("mod_embed", 2)):
-        for name, tensor in live.items():
-            if name.endswith(f".{key}") and tensor.ndim != axes and "layer" not in name:
-                raise CheckpointError(
-                    f"tensors of the wrong shape: {name} is {tuple(tensor.shape)}, expected "
-                    f"{axes} axes"
-                )
-    for key in ("resnet2D.conv1.weight", "attention1D.pos_emb", "attention1D.cls_token"):
-        if key not in live:
-            raise CheckpointError(f"tensors are missing: {key}")
-    stages = [_count_layers(live, rf"resnet2D\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)]
-    block = "bottleneck" if "resnet2D.layer1.0.conv3.weight" in live else "basic"
-    depths = [
-        d for d, (kind, layers) in RESNET_BLOCKS.items() if (kind, list(layers)) == (block, stages)
-    ]
-    if not depths:
-        raise CheckpointError(f"no ResNet has {stages} {block} blocks in its stages")
+    _check_axes(live)
+    resnet_depth = _resnet_depth(live)
     knowledge = "fcke.weight" in live
     early = any(key.startswith("vitFuse.") for key in live)
     hidden_size = live["attention1D.cls_token"].shape[-1]
-    head = next((live[key] for key in ("fc.2.weight", "fc2.2.weight") if key in live), None)
-    if head is not None and len(head) != len(labels):
-        raise CheckpointError(
-            f"the checkpoint scores {len(head)} labels, but {len(labels)} label names were given"
-        )
+    _check_label_count(live, labels)
     shape = {
-        "resnet_depth": depths[0],
+        "resnet_depth": resnet_depth,
         "resnet_width": live["resnet2D.conv1.weight"].shape[0],
         "num_channels": live["resnet2D.conv1.weight"].shape[1],
         "max_slices": live["attention1D.pos_emb"].shape[-2] - 1,
@@ -257,6 +249,39 @@ def _infer_config(
         return RadDiagConfig(**shape)
     except ValueError as error:
         raise CheckpointError(f"the tensors' shapes do not fit together: {error}") from None
+
+
+def _check_axes(live: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of which the network's shape could not be read."""
+    for key, axes in (("conv1.weight", 4), ("pos_emb", 2), ("cls_token", 3), ("mod_embed", 2)):
+        for name, tensor in live.items():
+            if name.endswith(f".{key}") and tensor.ndim != axes and "layer" not in name:
+                raise CheckpointError(
+                    f"tensors of the wrong shape: {name} is {tuple(tensor.shape)}, expected "
+                    f"{axes} axes"
+                )
+    for key in ("resnet2D.conv1.weight", "attention1D.pos_emb", "attention1D.cls_token"):
+        if key not in live:
+            raise CheckpointError(f"tensors are missing: {key}")
+
+
+def _resnet_depth(live: Mapping[str, Tensor]) -> int:
+    stages = [_count_layers(live, rf"resnet2D\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)]
+    block = "bottleneck" if "resnet2D.layer1.0.conv3.weight" in live else "basic"
+    depths = [
+        d for d, (kind, layers) in RESNET_BLOCKS.items() if (kind, list(layers)) == (block, stages)
+    ]
+    if not depths:
+        raise CheckpointError(f"no ResNet has {stages} {block} blocks in its stages")
+    return depths[0]
+
+
+def _check_label_count(live: Mapping[str, Tensor], labels: Sequence[str]) -> None:
+    head = next((live[key] for key in ("fc.2.weight", "fc2.2.weight") if key in live), None)
+    if head is not None and len(head) != len(labels):
+        raise CheckpointError(
+            f"the checkpoint scores {len(head)} labels, but {len(labels)} label names were given"
+        )
 
 
 def _layers_of(room: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from raddiag_hf.core.settings import Setting, check_settings
 
 if TYPE_CHECKING:
-    from raddiag_hf.checkpoints.loading import LoadedModel
+    from raddiag_hf.checkpoints.loaded_model import LoadedModel
 
 
 class Precision(StrEnum):

@@ -11,7 +11,7 @@ from raddiag_hf.core.settings import Setting
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 if TYPE_CHECKING:
-    from raddiag_hf.checkpoints.loading import LoadedModel
+    from raddiag_hf.checkpoints.loaded_model import LoadedModel
     from raddiag_hf.inference.case import CaseReading
     from raddiag_hf.inference.explain.explanation import Explanation
     from raddiag_hf.inference.explain.saliency import ScoreCamSettings
@@ -94,7 +94,7 @@ def open_case(arguments: CaseArguments, choice: ModelChoice) -> OpenedCase:
         CaseError: As `read_case` does.
         LabelFileError, ModelSourceError, DeviceError: As `load_model` does.
     """
-    from raddiag_hf.checkpoints.loading import choose_device
+    from raddiag_hf.checkpoints.loaded_model import choose_device
     from raddiag_hf.inference.case import read_case
 
     quiet_libraries()

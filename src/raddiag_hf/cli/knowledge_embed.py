@@ -87,7 +87,7 @@ def _set_labels(
     folder: Path, embedded: "LabelEmbeddings", text_encoder: "TextEncoder"
 ) -> "RadDiagForImageClassification":
     """Return a saved model with these labels; its files stay as they are."""
-    from raddiag_hf.checkpoints.loading import read_saved_model
+    from raddiag_hf.checkpoints.saved_model import read_saved_model
     from raddiag_hf.model.heads import KnowledgeHead
 
     model = read_saved_model(folder, str(folder))

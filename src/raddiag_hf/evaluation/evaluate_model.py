@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.checkpoints.label_text_check import check_label_texts
-from raddiag_hf.checkpoints.loading import LoadedModel
+from raddiag_hf.checkpoints.loaded_model import LoadedModel, check_label_texts
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.opening import open_cases

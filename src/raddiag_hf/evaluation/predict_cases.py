@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from raddiag_hf.checkpoints.loading import LoadedModel, choose_device
-from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
+from raddiag_hf.checkpoints.loaded_model import LoadedModel, choose_device, model_fingerprint
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError
 from raddiag_hf.data.batches.collate import collate_cases

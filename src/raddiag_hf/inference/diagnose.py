@@ -8,7 +8,7 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from raddiag_hf.checkpoints.label_text_check import check_label_texts
+from raddiag_hf.checkpoints.loaded_model import check_label_texts
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.case_warnings import warn_about_labels, warn_about_scans

@@ -1,6 +1,7 @@
 """The image processor of RadDiag: scans of any shape in, the packed batch out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -94,10 +95,9 @@ class RadDiagImageProcessor(BaseImageProcessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if image_size < 1 or max_slices < 1:
-            raise ValueError(
-                f"image_size is {image_size} and max_slices is {max_slices}, expected at least 1"
-            )
+        for name, value in (("image_size", image_size), ("max_slices", max_slices)):
+            if not _is_whole(value) or value < 1:
+                raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
         if rescale_range not in RESCALE_RANGES:
             raise ValueError(
                 f"rescale_range is {rescale_range!r}, expected one of {RESCALE_RANGES}"
@@ -110,12 +110,14 @@ class RadDiagImageProcessor(BaseImageProcessor):
         self.rescale_range = rescale_range
         self.grey_picture_slices = grey_picture_slices
         self.ct_window = (
-            ct_window if ct_window is None or isinstance(ct_window, str) else list(ct_window)
+            list(ct_window)
+            if isinstance(ct_window, Iterable) and not isinstance(ct_window, str)
+            else ct_window
         )
         self.ct_window_hu()  # refuse a bad window here rather than at the first CT
         slots = REFERENCE_MODALITY_SLOTS if modality_slots is None else modality_slots
-        if not all(slots.values()):
-            raise ValueError(f"modality_slots is {dict(slots)}, expected slots for each modality")
+        if not isinstance(slots, Mapping) or not all(map(_are_slots, slots.values())):
+            raise ValueError(f"modality_slots is {slots}, expected slots for each modality")
         self.modality_slots = {str(name): [int(slot) for slot in slots[name]] for name in slots}
 
     def ct_window_hu(self) -> tuple[float, float] | None:
@@ -133,9 +135,11 @@ class RadDiagImageProcessor(BaseImageProcessor):
                     f"{sorted(CT_WINDOWS_HU)} or [lower_hu, upper_hu]"
                 )
             return CT_WINDOWS_HU[self.ct_window]
-        if len(self.ct_window) != 2 or not self.ct_window[0] < self.ct_window[1]:
+        bounds = self.ct_window if isinstance(self.ct_window, list) else []
+        is_pair = len(bounds) == 2 and all(isinstance(bound, Real) for bound in bounds)
+        if not is_pair or not bounds[0] < bounds[1]:
             raise ValueError(f"ct_window is {self.ct_window}, expected [lower_hu, upper_hu]")
-        return float(self.ct_window[0]), float(self.ct_window[1])
+        return float(bounds[0]), float(bounds[1])
 
     def __call__(self, images: Sequence[Any], *args: Any, **kwargs: Any) -> BatchFeature:
         """Pack one case or several; see `preprocess`."""
@@ -283,3 +287,14 @@ class RadDiagImageProcessor(BaseImageProcessor):
                 low, high = low.clamp_max(0), high.clamp_min(0)
             rescaled.append(stretch_to_unit_range(stacks[len(rescaled)], low, high))
         return rescaled
+
+
+def _are_slots(value: object) -> bool:
+    if not isinstance(value, Iterable) or isinstance(value, str):
+        return False
+    slots = list(value)
+    return len(slots) > 0 and all(_is_whole(slot) and slot >= 0 for slot in slots)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from raddiag_hf.checkpoints.loading import ADAPTER_WEIGHTS
+from raddiag_hf.checkpoints.adapters import ADAPTER_WEIGHTS
 from raddiag_hf.core.atomic_files import named_storage_failure
 from raddiag_hf.core.checkpoint_folders import failed_write
 from raddiag_hf.core.errors import InputError

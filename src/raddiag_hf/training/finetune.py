@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from raddiag_hf.checkpoints.label_text_check import check_label_texts
-from raddiag_hf.checkpoints.loading import LoadedModel, choose_device, read_model
-from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
+from raddiag_hf.checkpoints.loaded_model import (
+    LoadedModel,
+    check_label_texts,
+    choose_device,
+    model_fingerprint,
+)
+from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder

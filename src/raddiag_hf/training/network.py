@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from raddiag_hf.checkpoints.loading import LoadedModel, read_model
+from raddiag_hf.checkpoints.loaded_model import LoadedModel
+from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.data.label_agreement import check_model_fits

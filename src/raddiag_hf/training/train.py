@@ -15,8 +15,8 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainingArguments, set_seed
 
-from raddiag_hf.checkpoints.loading import LoadedModel, read_model
-from raddiag_hf.checkpoints.model_fingerprint import model_fingerprint
+from raddiag_hf.checkpoints.loaded_model import LoadedModel, model_fingerprint
+from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.processes import started_processes
 from raddiag_hf.core.progress import Progress, no_progress

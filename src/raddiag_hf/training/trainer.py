@@ -15,7 +15,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from raddiag_hf.checkpoints.label_text_check import check_label_texts
+from raddiag_hf.checkpoints.loaded_model import check_label_texts
 from raddiag_hf.core.trainer import FiniteTrainer
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler

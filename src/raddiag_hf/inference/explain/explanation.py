@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature
 
-from raddiag_hf.checkpoints.label_text_check import check_label_texts
+from raddiag_hf.checkpoints.loaded_model import check_label_texts
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.imaging.scan import Scan

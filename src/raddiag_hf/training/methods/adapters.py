@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from raddiag_hf.checkpoints.loading import ADAPTER_BASE, BASE_DIGEST_KEY
+from raddiag_hf.checkpoints.adapters import ADAPTER_BASE, BASE_DIGEST_KEY
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import FinetuneError
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from raddiag_hf.checkpoints.loading import ADAPTER_WEIGHTS
+from raddiag_hf.checkpoints.adapters import ADAPTER_WEIGHTS
 from raddiag_hf.core.checkpoint_folders import (
     CheckpointKeeper,
     find_damage,

@@ -3,7 +3,7 @@
 import pytest
 
 from raddiag_hf import RadDiagImageProcessor
-from raddiag_hf.checkpoints.label_text_check import LabelTextsMissingError, check_label_texts
+from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError, check_label_texts
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.explain.explanation import explain_case
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
