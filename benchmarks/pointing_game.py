@@ -20,7 +20,6 @@ bootstrap resamples of cases. Differences to the centre are paired.
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,13 +34,13 @@ from scipy.ndimage import distance_transform_edt
 from _machine import describe_machine, machine_slug
 from raddiag_hf import RadDiagForImageClassification, RadDiagImageProcessor
 from raddiag_hf.checkpoints.loading import load_model
-from raddiag_hf.demo.phantom_data import DISORDERS, draw_phantom_splits
-from raddiag_hf.demo.phantom_training import demo_processor, train_on_phantoms
+from raddiag_hf.demo.demo_settings import DemoSettings
+from raddiag_hf.demo.run_demo import NUM_DISORDERS, run_demo
 from raddiag_hf.inference.case import pack_case
 from raddiag_hf.inference.diagnose import calibrated_probabilities
 from raddiag_hf.inference.explain.saliency import ScoreCamSettings, score_cam
 from raddiag_hf.inference.explain.saliency_grid import saliency_peak, saliency_slices
-from raddiag_hf.phantoms.cases import NORMAL, PhantomCase, draw_case
+from raddiag_hf.phantoms.cases import NORMAL, PhantomCase, draw_case, phantom_disorders
 
 RESULTS = Path(__file__).parent / "results"
 SEED, TEST_SEED = 0, 902
@@ -63,21 +62,17 @@ class Target:
 
 def train(quick: bool) -> tuple[RadDiagForImageClassification, RadDiagImageProcessor]:
     """Train the demo's model as the demo does; with --quick on a third of the cases."""
-    processor = demo_processor()
-    cases = (250, 60, 1) if quick else (800, 200, 1)
-    splits = draw_phantom_splits(
-        processor, cases, seed=SEED, num_workers=max(1, os.cpu_count() or 1)
-    )
+    cases = {"train_cases": 250, "validation_cases": 60} if quick else {}
+    settings = DemoSettings(**cases, test_cases=20, seed=SEED)
     with tempfile.TemporaryDirectory() as scratch:
-        trainer, _ = train_on_phantoms(
-            splits,
+        result = run_demo(
             Path(scratch),
-            num_epochs=9,
-            seed=SEED,
-            report_progress=lambda done, total: print(f"\rtraining {done}/{total}", end=""),
+            settings,
+            lambda step, done, total: print(f"\r{step} {done}/{total}", end=""),
         )
+        loaded = load_model(str(result.model_dir), device="cpu")
     print()
-    return trainer.model.eval(), processor
+    return loaded.model, loaded.processor
 
 
 def randomised(model: RadDiagForImageClassification) -> RadDiagForImageClassification:
@@ -94,7 +89,7 @@ def held_out(processor: RadDiagImageProcessor, num_cases: int) -> Iterator[Phant
             index,
             image_size=processor.image_size,
             max_slices=processor.max_slices,
-            disorders=DISORDERS,
+            disorders=phantom_disorders()[:NUM_DISORDERS],
         )
         if case.disorders != (NORMAL,):
             yield case

@@ -2,22 +2,23 @@
 
 import json
 
+import pydicom
 import pytest
 
 from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.data.opening import open_cases
+from raddiag_hf.demo.demo_settings import DemoSettings
 from raddiag_hf.demo.run_demo import run_demo
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     steps = []
-    result = run_demo(
-        tmp_path_factory.mktemp("demo"),
-        num_cases=(64, 64, 32),
-        num_epochs=1,
-        seed=3,
-        report_step=lambda *step: steps.append(step),
+    settings = DemoSettings(
+        train_cases=64, validation_cases=64, test_cases=32, num_epochs=1.0, seed=3
     )
+    folder = tmp_path_factory.mktemp("demo")
+    result = run_demo(folder, settings, lambda *step: steps.append(step))
     return result, steps
 
 
@@ -56,6 +57,17 @@ def test_the_saved_model_carries_thresholds_and_labels(demo):
     assert "validation" in config.decision_threshold_source
     assert config.id2label[0] == "Normal"
     assert config.label_set_fingerprint
+
+
+def test_the_data_set_lies_beside_the_model_and_has_the_diagnosed_case(demo):
+    result, _ = demo
+    test = open_cases(result.cases_dir, ["test"])["test"]
+    assert len(test) == 32
+    case, _ = result.diagnoses[0]
+    study = pydicom.dcmread(next(result.case_dir.rglob("*.dcm")))
+    row = test.patient_ids.index(study.PatientID)
+    names = test.label_set.decode(test.labels[row])
+    assert sorted(names) == sorted(case.known_labels)
 
 
 def test_progress_is_reported(demo):

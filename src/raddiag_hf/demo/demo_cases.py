@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydicom.data import get_testdata_file
 
-from raddiag_hf.demo.phantom_data import PhantomSplits, draw_test_case
+from raddiag_hf.data.case_splits import CaseSplit
 from raddiag_hf.imaging.reading import read_scans
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.phantoms.cases import draw_case, phantom_disorders
 from raddiag_hf.phantoms.dicom import write_dicom_case
 
 REAL_CASES = {
@@ -19,7 +21,7 @@ REAL_CASES = {
     ),
 }
 
-COMMON_DISORDERS = 4
+NORMAL_COLUMN, COMMON_DISORDERS = 0, 4
 """How many of the most frequent disorders count as common: what a demo can learn in minutes."""
 
 
@@ -38,26 +40,35 @@ class DemoCase:
     known_labels: tuple[str, ...] = ()
 
 
-def held_out_case(
-    splits: PhantomSplits, processor: RadDiagImageProcessor, folder: Path
-) -> DemoCase:
+def held_out_case(test: CaseSplit, processor: RadDiagImageProcessor, folder: Path) -> DemoCase:
     """Write a test phantom with several scans and a lesion as DICOM, and read it back.
 
     Args:
-        splits: The data set; the case is the first of its test cases with at least three scans of
-            at least two modalities, and one of the most frequent disorders.
-        processor: The demo's.
+        test: Phantoms; the case is the first of them with at least three scans of at least two
+            modalities, and no disorder but the most frequent ones.
+        processor: The demo's; phantoms are drawn at its size.
         folder: Where to write; must not exist.
     """
-    common = set(splits.label_set.names[1 : 1 + COMMON_DISORDERS])
-    for index in range(len(splits.test)):
-        case = draw_test_case(splits, index, processor)
-        several = len({scan.modality for scan in case.scans}) > 1 and len(case.scans) > 2
-        if several and set(case.disorders) <= common:
+    known, indicators = test.metadata, test.labels
+    chosen = len(test) - 1
+    for case in range(len(test)):
+        modalities = known.scan_modalities[known.scan_cases == case]
+        labels = np.flatnonzero(indicators[case])
+        is_common = labels.min() > NORMAL_COLUMN and labels.max() <= COMMON_DISORDERS
+        if len(modalities) > 2 and len(set(modalities)) > 1 and is_common:
+            chosen = case
             break
-    write_dicom_case(case, folder)
+    _, seed, index = known.case_ids[chosen].split("-")
+    phantom = draw_case(
+        int(seed),
+        int(index),
+        image_size=processor.image_size,
+        max_slices=processor.max_slices,
+        disorders=phantom_disorders()[: len(test.label_set) - 1],
+    )
+    write_dicom_case(phantom, folder)
     title = "The first held-out phantom with several scans and a common disorder"
-    return DemoCase(title, tuple(read_scans(folder).scans), case.disorders)
+    return DemoCase(title, tuple(read_scans(folder).scans), phantom.disorders)
 
 
 def real_cases() -> list[DemoCase]:

@@ -1,29 +1,40 @@
-"""Draw phantoms, train, evaluate, diagnose, report: the whole way, step by step."""
+"""Demo: draw phantoms, train after the recipe for them, evaluate, diagnose, report."""
 
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.checkpoint_folders import list_checkpoints
+from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.data.opening import open_cases
+from raddiag_hf.data.publishers.loading import load_builder
 from raddiag_hf.demo.demo_cases import DemoCase, held_out_case, real_cases
 from raddiag_hf.demo.demo_report import demo_report
-from raddiag_hf.demo.phantom_data import draw_phantom_splits
-from raddiag_hf.demo.phantom_training import (
-    demo_processor,
-    evaluate_on_phantoms,
-    train_on_phantoms,
-)
+from raddiag_hf.demo.demo_settings import DemoSettings
+from raddiag_hf.evaluation.evaluate_model import evaluate_model
+from raddiag_hf.evaluation.evaluation_settings import EvaluationSettings, PredictionSettings
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.diagnosis import Diagnosis
 from raddiag_hf.metrics import EvaluationResult
+from raddiag_hf.training.recipe import load_recipe
+from raddiag_hf.training.train import train_recipe
+from raddiag_hf.vocabulary import Split
 
-StepReport = Callable[[str, int, int], None]
-"""Called with what is being done, steps done, and steps in all (0 where they are not counted)."""
+IMAGE_SIZE, MAX_SLICES = 48, 6
+NUM_DISORDERS = 12
+"""The most frequent, few enough to be learnt in minutes."""
+HEAD_FROM, TAIL_BELOW = 50, 15
+"""Bounds of head and tail, scaled to a data set of hundreds rather than tens of thousands."""
+CURVE_POINTS = 80
+"""Points of the training curve."""
+BATCH_SIZE = 8
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,7 @@ class DemoResult:
     Attributes:
         report: ``report.html``.
         model_dir: The trained model, as ``from_pretrained`` and ``raddiag diagnose`` read it.
+        cases_dir: The phantoms as a data set, as ``raddiag evaluate`` reads it.
         case_dir: The diagnosed phantom as a folder of DICOM series.
         evaluation: On held-out phantoms.
         diagnoses: Each case with its diagnosis, the phantom first.
@@ -40,54 +52,47 @@ class DemoResult:
 
     report: Path
     model_dir: Path
+    cases_dir: Path
     case_dir: Path
     evaluation: EvaluationResult
     diagnoses: list[tuple[DemoCase, Diagnosis]]
 
 
 def run_demo(
-    output_dir: Path,
-    *,
-    num_cases: tuple[int, int, int],
-    num_epochs: float,
-    seed: int,
-    report_step: StepReport,
+    output_dir: Path, settings: DemoSettings | None = None, progress: Progress = no_progress
 ) -> DemoResult:
-    """Run the demo and write its report, model, phantom case and metrics to a folder.
+    """Run the demo and leave its data set, model, evaluation and report in a folder.
 
     Args:
         output_dir: What an earlier run left in it is replaced; nothing else is touched.
-        num_cases: Training, validation and test cases.
-        num_epochs: Passes over the training cases.
-        seed: Of the phantoms and of the training.
-        report_step: Hears of the progress.
+        settings: How much to draw and to learn.
+        progress: Hears of the steps.
     """
+    settings = settings or DemoSettings()
     output_dir.mkdir(parents=True, exist_ok=True)
-    processor = demo_processor()
-    report_step("Drawing phantoms", 0, 0)
-    splits = draw_phantom_splits(
-        processor, num_cases, seed=seed, num_workers=max(1, os.cpu_count() or 1)
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer, log = train_on_phantoms(
-            splits,
-            Path(scratch),
-            num_epochs=num_epochs,
-            seed=seed,
-            report_progress=lambda done, total: report_step("Training", done, total),
-        )
-        report_step("Evaluating on held-out cases", 0, 0)
-        evaluation = evaluate_on_phantoms(trainer, splits)
-
-    model_dir, case_dir = output_dir / "model", output_dir / "case"
-    for made in (model_dir, case_dir):
+    model_dir, cases_dir, case_dir = (output_dir / name for name in ("model", "cases", "case"))
+    for made in (model_dir, cases_dir, case_dir):
         shutil.rmtree(made, ignore_errors=True)
-    trainer.model.save_pretrained(model_dir)
-    processor.save_pretrained(model_dir)
-
-    report_step("Diagnosing", 0, 0)
+    progress("Drawing phantoms", 0, 0)
+    _draw_cases(cases_dir, settings)
+    log = _train(cases_dir, model_dir, settings, progress)
     loaded = load_model(str(model_dir), device="cpu")
-    cases = [held_out_case(splits, processor, case_dir), *real_cases()]
+    found = evaluate_model(
+        loaded,
+        cases_dir,
+        Split.TEST,
+        output_dir,
+        EvaluationSettings(
+            head_from=HEAD_FROM,
+            tail_below=TAIL_BELOW,
+            prediction=PredictionSettings(overwrite=True),
+        ),
+        progress,
+    )
+    assert found is not None
+    progress("Diagnosing", 0, 0)
+    test = open_cases(cases_dir, [Split.TEST])[Split.TEST]
+    held_out = held_out_case(test, loaded.processor, case_dir)
     diagnoses = [
         (
             case,
@@ -95,11 +100,52 @@ def run_demo(
                 loaded.model, loaded.processor, case.scans, top=5, model_id="phantom demo model"
             ),
         )
-        for case in cases
+        for case in [held_out, *real_cases()]
     ]
-    with atomic_write(output_dir / "metrics.json") as path:
-        path.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n")
     report = output_dir / "report.html"
     with atomic_write(report) as path:
-        path.write_text(demo_report(splits, log, evaluation, diagnoses), encoding="utf-8")
-    return DemoResult(report, model_dir, case_dir, evaluation, diagnoses)
+        page = demo_report(settings, log, found.result, diagnoses)
+        path.write_text(page, encoding="utf-8")
+    return DemoResult(report, model_dir, cases_dir, case_dir, found.result, diagnoses)
+
+
+def _draw_cases(folder: Path, settings: DemoSettings) -> None:
+    """Write the phantoms as ``raddiag dataset build phantoms`` does."""
+    builder = load_builder(
+        "phantoms",
+        num_train=settings.train_cases,
+        num_validation=settings.validation_cases,
+        num_test=settings.test_cases,
+        image_size=IMAGE_SIZE,
+        max_slices=MAX_SLICES,
+        num_disorders=NUM_DISORDERS,
+        seed=settings.seed,
+    )
+    builder.write(folder, num_proc=os.cpu_count() or 1)
+
+
+def _train(
+    cases: Path, model: Path, settings: DemoSettings, progress: Progress
+) -> list[dict[str, float]]:
+    """Train after the recipe for phantoms, and return the log."""
+    num_steps = settings.num_epochs * settings.train_cases / BATCH_SIZE
+    with tempfile.TemporaryDirectory(dir=model.parent, prefix=".training-") as scratch:
+        output = Path(scratch) / "run"
+        recipe = load_recipe(
+            "phantoms",
+            [
+                f"data.dataset={cases}",
+                "data.options={}",
+                f"training.num_train_epochs={settings.num_epochs}",
+                f"training.per_device_train_batch_size={BATCH_SIZE}",
+                f"training.logging_steps={max(1, round(num_steps / CURVE_POINTS))}",
+                f"training.seed={settings.seed}",
+                "training.report_to=none",
+                "training.disable_tqdm=true",
+                "training.use_cpu=true",
+                f"output={output}",
+            ],
+        )
+        train_recipe(recipe, progress).rename(model)
+        state = TrainerState.load_from_json(str(list_checkpoints(output)[-1] / TRAINER_STATE_NAME))
+    return list(state.log_history)
