@@ -26,8 +26,9 @@ from _machine import describe_machine, machine_slug
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus.icd10cm import read_icd10cm
 from raddiag_hf.knowledge.corpus.pairs import KnowledgePair, build_pairs
-from raddiag_hf.knowledge.encoder.pretrain import PretrainingSettings, pretrain_encoder
+from raddiag_hf.knowledge.encoder.pretrain import pretrain_encoder
 from raddiag_hf.knowledge.encoder.pretraining_run import compare_encoders
+from raddiag_hf.knowledge.encoder.pretraining_settings import PretrainingSettings
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.vocabulary import Split
 

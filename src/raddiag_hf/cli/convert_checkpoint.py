@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raddiag_hf.cli.console import ArgumentError, check_writable, quiet_libraries
+from raddiag_hf.cli.console import ArgumentError, check_writable, quiet_libraries, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,12 +71,11 @@ def convert_checkpoint(
     from raddiag_hf.checkpoints.label_file import read_label_file
 
     quiet_libraries()
-    progress = Console(stderr=True)
     if (folder := output.resolve().parent).is_dir():
         check_writable(folder, f"--output {output}")
     names = read_label_file(labels).names
     embeddings = None if label_embeddings is None else _read_embeddings(label_embeddings)
-    with progress.status(f"Converting {escape(str(checkpoint))}"):
+    with Console(stderr=True).status(f"Converting {escape(str(checkpoint))}"):
         try:
             convert(
                 checkpoint,
@@ -88,7 +87,7 @@ def convert_checkpoint(
             )
         except CheckpointError as error:
             raise CheckpointError(f"{checkpoint}: {error}") from None
-    progress.print(f"Model: {output}", markup=False, highlight=False, soft_wrap=True)
+    say(f"Model: {output}")
 
 
 def _read_embeddings(path: Path) -> "LabelEmbeddings | Tensor":

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from raddiag_hf.cli.console import ArgumentError, check_output_file, step_progress
+from raddiag_hf.cli.console import ArgumentError, check_output_file, say, step_progress
+from raddiag_hf.cli.options import with_options
 from raddiag_hf.core.progress import Progress
+from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ sibling or another spelling.
 """
 
 
+@with_options
 def corpus(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
@@ -48,32 +50,23 @@ def corpus(
     articles: Annotated[
         Path | None, typer.Option(metavar="DIR|FILE", help="Folder of articles, or a JSONL file.")
     ] = None,
-    validation: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of concepts to tune settings by.")
-    ] = 0.05,
-    test: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of concepts to report results on.")
-    ] = 0.1,
-    seed: Annotated[int, typer.Option(min=0, help="Of splits and hard negatives.")] = 0,
+    *,
+    held_out: HeldOut,
 ) -> None:
     """Join knowledge sources into pairs of texts, with negatives of the same format."""
     if not icd10cm and umls is None and articles is None:
         raise ArgumentError("name at least one source: --icd10cm, --umls DIR or --articles DIR")
     check_output_file(output)
-    from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
     from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
     from raddiag_hf.knowledge.corpus.pairs import build_pairs
 
     with step_progress() as progress:
         concepts = _read(icd10cm, umls, articles, progress)
-        pairs, dropped = build_pairs(concepts, HeldOut(validation, test, seed), progress)
+        pairs, dropped = build_pairs(concepts, held_out, progress)
     if not pairs:
         raise ArgumentError("the sources hold no pairs: no synonyms, parents or descriptions")
     write_corpus(pairs, output)
-    console = Console(stderr=True)
-    for reason, count in sorted(dropped.items()):
-        if count:
-            console.print(f"left out: {count:,} {reason}", highlight=False)
+    say(*(f"left out: {count:,} {reason}" for reason, count in sorted(dropped.items()) if count))
     counts = Counter((pair.split.value, pair.kind.value) for pair in pairs)
     for split in Split:
         kinds = [f"{n:,} {kind}" for (of, kind), n in sorted(counts.items()) if of == split]

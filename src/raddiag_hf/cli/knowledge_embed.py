@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raddiag_hf.cli.console import ArgumentError, check_output_file, check_writable, quiet_libraries
+from raddiag_hf.cli.console import (
+    ArgumentError,
+    check_output_file,
+    check_writable,
+    quiet_libraries,
+    say,
+)
 
 if TYPE_CHECKING:
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
@@ -59,7 +65,6 @@ def embed(
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 
     quiet_libraries()
-    progress = Console(stderr=True)
     check_output_file(output)
     if model is not None:
         if not (model / "config.json").is_file():
@@ -70,16 +75,16 @@ def embed(
     if output.resolve() == labels.resolve():
         raise ArgumentError(f"--output {output}: is the file of --labels; name another")
     label_set = read_label_file(labels)
-    with progress.status(f"Embedding {len(label_set)} labels"):
+    with Console(stderr=True).status(f"Embedding {len(label_set)} labels"):
         text_encoder = TextEncoder.from_pretrained(encoder)
         embedded = LabelEmbeddings.embed(label_set, text_encoder)
         changed = None if model is None else _set_labels(model, embedded, text_encoder)
     embedded.save(output)
-    progress.print(f"Label embeddings: {output}", markup=False, highlight=False, soft_wrap=True)
+    say(f"Label embeddings: {output}")
     if model is not None and changed is not None:
         with replaced_files(model) as written:
             changed.save_pretrained(written)
-        progress.print(f"Model: {model}", markup=False, highlight=False, soft_wrap=True)
+        say(f"Model: {model}")
         _print_open_labels(changed)
 
 

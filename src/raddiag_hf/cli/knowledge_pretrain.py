@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raddiag_hf.cli.console import quiet_libraries, step_progress
+from raddiag_hf.cli.options import with_options
+from raddiag_hf.knowledge.encoder.pretraining_settings import PretrainingSettings
 from raddiag_hf.vocabulary import Split
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ code), any Hugging Face text encoder, or its folder.
 """
 
 
+@with_options
 def pretrain(
+    *,
     corpus: Annotated[
         Path, typer.Option(metavar="FILE", help="What `raddiag knowledge corpus` wrote.")
     ],
@@ -48,53 +52,14 @@ def pretrain(
     base: Annotated[
         str, typer.Option(metavar="ID|DIR", help="Text encoder to start from.")
     ] = "ncbi/MedCPT-Query-Encoder",
-    epochs: Annotated[float, typer.Option(min=0.0, help="Passes over the pairs.")] = 3.0,
-    max_steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Steps, instead of epochs.")
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Pairs contrasted with each other.")
-    ] = 256,
-    chunk_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Texts encoded at once; bounds memory.")
-    ] = 64,
-    learning_rate: Annotated[float, typer.Option(min=0.0, help="At its highest.")] = 2e-5,
-    temperature: Annotated[float, typer.Option(min=0.001, help="At the start.")] = 0.05,
-    learn_temperature: Annotated[
-        bool,
-        typer.Option("--learn-temperature/--fixed-temperature", help="Train the temperature."),
-    ] = True,
-    max_length: Annotated[int, typer.Option(min=8, metavar="N", help="Tokens of a text.")] = 64,
-    frozen_layers: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Lowest layers kept as they are.")
-    ] = 0,
-    save_steps: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Steps between checkpoints.")
-    ] = 500,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of order and dropout.")] = 0,
+    settings: PretrainingSettings,
 ) -> None:
     """Pre-train a text encoder on synonyms, hierarchy and descriptions."""
     from accelerate import PartialState
 
-    from raddiag_hf.knowledge.encoder.pretrain import PretrainingSettings
     from raddiag_hf.knowledge.encoder.pretraining_run import run_pretraining
 
     quiet_libraries()
-    settings = PretrainingSettings(
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        chunk_size=chunk_size,
-        num_epochs=epochs,
-        max_steps=max_steps,
-        max_length=max_length,
-        temperature=temperature,
-        learn_temperature=learn_temperature,
-        frozen_layers=frozen_layers,
-        save_steps=save_steps,
-        seed=seed,
-        bf16=bf16,
-    )
     with step_progress(quiet=not PartialState().is_main_process) as progress:
         result = run_pretraining(base, corpus, output, settings, progress=progress)
     if result.comparisons:

@@ -6,17 +6,18 @@ import pytest
 import torch
 
 from raddiag_hf.core import run_folder
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.run_folder import RESULT_FOLDER, RunFolderError, RunInProgressError
 from raddiag_hf.core.trainer import TrainingDivergedError
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
 from raddiag_hf.knowledge.corpus.pairs import build_pairs
 from raddiag_hf.knowledge.encoder.pretrain import (
-    PretrainingSettings,
     freeze_layers,
     pretrain_encoder,
 )
 from raddiag_hf.knowledge.encoder.pretraining_run import PretrainingError, run_pretraining
+from raddiag_hf.knowledge.encoder.pretraining_settings import PretrainingSettings
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from tests.fixtures.concepts import concept_tree
 from tests.fixtures.text_encoders import tiny_text_encoder
@@ -193,6 +194,12 @@ def test_kinds_that_no_batch_holds_are_named(tmp_path, base, corpus, caplog):
     assert "hierarchy" not in caplog.text
 
 
+def test_settings_out_of_range_are_refused():
+    for changes in ({"learning_rate": float("nan")}, {"batch_size": 1}, {"max_length": "long"}):
+        with pytest.raises(InputError, match=f"{next(iter(changes))} is .*, expected"):
+            PretrainingSettings(**changes)
+
+
 def test_what_cannot_start_is_refused_before_anything_is_written(tmp_path, base, corpus):
     output = tmp_path / "encoder"
     for changes, reason in (
@@ -200,7 +207,6 @@ def test_what_cannot_start_is_refused_before_anything_is_written(tmp_path, base,
         ({"frozen_layers": 9}, "^cannot freeze 9 layers"),
         ({"frozen_layers": 2}, "^with 2 of 2 layers frozen, nothing is left to train"),
         ({"max_steps": None, "num_epochs": 0.0}, r"epochs are 0.0, expected more than 0"),
-        ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"learning_rate": 1e38}, "learning_rate is 1e\\+38, expected more than 0, at most 1"),
     ):
         settings = PretrainingSettings(**{**vars(SETTINGS), **changes})

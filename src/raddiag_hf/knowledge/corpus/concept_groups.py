@@ -4,7 +4,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from raddiag_hf.core.settings import Setting, check_settings
 from raddiag_hf.knowledge.corpus.concept import Concept, KnowledgeSourceError, fold
 from raddiag_hf.vocabulary import Split
 
@@ -42,12 +44,18 @@ class HeldOut:
     Attributes:
         validation: Share of families to tune settings by.
         test: Share of families to report results on.
-        seed: Of the draw, which goes by the family's identifier alone.
+        seed: Of the draw, which goes by the family's identifier alone, and of hard negatives.
+
+    Raises:
+        InputError: If a share is not between 0 and 0.5.
     """
 
-    validation: float = 0.05
-    test: float = 0.1
-    seed: int = 0
+    validation: Annotated[float, Setting(min=0, max=0.5)] = 0.05
+    test: Annotated[float, Setting(min=0, max=0.5)] = 0.1
+    seed: Annotated[int, Setting(min=0)] = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def split_of(self, family: str) -> Split:
         """Return the split of a family."""

@@ -1,7 +1,6 @@
 """Pre-training of a text encoder on the corpus, by ``transformers.Trainer``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,54 +16,13 @@ from raddiag_hf.core.trainer import FiniteTrainer, StepProgress, TrainingDiverge
 from raddiag_hf.knowledge.corpus.pairs import KnowledgePair
 from raddiag_hf.knowledge.encoder.contrastive import ContrastiveEncoder
 from raddiag_hf.knowledge.encoder.pair_batches import PairCollator, PairDataset, PairSampler
+from raddiag_hf.knowledge.encoder.pretraining_settings import PretrainingSettings
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 
 NUM_PROBED = 8
 """Texts by which an encoder is recognised whose weights are finite, but too large for use."""
 TEMPERATURE_LEARNING_RATE = 1e-3
 """Of the logarithm of a learned temperature, which at an encoder's rate would not move."""
-
-
-@dataclass(frozen=True)
-class PretrainingSettings:
-    """How a text encoder is pre-trained.
-
-    Attributes:
-        learning_rate: At its highest, after the warm-up; it then falls as a cosine.
-        batch_size: Pairs of a batch on each process: a pair is contrasted with the others of its
-            batch.
-        chunk_size: Texts that are encoded at once; bounds memory, at the cost of one more forward
-            pass.
-        num_epochs: Passes; see `PairSampler` for what one holds.
-        max_steps: Steps, instead of epochs.
-        max_length: Tokens after which training texts are cut.
-        temperature: At the start, or throughout.
-        learn_temperature: Train the temperature.
-        symmetric: See `ContrastiveEncoder`.
-        frozen_layers: Keep the embeddings and so many layers above them as they are, which saves
-            time; 0 trains all.
-        warmup: Share of the steps over which the learning rate rises.
-        weight_decay: Of AdamW.
-        save_steps: Steps between checkpoints.
-        seed: Of order, hard negatives and dropout.
-        bf16: Compute in bfloat16 where that is safe.
-    """
-
-    learning_rate: float = 2e-5
-    batch_size: int = 256
-    chunk_size: int = 64
-    num_epochs: float = 3.0
-    max_steps: int | None = None
-    max_length: int = 64
-    temperature: float = 0.05
-    learn_temperature: bool = True
-    symmetric: bool = True
-    frozen_layers: int = 0
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    save_steps: int = 500
-    seed: int = 0
-    bf16: bool = False
 
 
 class KnowledgeTrainer(FiniteTrainer):

@@ -22,10 +22,10 @@ from raddiag_hf.knowledge.corpus.corpus_file import CorpusError, read_corpus
 from raddiag_hf.knowledge.corpus.pairs import KnowledgePair
 from raddiag_hf.knowledge.encoder.pair_batches import PairSampler
 from raddiag_hf.knowledge.encoder.pretrain import (
-    PretrainingSettings,
     freeze_layers,
     pretrain_encoder,
 )
+from raddiag_hf.knowledge.encoder.pretraining_settings import PretrainingSettings
 from raddiag_hf.knowledge.encoder.retrieval import compare_retrieval, evaluate_retrieval
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.metrics.bootstrap import PairedMeans
