@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
 
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.imaging.augmentation import ScanAugmentation
-from raddiag_hf.training.argument_checks import check_names, check_ranges
 from raddiag_hf.training.recipe import Recipe
-from raddiag_hf.training.recipe_file import RecipeError
+from raddiag_hf.training.recipe_file import RecipeError, nearest_name
 
 DEFAULT_ARGUMENTS: Mapping[str, Any] = {
     "optim": "adamw_torch",
@@ -46,6 +46,8 @@ NO_SCAN_AUGMENTATION: Mapping[str, float] = {
     "elastic_probability": 0.0,
 }
 """What a recipe does not name is off: one more augmentation must not bring others with it."""
+METRICS = frozenset({"loss", "auc", "ap", "evaluated_labels"})
+"""What an evaluation of validation cases gives, and a best checkpoint can be chosen by."""
 
 
 def training_arguments(recipe: Recipe) -> TrainingArguments:
@@ -58,7 +60,6 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
     for name, value in FIXED_ARGUMENTS.items():
         if given.get(name, value) != value:
             raise RecipeError(f"training.{name} is {given[name]!r}, but has to be {value!r}")
-    check_ranges(given)
     values = {**DEFAULT_ARGUMENTS, "dataloader_pin_memory": torch.cuda.is_available(), **given}
     if "WORLD_SIZE" in os.environ:
         if not torch.cuda.is_available():
@@ -81,8 +82,24 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         )
     except (ValueError, TypeError, ImportError) as error:
         raise RecipeError(f"training: {one_line(error)}") from None
-    check_names(args)
+    _check_names(args)
     return args
+
+
+def _check_names(args: TrainingArguments) -> None:
+    """Refuse a metric or a log that the Trainer would miss later, the metric after an epoch."""
+    metric = args.metric_for_best_model
+    if metric is not None and metric.removeprefix("eval_") not in METRICS:
+        raise RecipeError(
+            f"training.metric_for_best_model is {metric!r}{nearest_name(metric, METRICS)}"
+        )
+    installed = get_available_reporting_integrations()
+    for name in args.report_to:
+        if name not in installed:
+            raise RecipeError(
+                f"training.report_to is {name!r}, expected none or what is installed: "
+                f"{', '.join(installed)}"
+            )
 
 
 def build_augmentation(recipe: Recipe) -> CaseAugmentation | None:
