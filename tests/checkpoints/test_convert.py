@@ -136,27 +136,27 @@ def without(prefix):
 
 
 @pytest.mark.parametrize(
-    ("state_dict", "labels", "message"),
+    ("make_state_dict", "labels", "message"),
     [
-        (without("attention1D.pos_emb"), LABELS, "tensors are missing: attention1D.pos_emb"),
-        (
-            without("resnet2D.layer4.2.bn3.weight"),
-            LABELS,
-            "tensors are missing: raddiag.encoder.resnet.layer4.2.bn3.weight",
-        ),
-        (without("fc."), LABELS, "tensors are missing: classifier.fc1.bias"),
-        (reference().state_dict() | {"resnet3D.conv1.weight": torch.zeros(1)}, LABELS,
+        (lambda: without("attention1D.pos_emb"), LABELS,
+         "tensors are missing: attention1D.pos_emb"),
+        (lambda: without("resnet2D.layer4.2.bn3.weight"), LABELS,
+         "tensors are missing: raddiag.encoder.resnet.layer4.2.bn3.weight"),
+        (lambda: without("fc."), LABELS, "tensors are missing: classifier.fc1.bias"),
+        (lambda: reference().state_dict() | {"resnet3D.conv1.weight": torch.zeros(1)}, LABELS,
          "not tensors of the authors' network: resnet3D.conv1.weight"),
-        (reference().state_dict() | {"vitFuse.cls_token": torch.zeros(1, 1, 7)}, LABELS,
+        (lambda: reference().state_dict() | {"vitFuse.cls_token": torch.zeros(1, 1, 7)}, LABELS,
          r"wrong shape: raddiag.fusion.scan_transformer.cls_token is \(1, 1, 7\)"),
-        (reference().state_dict(), LABELS[:3], "scores 5 labels, but 3 label names were given"),
-        (reference(ke=True).state_dict(), LABELS, "text embeddings of the labels are needed"),
-        ({}, LABELS, "tensors are missing: resnet2D.conv1.weight"),
+        (lambda: reference().state_dict(), LABELS[:3],
+         "scores 5 labels, but 3 label names were given"),
+        (lambda: reference(ke=True).state_dict(), LABELS,
+         "text embeddings of the labels are needed"),
+        (dict, LABELS, "tensors are missing: resnet2D.conv1.weight"),
     ],
 )  # fmt: skip
-def test_other_networks_are_refused_with_the_tensors_at_fault(state_dict, labels, message):
+def test_other_networks_are_refused_with_the_tensors_at_fault(make_state_dict, labels, message):
     with pytest.raises(CheckpointError, match=message):
-        model_from_reference(state_dict, labels)
+        model_from_reference(make_state_dict(), labels)
 
 
 class Harmful:

@@ -141,17 +141,17 @@ def test_of_several_checkpoints_one_has_to_be_chosen(authors, checkpoint):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("make_content", "message"),
     [
-        (authors_checkpoint(num_labels=3), "scores 3 labels, but 5 label names were given"),
-        (authors_checkpoint(ke=True), "text embeddings of the labels are needed"),
-        (b"not a checkpoint", "not a checkpoint of tensors"),
-        (b"", "not a checkpoint of tensors"),
+        (lambda: authors_checkpoint(num_labels=3), "scores 3 labels, but 5 label names were given"),
+        (lambda: authors_checkpoint(ke=True), "text embeddings of the labels are needed"),
+        (lambda: b"not a checkpoint", "not a checkpoint of tensors"),
+        (bytes, "not a checkpoint of tensors"),
     ],
     ids=["label count", "knowledge head", "noise", "empty"],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused_by_name(authors, content, message):
-    (authors / AUTHORS_FOLDER / "pytorch_model.bin").write_bytes(content)
+def test_a_checkpoint_that_does_not_fit_is_refused_by_name(authors, make_content, message):
+    (authors / AUTHORS_FOLDER / "pytorch_model.bin").write_bytes(make_content())
     with pytest.raises(ModelSourceError, match=f"pytorch_model.bin: .*{message}"):
         load_model(str(authors))
     assert not list((authors.parent / "cache").rglob("config.json"))

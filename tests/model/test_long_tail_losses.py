@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from monai.losses import FocalLoss
 
 from raddiag_hf.model.long_tail_losses import (
     asymmetric_loss,
@@ -42,6 +41,8 @@ def test_focal_loss_by_hand():
 
 @pytest.mark.parametrize(("gamma", "alpha"), [(2.0, 0.25), (0.5, None), (3.0, 0.9)])
 def test_focal_loss_is_that_of_monai(some, gamma, alpha):
+    from monai.losses import FocalLoss  # takes seconds; not when tests are collected
+
     theirs = FocalLoss(gamma=gamma, alpha=alpha, reduction="mean")(*some)
     assert focal_loss(*some, gamma, alpha).item() == pytest.approx(theirs.item())
 

