@@ -13,17 +13,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.phantoms.abdomen import ABDOMEN
 from raddiag_hf.phantoms.body import Body, Region, draw_body
-from raddiag_hf.phantoms.chest import CHEST
 from raddiag_hf.phantoms.disorders import (
     NORMAL,
     PhantomDisorder,
     disorder_probabilities,
     phantom_disorders,
 )
-from raddiag_hf.phantoms.head import HEAD
-from raddiag_hf.phantoms.knee import KNEE
 from raddiag_hf.phantoms.lesions import (
     Lesion,
     LesionLocation,
@@ -32,6 +28,7 @@ from raddiag_hf.phantoms.lesions import (
     shown_shapes,
 )
 from raddiag_hf.phantoms.planning import MIN_SLICES, ScanSize, plan_scans
+from raddiag_hf.phantoms.regions import ABDOMEN, CHEST, HEAD, KNEE
 from raddiag_hf.phantoms.rendering import ScanPlan, render
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex
 
