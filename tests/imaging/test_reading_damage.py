@@ -18,7 +18,7 @@ from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
-from raddiag_hf.imaging.dicom.codestream import codestream_size
+from raddiag_hf.imaging.dicom.compression import codestream_size
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.reading import read_scan, read_scans
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason

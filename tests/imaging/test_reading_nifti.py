@@ -16,7 +16,7 @@ from nibabel.orientations import (
 )
 
 from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.nifti_axes import slice_axis
+from raddiag_hf.imaging.nifti import slice_axis
 from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Plane

@@ -1,1 +1,1 @@
-"""The authors' weights: where they are published, and how they become a RadDiag model."""
+"""Models of any origin: loading, the authors' weights converted, adapters, devices."""

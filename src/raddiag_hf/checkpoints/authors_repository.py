@@ -1,4 +1,4 @@
-"""The authors' repository: find its checkpoint and label names, convert once, keep the result."""
+"""Authors' repository: find its checkpoint and label names, convert once, keep the result."""
 
 import logging
 from collections.abc import Sequence

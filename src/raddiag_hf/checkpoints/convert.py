@@ -1,4 +1,4 @@
-"""Convert the authors' checkpoints into RadDiag models, refusing what is not one of theirs."""
+"""Conversion of the authors' checkpoints, refusing what is not one of theirs."""
 
 import logging
 import math

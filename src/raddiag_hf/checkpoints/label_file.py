@@ -1,4 +1,4 @@
-"""Label files as people have them: which label each column of a checkpoint's logits stands for."""
+"""Label files as people have them: which label each column of a checkpoint stands for."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Load a model, wherever it lies and whoever wrote it: to diagnose with, or to train further."""
+"""Loading of a model, wherever it lies and whoever wrote it, to diagnose or to train further."""
 
 from collections.abc import Sequence
 

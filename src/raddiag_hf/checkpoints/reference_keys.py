@@ -1,4 +1,4 @@
-"""Names of the authors' state dict, and what each of them is called here."""
+"""Keys of the authors' state dict, and what each of them is called here."""
 
 import re
 

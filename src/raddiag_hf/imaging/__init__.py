@@ -1,1 +1,1 @@
-"""Files in, scans out: DICOM, NIfTI, NPY and pictures, and synthetic anatomy to practise on."""
+"""Files in, scans out: DICOM, NIfTI, NPY and pictures."""

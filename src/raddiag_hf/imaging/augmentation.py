@@ -1,4 +1,4 @@
-"""Random changes of one scan that leave its diagnosis alone: noise, contrast, affine, elastic."""
+"""Augmentation: random noise, contrast, affine and elastic changes that keep the diagnosis."""
 
 from dataclasses import dataclass, fields
 from itertools import compress

@@ -1,4 +1,4 @@
-"""Which format a file is, from its bytes: names lie, and archives often have no suffixes."""
+"""File formats, by bytes: names lie, and archives often have no suffixes."""
 
 import stat
 import struct

@@ -1,10 +1,23 @@
-"""Intensities: colour to grey, rescaling, display windows, inversion, padding. No CT presets."""
+"""Intensities: colour to grey, rescaling, display windows, inversion, padding, finite values."""
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_rescale, apply_windowing
 from scipy import ndimage
+
+from raddiag_hf.imaging.scan import (
+    Decision,
+    DecisionKind,
+    Scan,
+    ScanReadError,
+    ScanReadReason,
+    decision,
+    file_scan_id,
+)
+from raddiag_hf.vocabulary import Plane
 
 _LUMINANCE = np.asarray([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -129,3 +142,55 @@ def fill_nan_padding(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
         raise ValueError(f"{num_holes} NaN within the image")
     num_padding = int(volume.size - finite.sum())
     return np.where(finite, volume, volume[finite].min()), num_padding
+
+
+UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
+
+
+def all_finite(
+    path: Path, volume: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], list[Decision]]:
+    """Return the volume with NaN padding filled, and the record of it.
+
+    Raises:
+        ScanReadError: ``BAD_VALUES`` if values within the image are NaN or infinite.
+    """
+    try:
+        volume, num_filled = fill_nan_padding(volume)
+    except ValueError as error:
+        raise ScanReadError(path, ScanReadReason.BAD_VALUES, str(error)) from None
+    if num_filled:
+        return volume, [decision(DecisionKind.NAN_PADDING_FILLED, num_voxels=num_filled)]
+    return volume, []
+
+
+def finite_scan(
+    path: Path,
+    file_format: str,
+    volume: NDArray[np.float32],
+    *,
+    decisions: tuple[Decision, ...] = (),
+    plane: Plane = Plane.UNKNOWN,
+    spacing_mm: tuple[float, float, float] = UNKNOWN_SPACING,
+    is_picture: bool = False,
+) -> Scan:
+    """Return the scan of a file that carries neither modality nor anatomy.
+
+    Raises:
+        ScanReadError: ``BAD_VALUES`` if values within the image are NaN or infinite.
+    """
+    volume, filled = all_finite(path, volume)
+    return Scan(
+        volume=volume,
+        modality=None,
+        plane=plane,
+        spacing_mm=spacing_mm,
+        is_picture=is_picture,
+        provenance={
+            "path": str(path),
+            "format": file_format,
+            "num_files": 1,
+            "decisions": [*decisions, *filled],
+        },
+        scan_id=file_scan_id(path),
+    )

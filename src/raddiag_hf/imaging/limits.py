@@ -1,4 +1,4 @@
-"""How large a scan may be: checked against the header, before memory is taken."""
+"""Limits: how large a scan may be, checked against the header before memory is taken."""
 
 from dataclasses import dataclass, fields
 from math import prod

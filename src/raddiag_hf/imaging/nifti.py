@@ -1,7 +1,7 @@
 """NIfTI-1 and NIfTI-2 files, brought to the axis order and the orientation of DICOM images."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -17,18 +17,23 @@ from nibabel.orientations import (
 )
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
-from raddiag_hf.imaging.intensity import to_grey
+from raddiag_hf.imaging.dicom.geometry import plane_of_normal
+from raddiag_hf.imaging.intensity import finite_scan, to_grey
 from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.nifti_axes import DISPLAY_AXES, plane_of_affine, slice_axis
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
-from raddiag_hf.imaging.voxels import finite_scan
+from raddiag_hf.imaging.scan import (
+    Decision,
+    DecisionKind,
+    Scan,
+    ScanReadError,
+    ScanReadReason,
+    decision,
+)
 from raddiag_hf.vocabulary import Plane
 
 _MAX_HEADER_BYTES = 64 * 2**20
 """Header extensions beyond this are no header: they would be inflated for nothing."""
 _TRAILING_BYTES = 2**20
-"""Some writers pad; a gzip that goes on beyond this is a bomb or another file."""
+"""Some writers pad; a gzip with more than this is a bomb or another file."""
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 
 
@@ -192,3 +197,56 @@ def _as_displayed(
 def _spacing(sizes: list[float], order: list[int]) -> tuple[float, float, float]:
     depth, height, width = (sizes[axis] for axis in order)
     return depth, height, width
+
+
+DISPLAY_AXES = {0: ("R", "I", "P"), 1: ("P", "I", "L"), 2: ("S", "P", "L")}
+"""World axis of the slices (right-left, back-front, foot-head) -> where depth, rows, columns go."""
+
+_SIZE_TOLERANCE = 0.02
+"""Voxel sizes within 2 % are one size: matrices are rarely exact."""
+
+
+def slice_axis(shape: Sequence[int], sizes: Sequence[float]) -> int:
+    """Return the axis along which slices were acquired, as far as a volume tells.
+
+    In-plane pixels are square and slices are not: the odd one out of the three voxel sizes. Where
+    that decides nothing, files keep slices last; only an axis less than half as long as both
+    others says otherwise (thin slabs that some tool has turned to canonical axes).
+
+    Args:
+        shape: Voxels along each of the three axes.
+        sizes: Voxel size along each; NaN where unknown.
+    """
+    odd = [
+        axis
+        for axis in range(3)
+        if _same_size(*_others(sizes, axis))
+        and not any(_same_size(sizes[axis], other) for other in _others(sizes, axis))
+    ]
+    if len(odd) == 1:
+        return odd[0]
+    shortest = int(np.argmin(shape))
+    if 2 * shape[shortest] < min(_others(shape, shortest)):
+        return shortest
+    return 2
+
+
+def plane_of_affine(affine: NDArray[np.float64], axis: int) -> Plane:
+    """Return the plane of the slices stacked along ``axis`` (NIfTI world axes: right, front, up).
+
+    Args:
+        affine: Voxel to world, of rank 3.
+        axis: The slice axis.
+    """
+    first, second = (affine[:3, other] for other in range(3) if other != axis)
+    normal = np.cross(first, second)
+    return plane_of_normal(normal / np.linalg.norm(normal))
+
+
+def _others(values: Sequence[float], axis: int) -> tuple[float, float]:
+    first, second = (values[other] for other in range(3) if other != axis)
+    return first, second
+
+
+def _same_size(first: float, second: float) -> bool:
+    return abs(first - second) <= _SIZE_TOLERANCE * max(first, second)

@@ -1,4 +1,4 @@
-"""NumPy arrays on disk, in the layout of the authors' data set: depth last."""
+"""NPY arrays on disk, in the layout of the authors' data set: depth last."""
 
 from math import prod
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from raddiag_hf.imaging.intensity import finite_scan
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
-from raddiag_hf.imaging.voxels import finite_scan
 
 
 def read_npy(path: Path, limits: ReadLimits) -> Scan:

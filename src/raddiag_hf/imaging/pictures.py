@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and BMP pictures, read as grey at their full bit depth."""
+"""Pictures: PNG, JPEG, TIFF and BMP, read as grey at their full bit depth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
-from raddiag_hf.imaging.intensity import is_grey, to_grey
+from raddiag_hf.imaging.intensity import finite_scan, is_grey, to_grey
 from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
-from raddiag_hf.imaging.voxels import finite_scan
+from raddiag_hf.imaging.scan import (
+    Decision,
+    DecisionKind,
+    Scan,
+    ScanReadError,
+    ScanReadReason,
+    decision,
+)
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")

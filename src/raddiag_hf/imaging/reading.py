@@ -1,4 +1,4 @@
-"""The front door: a file, a series folder or a whole study folder in, scans out."""
+"""Reading: a file, a series folder or a whole study folder in, scans out. The front door."""
 
 import logging
 import os
@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raddiag_hf.core.progress import Progress, no_progress
-from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
 from raddiag_hf.imaging.dicom.grouping import group_into_series, split_off_screenshots
 from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
 from raddiag_hf.imaging.dicom.scan import read_series
@@ -19,7 +18,14 @@ from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.nifti import read_nifti
 from raddiag_hf.imaging.npy import read_npy
 from raddiag_hf.imaging.pictures import read_picture, read_picture_stack
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import (
+    Decision,
+    DecisionKind,
+    Scan,
+    ScanReadError,
+    ScanReadReason,
+    decision,
+)
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 logger = logging.getLogger(__name__)
@@ -80,7 +86,7 @@ def read_scans(
         limits: How large scans may be; None takes the defaults.
         stack_pictures: Whether the pictures of one folder are slices of one scan, in natural order
             of their names, rather than scans of their own.
-        progress: Told of every file that was looked at.
+        progress: Called after each file.
 
     Returns:
         At least one scan, and what was rejected.

@@ -32,7 +32,7 @@ from raddiag_hf.imaging.dicom.stacks import Stack, order_slices
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.nifti_axes import DISPLAY_AXES, slice_axis
+from raddiag_hf.imaging.nifti import DISPLAY_AXES, slice_axis
 from raddiag_hf.imaging.scan import Scan, ScanReadError
 
 _HEADER_BYTES = 540

@@ -66,7 +66,7 @@ def read_case(
             (or None) for each.
         anatomy: The region that the scans show.
         limits: How large scans may be; None takes the defaults.
-        progress: Told of every file that was looked at.
+        progress: Called after each file.
 
     Raises:
         ScanReadError: If one of the paths holds no scan at all.

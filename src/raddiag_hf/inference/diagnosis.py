@@ -1,4 +1,4 @@
-"""What a diagnosis says: ranked findings, what each scan did, and how the answer came about."""
+"""Diagnosis record: ranked findings, what each scan did, and how the answer came about."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

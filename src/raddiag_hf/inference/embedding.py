@@ -1,4 +1,4 @@
-"""Scans in, embeddings out: features of one scan or one case for other uses."""
+"""Embeddings of one scan or one case, for other uses."""
 
 from collections.abc import Sequence
 from pathlib import Path

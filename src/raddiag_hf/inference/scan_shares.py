@@ -1,4 +1,4 @@
-"""What each scan of a case did to the decision: leave it out, and see what changes."""
+"""Scan shares: what each scan did to the decision, by leaving it out."""
 
 from collections.abc import Sequence
 

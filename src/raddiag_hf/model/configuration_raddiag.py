@@ -1,4 +1,4 @@
-"""The configuration of RadDiag: one flat record, with a preset for every network of the paper."""
+"""Configuration of RadDiag: one flat record, a preset for every network of the paper."""
 
 import math
 from typing import Any, ClassVar

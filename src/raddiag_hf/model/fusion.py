@@ -1,4 +1,4 @@
-"""From the scans of a case to the case: a transformer, or one of the paper's late fusions."""
+"""Fusion: from the scans of a case to the case, by a transformer or the paper's late fusions."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The image processor of RadDiag: scans of any shape in, the packed batch out."""
+"""Image processor of RadDiag: scans of any shape in, the packed batch out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real

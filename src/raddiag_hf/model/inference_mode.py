@@ -1,4 +1,4 @@
-"""Rewrite a trained network into one that computes the same with less work, for inference only."""
+"""Inference mode: the same network with less work, which can no longer be trained."""
 
 import torch
 from torch import nn

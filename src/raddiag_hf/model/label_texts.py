@@ -1,4 +1,4 @@
-"""Another label space for a trained model: names in, label-text embeddings into its head."""
+"""Label texts: another label space for a trained model, by the names of its labels."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What RadDiag is trained on: the labels, and where in each scan a radiologist looked."""
+"""Losses: the labels, and where in each scan a radiologist looked."""
 
 import torch
 import torch.nn.functional as F

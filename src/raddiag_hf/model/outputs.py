@@ -1,4 +1,4 @@
-"""What the models answer."""
+"""Outputs: what the models answer."""
 
 from dataclasses import dataclass
 

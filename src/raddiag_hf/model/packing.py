@@ -1,4 +1,4 @@
-"""From packed tokens to padded ones and back: the only place where padding is made."""
+"""Packing: packed tokens to padded ones and back, the only place where padding is made."""
 
 import torch
 from torch import Tensor

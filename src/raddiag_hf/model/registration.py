@@ -1,4 +1,4 @@
-"""Make RadDiag known to the Auto classes of transformers."""
+"""Registration of RadDiag with the Auto classes of transformers."""
 
 from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
 

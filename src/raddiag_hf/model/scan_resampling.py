@@ -1,4 +1,4 @@
-"""Bring one scan to the size, depth and range that the model reads: pure functions."""
+"""Resampling: one scan at the size, depth and range that the model reads, by pure functions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The transformer that reads tokens of a scan or scans of a case, and answers from its [CLS]."""
+"""Transformer over the slices of a scan or the scans of a case, read at its [CLS]."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The paper's three visual encoders: packed slices in, one embedding per scan out (Figure 7a)."""
+"""Visual encoders of the paper: packed slices in, one embedding per scan out (Figure 7a)."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple

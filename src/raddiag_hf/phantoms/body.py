@@ -1,4 +1,4 @@
-"""Draws one patient's body from a region's table of parts."""
+"""Body of one patient, drawn from a region's table of parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Writes a phantom case as the DICOM study that a hospital would hold."""
+"""DICOM study of a phantom case, as a hospital would hold it."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The label space of the phantoms: disorders whose names compose size, kind and site."""
+"""Disorders of phantoms: a label space whose names compose size, kind and site."""
 
 from dataclasses import dataclass
 from functools import cache

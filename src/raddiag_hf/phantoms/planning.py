@@ -1,4 +1,4 @@
-"""Plans the scans that look at a phantom body: which, where, how many slices."""
+"""Scan plans of a phantom body: which scans look at it, where, with how many slices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

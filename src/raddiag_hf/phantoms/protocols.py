@@ -1,4 +1,4 @@
-"""The scans that each region of a phantom can get, and which tissues differ on them."""
+"""Scan protocols of each region of a phantom, and which tissues differ on them."""
 
 from dataclasses import dataclass
 

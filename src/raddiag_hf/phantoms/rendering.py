@@ -1,4 +1,4 @@
-"""Turns a phantom body into the voxels of one scan: radiograph, CT, MRI."""
+"""Rendering: a phantom body as the voxels of one scan, radiograph, CT or MRI."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

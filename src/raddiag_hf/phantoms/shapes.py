@@ -1,4 +1,4 @@
-"""Bodies made of ellipsoids and rings, and how they are painted on a scan's voxel grid."""
+"""Shapes: bodies of ellipsoids and rings, and how they are painted on a scan's voxel grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

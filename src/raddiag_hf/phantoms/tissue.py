@@ -1,4 +1,4 @@
-"""What phantoms are made of: tissues with one set of physical parameters for every modality."""
+"""Tissues of phantoms, with one set of physical parameters for every modality."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Turns a phantom body into an ultrasound sweep: sector, speckle, shadows, enhancement."""
+"""Ultrasound sweep of a phantom body: sector, speckle, shadows, enhancement."""
 
 from collections.abc import Sequence
 from functools import lru_cache

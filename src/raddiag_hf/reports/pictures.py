@@ -1,4 +1,4 @@
-"""Slices of a scan as small pictures that an HTML page can carry inside itself."""
+"""Pictures of slices, small enough for an HTML page to carry inside itself."""
 
 import base64
 import io

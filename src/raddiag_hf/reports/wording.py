@@ -1,4 +1,4 @@
-"""Numbers in words, on paper and on the terminal alike."""
+"""Wording of numbers, on paper and on the terminal alike."""
 
 DISCLAIMER = "Research software, not a medical device."
 

@@ -1,4 +1,4 @@
-"""Which DICOM objects are images that a radiologist would read, and which are not."""
+"""Diagnostic objects: the DICOM images that a radiologist would read, and what is none."""
 
 import re
 from pathlib import Path

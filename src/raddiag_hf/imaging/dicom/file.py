@@ -1,4 +1,4 @@
-"""One DICOM file: its header read once, its pixels decoded once, its lies caught."""
+"""DICOM file: its header read once, its pixels decoded once, its lies caught."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,7 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
 )
 
-from raddiag_hf.imaging.dicom.codestream import codestream_size
-from raddiag_hf.imaging.dicom.decoders import plugin_for
+from raddiag_hf.imaging.dicom.compression import codestream_size, plugin_for
 from raddiag_hf.imaging.formats import read_head
 from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason

@@ -1,11 +1,11 @@
-"""Where slices lie: normals, planes, distances between slices, gaps and tilt."""
+"""Geometry of slices: normals, planes, distances between slices, gaps and tilt."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
+from raddiag_hf.imaging.scan import Decision, DecisionKind, decision
 from raddiag_hf.vocabulary import Plane
 
 Orientation = tuple[float, float, float, float, float, float]

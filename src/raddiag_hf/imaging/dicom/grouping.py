@@ -1,13 +1,13 @@
-"""From the files of a folder to groups of like slices: studies, series, orientations."""
+"""Series: the files of a folder grouped by study, series, size and orientation of like slices."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isclose, isnan
 
-from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL, SECONDARY_CAPTURES
 from raddiag_hf.imaging.dicom.geometry import same_orientation
 from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader
+from raddiag_hf.imaging.scan import Decision, DecisionKind, decision
 
 PROJECTIONS = frozenset(
     {"CR", "DX", "RG", "IO", "PX", "MG", "XA", "RF", "DF", "DS", "US", "IVUS", "BMD"}

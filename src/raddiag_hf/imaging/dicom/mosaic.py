@@ -1,4 +1,4 @@
-"""Siemens mosaics: the slices of an MRI volume laid out as tiles of one image."""
+"""Mosaics of Siemens: the slices of an MRI volume laid out as tiles of one image."""
 
 import warnings
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From stacks to scans: decoding, modality values, display windows, and what the tags say."""
+"""Scans of a series: decoding, modality values, display windows, and what the tags say."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 
-from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
 from raddiag_hf.imaging.dicom.file import decode_frames
 from raddiag_hf.imaging.dicom.grouping import group_like_slices
@@ -18,6 +17,7 @@ from raddiag_hf.imaging.dicom.stacks import Stack, common_path, order_slices
 from raddiag_hf.imaging.dicom.tags import Tags
 from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
 from raddiag_hf.imaging.intensity import (
+    all_finite,
     apply_display_window,
     has_display_window,
     invert,
@@ -25,8 +25,14 @@ from raddiag_hf.imaging.intensity import (
     to_modality_values,
 )
 from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
-from raddiag_hf.imaging.voxels import all_finite
+from raddiag_hf.imaging.scan import (
+    Decision,
+    DecisionKind,
+    Scan,
+    ScanReadError,
+    ScanReadReason,
+    decision,
+)
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane
 
 _DIGEST_LETTERS = 12

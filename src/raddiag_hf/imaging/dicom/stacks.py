@@ -1,4 +1,4 @@
-"""From groups of like slices to stacks in order: volumes told apart, sorted along the normal."""
+"""Stacks: like slices sorted along their normal, the volumes of one series kept apart."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from raddiag_hf.imaging.decisions import Decision, DecisionKind, decision
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
 from raddiag_hf.imaging.dicom.geometry import (
     SAME_POSITION_MM,
@@ -20,7 +19,7 @@ from raddiag_hf.imaging.dicom.geometry import (
 from raddiag_hf.imaging.dicom.grouping import SliceGroup
 from raddiag_hf.imaging.dicom.header import TRAIT_KEYWORDS, DicomFrame, DicomHeader
 from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import Decision, DecisionKind, ScanReadError, ScanReadReason, decision
 from raddiag_hf.vocabulary import Plane
 
 _NAN = float("nan")

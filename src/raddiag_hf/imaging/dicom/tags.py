@@ -1,4 +1,4 @@
-"""Reading single tags without trusting them: text, numbers, and which were unusable."""
+"""Tags, read one by one without trust: text, numbers, and which were unusable."""
 
 from collections.abc import Iterable
 from math import isfinite

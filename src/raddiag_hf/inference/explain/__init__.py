@@ -1,1 +1,1 @@
-"""Why a case was diagnosed so: saliency, slices, shares of scans."""
+"""Why a case was diagnosed so: saliency and the slices that show it."""

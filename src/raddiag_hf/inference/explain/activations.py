@@ -1,4 +1,4 @@
-"""The activation maps of one scan: what Score-CAM masks its pixels with."""
+"""Activation maps of one scan: what Score-CAM masks its pixels with."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Explain one label of one case: which scans, which slices, which places."""
+"""Explanation of one label of one case: which scans, which slices, which places."""
 
 import time
 from collections.abc import Sequence
@@ -137,7 +137,7 @@ def explain_case(
         settings: How thoroughly; the defaults if None.
         model_id: What to call the model in the record; its folder or Hub id by default.
         model_revision: Its commit, where it has one.
-        progress: Told after every few masks.
+        progress: Called after every few masks.
 
     Raises:
         CaseError: As `as_case` and `pack_case` do, or if the model's answer is not finite.

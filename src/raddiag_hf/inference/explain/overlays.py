@@ -1,4 +1,4 @@
-"""Heat maps over slices: what is bright drew the answer, what is clear did not."""
+"""Overlays: heat maps over slices, bright where they drew the answer, clear elsewhere."""
 
 import io
 from textwrap import shorten

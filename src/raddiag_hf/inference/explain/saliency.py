@@ -1,4 +1,4 @@
-"""Score-CAM through the whole case: where in a scan the score of a label comes from."""
+"""Saliency by Score-CAM through the whole case: where in a scan a score comes from."""
 
 from dataclasses import dataclass
 
@@ -104,7 +104,7 @@ def score_cam(
         scan_index: Which scan to explain.
         label_index: Which logit.
         settings: How thoroughly; the defaults if None.
-        progress: Told after every few masks.
+        progress: Called after every few masks.
 
     Source:
         Wang et al., Score-CAM, CVPR Workshops 2020: masks, increase of the score over a baseline,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from raddiag_hf.imaging.decisions import DecisionKind, decision
-from raddiag_hf.inference.case_warnings import (
+from raddiag_hf.imaging.scan import DecisionKind, decision
+from raddiag_hf.inference.diagnose import (
     DOUBTFUL_DECISIONS,
     warn_about_labels,
     warn_about_scans,
