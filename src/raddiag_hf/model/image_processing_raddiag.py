@@ -97,7 +97,7 @@ class RadDiagImageProcessor(BaseImageProcessor):
         super().__init__(**kwargs)
         for name, value in (("image_size", image_size), ("max_slices", max_slices)):
             if not _is_whole(value) or value < 1:
-                raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
+                raise ValueError(f"{name} is {value!r}, expected at least 1, in whole numbers")
         if rescale_range not in RESCALE_RANGES:
             raise ValueError(
                 f"rescale_range is {rescale_range!r}, expected one of {RESCALE_RANGES}"
