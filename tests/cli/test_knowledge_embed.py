@@ -5,14 +5,13 @@ import json
 import pytest
 import torch
 import typer
-from safetensors import safe_open
 
 from raddiag_hf import RadDiagForImageClassification
 from raddiag_hf.cli.console import ArgumentError
 from raddiag_hf.cli.knowledge_embed import embed
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
-from raddiag_hf.labels.label_embeddings import LabelEmbeddings, LabelEmbeddingsError
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from tests.fixtures.models import packed_batch, tiny_config
@@ -75,15 +74,6 @@ def test_every_kind_of_label_file_gives_the_embeddings_of_its_names(
     torch.testing.assert_close(stored.embeddings, encoder.encode(NAMES))
     assert stored.label_set == LabelSet(NAMES)
     assert stored.fingerprint == encoder.fingerprint
-
-
-def test_the_file_says_what_it_holds(run):
-    with safe_open(run(), "pt") as file:
-        metadata = file.metadata()
-        assert file.get_slice("label_embeddings").get_shape() == [3, 12]
-    assert metadata["label_set_fingerprint"] == LabelSet(NAMES).fingerprint
-    assert LabelSet.from_json(metadata["label_set"]).names == NAMES
-    assert len(metadata["text_encoder_fingerprint"]) == 64
 
 
 def test_files_can_be_read_by_others(run, tmp_path):
@@ -193,22 +183,3 @@ def test_what_is_read_is_not_replaced(run, tmp_path):
     with pytest.raises(ArgumentError, match="is a file of the model"):
         run(model="model", output="model/config.json")
     assert (tmp_path / "labels.txt").read_text() == "\n".join(NAMES)
-
-
-@pytest.mark.parametrize("content", [b"", b"no safetensors at all"])
-def test_another_file_is_not_taken_for_embeddings(content, tmp_path):
-    path = tmp_path / "embeddings.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(LabelEmbeddingsError, match=r"embeddings.safetensors: no label embeddings"):
-        LabelEmbeddings.load(path)
-
-
-def test_embeddings_of_other_names_are_not_made_up(run):
-    stored = LabelEmbeddings.load(run())
-    with pytest.raises(LabelEmbeddingsError, match="'Osteoma' for one"):
-        stored.encode(["Normal", "Osteoma"])
-
-
-def test_embeddings_of_a_broken_encoder_are_refused():
-    with pytest.raises(LabelEmbeddingsError, match="not all finite"):
-        LabelEmbeddings(LabelSet(("Normal",)), torch.full((1, 4), torch.nan), "broken")
