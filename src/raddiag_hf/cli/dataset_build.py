@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, say
 from raddiag_hf.cli.options import with_options
 from raddiag_hf.data.store.storage_options import StorageOptions
 
@@ -14,7 +13,7 @@ NAMED_SCANS = 20
 """Scans that were left out and are named; a whole archive of a publisher may be damaged."""
 
 EXAMPLES = """
-An interrupted build goes on where it stopped when the same command is given again.
+An interrupted build resumes when the same command is given again.
 
 **Examples**
 
@@ -76,22 +75,21 @@ def build(
         raise
     except ValueError as error:
         raise ArgumentError(f"{name}: {error}") from None
-    console = Console(stderr=True)
     if output is None:
         known = {what: count for what, count in builder.verify().items() if count}
         counts = ", ".join(f"{count:,} {what}" for what, count in known.items())
-        console.print(f"{builder.TITLE}: {counts}", highlight=False, soft_wrap=True)
+        say(f"{builder.TITLE}: {counts}")
         return
     try:
         store = builder.write(output, num_proc=num_proc)
     except CaseStorageError as error:
         raise ArgumentError(f"{name}: {error}") from error
-    _list_rejections(output, console)
+    _list_rejections(output)
     counts = ", ".join(f"{store.num_cases(split):,} {split}" for split in store.shards)
-    console.print(f"{output}: {counts}", markup=False, highlight=False, soft_wrap=True)
+    say(f"{output}: {counts}")
 
 
-def _list_rejections(output: Path, console: Console) -> None:
+def _list_rejections(output: Path) -> None:
     """Say how much was set aside, and name the first of it."""
     from raddiag_hf.data.store.case_writer import REJECTED_FILE
     from raddiag_hf.data.store.rejection import read_rejections
@@ -105,5 +103,4 @@ def _list_rejections(output: Path, console: Console) -> None:
     ]
     cases = len({rejection.case_id for rejection in rejections})
     lines.append(f"left out: {len(rejections):,} scans, of {cases:,} cases; all are in {path}")
-    for line in lines:
-        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+    say(*lines, style="dim")

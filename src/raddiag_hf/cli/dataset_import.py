@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, say
 from raddiag_hf.cli.options import with_options
-from raddiag_hf.data.store.storage_options import StorageOptions
+from raddiag_hf.data.hospital.import_settings import ImportSettings
 
 if TYPE_CHECKING:
     from raddiag_hf.data.hospital.importing import HospitalImport
@@ -32,7 +31,7 @@ become keyed hashes: keep the key file, apart from the data set. Equal keys give
 Ages are whole years and end at 90. What is burned into the pixels stays there; files whose tags
 admit it are left out. So are cases whose DICOM files name more than one patient: a case is of one.
 
-An interrupted import goes on when the same command is run again.
+An interrupted import resumes when the same command is run again.
 
 **Examples**
 
@@ -72,32 +71,14 @@ def import_hospital(
             "those of the manifest, most frequent first.",
         ),
     ] = None,
-    site: Annotated[
-        str, typer.Option(metavar="NAME", help="Written into the column `source`.")
-    ] = "hospital",
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Stop at the first scan that cannot be read."),
-    ] = False,
-    keep_burned_in: Annotated[
-        bool,
-        typer.Option(
-            "--keep-burned-in",
-            help="Keep images whose tags say that their pixels show who they are of.",
-        ),
-    ] = False,
-    storage: StorageOptions,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Of the splits, where the manifest has none.")
-    ] = 0,
-    num_proc: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that read.")] = 1,
+    settings: ImportSettings,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON.", show_default=False)
     ] = False,
 ) -> None:
     """Import a hospital's scans as a case data set without identifiers.
 
-    Scans that cannot be read are set aside in DIR/rejected.csv, and the rest goes on.
+    Scans that cannot be read are set aside in DIR/rejected.csv, and the rest is imported.
     """
     from raddiag_hf.checkpoints.label_file import read_label_file
     from raddiag_hf.data.hospital.importing import import_hospital_data
@@ -107,7 +88,6 @@ def import_hospital(
     if not source.exists():
         raise ArgumentError(f"{source}: there is no such manifest or folder")
     label_set = None if labels is None else read_label_file(labels)
-    progress = Console(stderr=True)
     key = key or output.absolute().with_name(f"{output.absolute().name}.key")
     # What it would say of each file is said below, under the file's own path.
     logging.getLogger("raddiag_hf.imaging.reading").setLevel(logging.ERROR)
@@ -116,16 +96,11 @@ def import_hospital(
     result = import_hospital_data(
         found,
         output,
-        Pseudonyms(_key(key, output, progress)),
+        Pseudonyms(_key(key, output)),
+        settings,
         label_set=label_set,
-        site=site,
-        is_strict=strict,
-        keeps_burned_in=keep_burned_in,
-        storage=storage,
-        seed=seed,
-        num_proc=num_proc,
     )
-    _list_rejections(result, progress)
+    _list_rejections(result)
     splits = {split.value: result.store.num_cases(split) for split in result.store.shards}
     rejected = Counter(rejection.reason for rejection in result.rejections)
     if as_json:
@@ -142,7 +117,7 @@ def import_hospital(
         typer.echo(f"{output}: {sum(splits.values()):,} cases ({counts})")
 
 
-def _key(path: Path, output: Path, progress: Console) -> bytes:
+def _key(path: Path, output: Path) -> bytes:
     """Return the key, drawn and announced if there is none yet."""
     from raddiag_hf.data.hospital.pseudonyms import create_key, load_key
 
@@ -153,17 +128,14 @@ def _key(path: Path, output: Path, progress: Console) -> bytes:
     if output.is_dir() and any(output.iterdir()):
         raise ArgumentError(f"--key {path}: there is no such key, but {output} was made with one")
     key = create_key(path)
-    progress.print(
+    say(
         f"New key: {path}. Keep it: the same key gives the same pseudonyms, and whoever has it can "
-        "find out whose they are.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        "find out whose they are."
     )
     return key
 
 
-def _list_rejections(result: "HospitalImport", progress: Console) -> None:
+def _list_rejections(result: "HospitalImport") -> None:
     """Name every scan that was lost, and the first few files that lay beside scans."""
     bystanders: Counter[str] = Counter()
     lines = []
@@ -176,6 +148,4 @@ def _list_rejections(result: "HospitalImport", progress: Console) -> None:
     for reason, count in bystanders.items():
         if count > NAMED_BYSTANDERS:
             lines.append(f"{count - NAMED_BYSTANDERS} more files: {reason}")
-    for line in lines:
-        text = f"left out: {line}"
-        progress.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+    say(*(f"left out: {line}" for line in lines), style="dim")

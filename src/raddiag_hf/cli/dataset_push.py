@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, say
 
 EXAMPLES = """
 What leaves is the card (README.md), the label sets and the shards, each checked for columns and
 metadata that do not belong there; every other file, such as `rejected.csv`, stays and is named.
-Readers see the whole data set or nothing; an interrupted upload goes on when the same command is
+Readers see the whole data set or nothing; an interrupted upload resumes when the same command is
 given again. Who may read it is set on its page: a gate, members, an agreement to sign.
 
 **Pixels and pseudonyms leave as they are.** Publish a hospital's data only as its rules allow.
@@ -65,10 +64,7 @@ def push(
         published = publish_dataset(folder, repo, private=private, token=token)
     except ValueError as error:
         raise ArgumentError(str(error)) from error
-    console = Console(stderr=True)
-    for name in published.left_out:
-        text = f"left out: {name}"
-        console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+    say(*(f"left out: {name}" for name in published.left_out), style="dim")
     if as_json:
         typer.echo(json.dumps(asdict(published), ensure_ascii=False))
     else:

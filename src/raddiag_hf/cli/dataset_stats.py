@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raddiag_hf.cli.case_options import DataDirOption, LocationArgument
-from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, say
 
 STATISTICS_FILE = "statistics.json"
 
@@ -63,8 +62,6 @@ def stats(
     text = statistics.to_json()
     with atomic_write(output / STATISTICS_FILE) as temporary:
         temporary.write_text(text, "utf-8")
-    progress = Console(stderr=True)
-    for path in (output / STATISTICS_FILE, *figures):
-        progress.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    say(*map(str, (output / STATISTICS_FILE, *figures)))
     if as_json:
         typer.echo(text.rstrip())

@@ -19,7 +19,7 @@ def read_text_encoder(section: ModelSection) -> TextEncoder | None:
 
     Raises:
         RecipeError: If a knowledge classifier would begin without one.
-        TextEncoderError: If the encoder cannot be had.
+        TextEncoderError: If the encoder is not available.
     """
     if section.text_encoder is not None:
         return TextEncoder.from_pretrained(section.text_encoder)

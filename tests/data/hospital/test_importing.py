@@ -8,6 +8,7 @@ from datasets import load_dataset
 
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError
+from raddiag_hf.data.hospital.import_settings import ImportSettings
 from raddiag_hf.data.hospital.importing import NO_LABELS, import_hospital_data
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms, create_key, load_key
 from raddiag_hf.data.store.case import decode_case
@@ -253,7 +254,9 @@ def test_a_case_of_two_patients_is_set_aside(tmp_path, patient):
         (3, str(tmp_path / "2"), "mixed_patients"),
     ]
     with pytest.raises(HospitalDataError, match=r"1\.dcm: row 2: mixed_patients"):
-        import_hospital_data(manifest, tmp_path / "strict", PSEUDONYMS, is_strict=True)
+        import_hospital_data(
+            manifest, tmp_path / "strict", PSEUDONYMS, ImportSettings(is_strict=True)
+        )
 
 
 def test_linked_folders_are_followed_once(tmp_path, studies):
@@ -276,13 +279,17 @@ def test_strict_stops_at_a_slice_without_bytes(tmp_path):
     (rejection,) = result.rejections
     assert (rejection.reason, result.is_bystander(rejection)) == ("empty", False)
     with pytest.raises(HospitalDataError, match=f"{files[2].name}: empty"):
-        import_hospital_data(tmp_path / "in", tmp_path / "strict", PSEUDONYMS, is_strict=True)
+        import_hospital_data(
+            tmp_path / "in", tmp_path / "strict", PSEUDONYMS, ImportSettings(is_strict=True)
+        )
 
 
 def test_a_lenient_import_is_not_taken_for_a_strict_one(tmp_path, studies):
     import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
     with pytest.raises(RunFolderError, match="differs in source"):
-        import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS, is_strict=True)
+        import_hospital_data(
+            studies, tmp_path / "cases", PSEUDONYMS, ImportSettings(is_strict=True)
+        )
 
 
 @pytest.mark.parametrize("num_proc", [1, 2])
@@ -292,13 +299,18 @@ def test_strict_stops_at_the_first_bad_scan(tmp_path, num_proc):
     manifest = write_manifest(tmp_path, "case_id,path,modality", *rows)
     with pytest.raises(HospitalDataError, match=r"absent\.dcm: row 3: not_found"):
         import_hospital_data(
-            manifest, tmp_path / "cases", PSEUDONYMS, is_strict=True, num_proc=num_proc
+            manifest,
+            tmp_path / "cases",
+            PSEUDONYMS,
+            ImportSettings(is_strict=True, num_proc=num_proc),
         )
     assert not (tmp_path / "cases").exists()
 
 
 def test_strict_bears_what_lies_beside_scans_in_every_archive(tmp_path, studies):
-    result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS, is_strict=True)
+    result = import_hospital_data(
+        studies, tmp_path / "cases", PSEUDONYMS, ImportSettings(is_strict=True)
+    )
     assert len(result.rejections) == 1
 
 
@@ -349,7 +361,9 @@ def test_images_that_admit_burned_in_text_are_left_out_unless_asked_for(tmp_path
     write_dicom(tmp_path / "in" / "2.dcm", PIXELS, StudyInstanceUID="1.2", BurnedInAnnotation="YES")
     result = import_hospital_data(tmp_path / "in", tmp_path / "cases", PSEUDONYMS)
     assert [one.reason for one in result.rejections] == ["burned_in_annotation"]
-    kept = import_hospital_data(tmp_path / "in", tmp_path / "all", PSEUDONYMS, keeps_burned_in=True)
+    kept = import_hospital_data(
+        tmp_path / "in", tmp_path / "all", PSEUDONYMS, ImportSettings(keeps_burned_in=True)
+    )
     assert len(read_cases(kept.store, tmp_path / "cache")) == 2
 
 

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import RawDataStorage
 
 from raddiag_hf.data.hospital.case import HospitalDataError
+from raddiag_hf.data.hospital.import_settings import ImportSettings
 from raddiag_hf.data.hospital.importing import import_hospital_data
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
 from raddiag_hf.data.store.case_metadata import read_metadata
@@ -143,8 +144,7 @@ def test_an_unfinished_import_holds_no_identifier_either(tmp_path):
             tmp_path / "archive",
             tmp_path / "cases",
             Pseudonyms(bytes(range(32))),
-            is_strict=True,
-            keeps_burned_in=True,
+            ImportSettings(is_strict=True, keeps_burned_in=True),
         )
     unfinished = tmp_path / ".cases.incomplete"
     assert (unfinished / "build.json").exists()

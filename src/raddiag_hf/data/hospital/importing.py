@@ -10,6 +10,7 @@ from raddiag_hf.core.fingerprint import file_state
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
+from raddiag_hf.data.hospital.import_settings import ImportSettings
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
 from raddiag_hf.data.hospital.source import HospitalSource, read_hospital_source
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
@@ -17,7 +18,6 @@ from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.data.store.case_writer import REJECTED_FILE, write_cases
 from raddiag_hf.data.store.rejection import NothingBuiltError, Rejection, read_rejections
 from raddiag_hf.data.store.storage_error import CaseStorageError
-from raddiag_hf.data.store.storage_options import LOSSLESS, StorageOptions
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
@@ -66,14 +66,9 @@ def import_hospital_data(
     source: Path | HospitalSource,
     output: Path,
     pseudonyms: Pseudonyms,
+    settings: ImportSettings | None = None,
     *,
     label_set: LabelSet | None = None,
-    site: str = "hospital",
-    is_strict: bool = False,
-    keeps_burned_in: bool = False,
-    storage: StorageOptions = LOSSLESS,
-    seed: int = 0,
-    num_proc: int = 1,
 ) -> HospitalImport:
     """Import the cases of a manifest or a study folder.
 
@@ -85,13 +80,8 @@ def import_hospital_data(
             `read_hospital_source` returned of one.
         output: Folder to make.
         pseudonyms: New names for cases and patients.
+        settings: How to import; the defaults where None.
         label_set: The labels that may occur. None takes those of the manifest, most frequent first.
-        site: Name of the site in the column ``source``; no identifier of a person.
-        is_strict: End at the first scan that cannot be read, rather than leave it out.
-        keeps_burned_in: Keep images whose tags say that their pixels name the patient.
-        storage: How much of each scan is kept.
-        seed: Of the splits.
-        num_proc: Processes that read.
 
     Raises:
         HospitalDataError: If the source cannot be understood, no scan of it can be read, or, when
@@ -103,9 +93,12 @@ def import_hospital_data(
     if isinstance(source, Path):
         source = read_hospital_source(source, label_set)
     source.check_output(output)
+    settings = settings or ImportSettings()
     label_set = label_set or _label_set(source.cases)
-    builder = HospitalCaseBuilder(pseudonyms, source.base, site, is_strict, keeps_burned_in)
-    items = _split_items(source.cases, source.strays, pseudonyms, seed)
+    builder = HospitalCaseBuilder(
+        pseudonyms, source.base, settings.site, settings.is_strict, settings.keeps_burned_in
+    )
+    items = _split_items(source.cases, source.strays, pseudonyms, settings.seed)
     try:
         store = write_cases(
             output,
@@ -114,9 +107,9 @@ def import_hospital_data(
             {DEFAULT_LABEL_COLUMN: label_set},
             card_text=CARD_TEXT,
             card_metadata={"pretty_name": "Hospital cases", "license": "other"},
-            storage=storage,
+            storage=settings.storage,
             source_fingerprint=_fingerprint(items, builder),
-            num_proc=num_proc,
+            num_proc=settings.num_proc,
         )
     except NothingBuiltError as error:
         named = NothingBuiltError(_with_real_paths(error.rejections, source, builder))

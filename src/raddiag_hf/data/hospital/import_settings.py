@@ -1,0 +1,34 @@
+"""Settings of the import of a hospital's scans."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from raddiag_hf.core.settings import Setting, check_settings
+from raddiag_hf.data.store.storage_options import StorageOptions
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """How a hospital's scans become a case data set.
+
+    Attributes:
+        site: Written into the column `source`; no identifier of a person.
+        is_strict: Stop at the first scan that cannot be read, rather than leave it out.
+        keeps_burned_in: Keep images whose tags say that their pixels show who they are of.
+        storage: How much of each scan is kept.
+        seed: Of the splits, where the manifest has none.
+        num_proc: Processes that read.
+
+    Raises:
+        InputError: If a value is of another type or out of its range.
+    """
+
+    site: Annotated[str, Setting(metavar="NAME")] = "hospital"
+    is_strict: Annotated[bool, Setting("--strict")] = False
+    keeps_burned_in: Annotated[bool, Setting("--keep-burned-in")] = False
+    storage: StorageOptions = field(default_factory=StorageOptions)
+    seed: Annotated[int, Setting(min=0)] = 0
+    num_proc: Annotated[int, Setting(min=1, metavar="N")] = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self)
