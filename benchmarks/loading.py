@@ -4,7 +4,7 @@ One run, the same phantom cases, image size, batch size, order of batches and wo
 
 - `floor`: the stored cases are decoded in the workers, and nothing else.
 - `TrainingCases`: decoded, resampled and packed, batches of equal work (`BalancedBatchSampler`).
-- `StreamingCases`: the same from shards read in sequence, shuffled in windows.
+- `streaming`: packed likewise, from shards that `datasets` streams and shuffles in a buffer.
 - `MONAI Dataset`: the same scans as `.nii.gz`, read and transformed in every epoch.
 - `MONAI PersistentDataset`: transformed once, then read from a cache on disk (`torch.load`).
 - `MONAI CacheDataset`: transformed once, then held in memory; as long as that suffices.
@@ -12,8 +12,7 @@ One run, the same phantom cases, image size, batch size, order of batches and wo
 MONAI's transforms are LoadImage, Resize (bilinear, no smoothing) and ScaleIntensity, of every scan
 of a case; before anything is timed, both sides' batches are compared. Nothing is augmented, which
 is where caches gain most: what is random has to run behind them. The first epoch, which starts the
-workers and fills caches, is timed apart (StreamingCases starts its workers in every epoch); of the
-later ones the fastest counts.
+workers and fills caches, is timed apart; of the later ones the fastest counts.
 
     python benchmarks/loading.py              # about 10 minutes on 2 cores
     python benchmarks/loading.py --quick      # a few small cases; writes no result
@@ -43,8 +42,8 @@ from torch.utils.data import DataLoader, Dataset
 from _machine import describe_machine, machine_slug
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
-from raddiag_hf.data.batches.streaming_cases import StreamingCases
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
+from raddiag_hf.data.publishers.loading import load_dataset
 from raddiag_hf.data.store.case import Case, decode_case
 from raddiag_hf.data.store.case_metadata import read_metadata
 from raddiag_hf.data.store.case_store import CaseStore
@@ -271,9 +270,11 @@ def ways(
     transform = Compose([LoadCase(settings)])
     yield "floor", join(DecodedCases(rows), collate=sum)
     yield "TrainingCases", join(TrainingCases(rows, packer), collate=collate_cases)
+    stream = load_dataset(store.location, split="train", streaming=True)
+    packed = stream.shuffle(seed=0, buffer_size=64).map(packer, remove_columns=stream.column_names)
     yield (
-        "StreamingCases",
-        StreamingCases(store, Split.TRAIN, packer, settings.batch_size, num_workers=workers),
+        "streaming",
+        DataLoader(packed, settings.batch_size, collate_fn=collate_cases, num_workers=workers),
     )
     yield "MONAI Dataset", join(MonaiDataset(listed, transform), collate=collate_cases)
     persistent = PersistentDataset(listed, transform, cache_dir=folder / f"cache-{workers}")

@@ -74,8 +74,8 @@ def test_fewer_bits_and_pixels_can_be_stored(run, publisher, tmp_path):
     command = ("dataset", "build", "brain_tumor", "--data-dir", publisher, "--max-side", "4")
     for bits in ("8", "16"):
         assert run(*command, "--bits", bits, "--output", tmp_path / bits)[0] == 0
-        (row, *_) = CaseStore.open(tmp_path / bits).iter_rows(Split.TRAIN, [0])
-        volume = row["scans"][0]["volume"]
+        (batch, *_) = CaseStore.open(tmp_path / bits).iter_batches(Split.TRAIN, with_pixels=True)
+        volume = batch.to_pylist()[0]["scans"][0]["volume"]
         assert (volume["dtype"], volume["shape"]) == (f"uint{bits}", [1, 4, 4])
 
 

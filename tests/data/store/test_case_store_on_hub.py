@@ -32,8 +32,8 @@ def hub(monkeypatch, tmp_path):
 def test_a_token_opens_it_and_is_not_shown(hub):
     store = CaseStore.open("hf://datasets/alice/cases", token="hf_alice\n")
     assert store.num_cases(Split.TRAIN) == 3
-    rows = list(store.iter_rows(Split.TRAIN, [0]))
-    assert [row["case_id"] for row in rows] == ["case-0", "case-1", "case-2"]
+    (batch,) = store.iter_batches(Split.TRAIN, with_pixels=True)
+    assert batch.column("case_id").to_pylist() == ["case-0", "case-1", "case-2"]
     assert "hf_alice" not in repr(store)
 
 

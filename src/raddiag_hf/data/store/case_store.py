@@ -110,11 +110,8 @@ class CaseStore:
 
     def num_cases(self, split: Split) -> int:
         """Return the number of cases of a split."""
-        return sum(self.shard_sizes(split))
-
-    def shard_sizes(self, split: Split) -> tuple[int, ...]:
-        """Return the number of cases of each shard of a split."""
-        return tuple(shard.metadata.num_rows for _, shard in self._open_shards(self.shards[split]))
+        shards = self._open_shards(self.shards[split])
+        return sum(int(shard.metadata.num_rows) for _, shard in shards)
 
     def shard_files(self, split: Split) -> list[tuple[str, int]]:
         """Return the path or address of each shard of a split, and its size in bytes."""
@@ -125,26 +122,6 @@ class CaseStore:
                 (shard if is_local else files.unstrip_protocol(shard), int(files.size(shard)))
                 for shard in self.shards[split]
             ]
-
-    def iter_rows(
-        self, split: Split, shards: Sequence[int], start: int = 0
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the rows of some shards, in the order given, with pixels.
-
-        Args:
-            split: Whose shards.
-            shards: Positions among the split's shards.
-            start: Rows to leave out; the row groups before it are not read.
-        """
-        paths = self.shards[split]
-        for path, shard in self._open_shards([paths[shard] for shard in shards]):
-            for group in range(shard.num_row_groups):
-                num_rows = shard.metadata.row_group(group).num_rows
-                if start < num_rows:
-                    with named_damage(path):
-                        rows = shard.read_row_group(group)
-                    yield from rows.slice(start).to_pylist()
-                start = max(0, start - num_rows)
 
     def iter_batches(self, split: Split, with_pixels: bool) -> Iterator[pa.RecordBatch]:
         """Yield a split's rows in order; without pixels, ``volume.data`` is left out and unread."""
