@@ -19,11 +19,16 @@ from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.core.trainer import TrainingDivergedError
 from raddiag_hf.data.case_splits import CaseDataError
 from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.driver import LABEL_SET_FILE, METRICS_FILE
 from raddiag_hf.training.methods.weights import macro_metrics
 from raddiag_hf.training.recipe import DataSection, ModelSection
-from raddiag_hf.training.train import main, open_splits, train_recipe
+from raddiag_hf.training.record import TrainingRecord
+from raddiag_hf.training.train import RECORD_FILE, main, open_splits, train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.recipes import quick_recipe, write_training_cases
 
 
@@ -51,6 +56,44 @@ def test_the_trained_model_is_loaded_for_diagnosis(trained):
     assert loaded.processor.image_size == loaded.model.config.image_size == 32
     assert len(loaded.model.config.decision_thresholds) == 3
     assert not (trained / "model" / "training_args.bin").exists()
+
+
+def test_a_run_ends_with_decisions_metrics_record_and_card(tmp_path):
+    splits = {
+        Split.TRAIN: numbered(range(24)),
+        Split.VALIDATION: numbered(range(24, 44)),
+        Split.TEST: numbered(range(44, 56)),
+    }
+    write_store(tmp_path / "cases", splits)
+    recipe = quick_recipe(
+        tmp_path / "cases", tmp_path / "run", validate=True, max_steps=2, eval_steps=2
+    )
+    folder = train_recipe(recipe)
+    record = TrainingRecord.from_json((folder / RECORD_FILE).read_text())
+    config = RadDiagForImageClassification.from_pretrained(folder).config
+    assert record.threshold_source == config.decision_threshold_source
+    assert "probabilities are" in config.decision_threshold_source
+    assert "20 validation cases" in config.decision_threshold_source
+    assert record.calibration_temperature == config.calibration_temperature
+    assert json.loads((folder / METRICS_FILE).read_text()) == record.metrics
+    assert record.metrics["num_cases"] == 12
+    assert (record.method, record.base_model) == ("from-scratch", None)
+    assert "by the AUC on validation" in record.selection
+    assert LabelSet.load(folder / LABEL_SET_FILE).train_counts == (8, 8, 8)
+    card = (folder / "README.md").read_text()
+    assert "# RadDiag, trained on 3 labels" in card
+    assert "Trained from random weights." in card
+    assert "12 test cases, looked at once" in card
+
+
+def test_without_validation_and_test_cases_the_card_says_so(cases, tmp_path):
+    folder = train_recipe(quick_recipe(cases, tmp_path / "run", max_steps=1))
+    record = TrainingRecord.from_json((folder / RECORD_FILE).read_text())
+    assert record.threshold_source is None
+    assert record.selection == "the last of 1 steps"
+    card = (folder / "README.md").read_text()
+    assert "No thresholds were chosen: there are no validation cases." in card
+    assert "Not evaluated: the data set has no test split." in card
 
 
 def test_the_best_checkpoint_by_validation_auc_becomes_the_model(trained):

@@ -15,7 +15,7 @@ from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.hub_errors import explained_access
 from raddiag_hf.data.case_splits import CaseDataError, CaseSplit, CaseSplits, with_train_counts
 from raddiag_hf.data.label_agreement import check_model_fits
-from raddiag_hf.data.publishers.loading import is_builder, load_dataset
+from raddiag_hf.data.publishers.loading import builder_names, is_builder, load_dataset
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.store.case_metadata import case_columns, case_label_sets, read_metadata
 from raddiag_hf.data.store.case_store import CaseStore, is_case_store
@@ -26,7 +26,7 @@ from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.vocabulary import Split
 
 _HUB = "hf://datasets/"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@.+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@.+)?")
 
 
 class SourceOptions(TypedDict, total=False):
@@ -93,6 +93,11 @@ def find_cases(
     name, data_dir, options = source.get("name"), source.get("data_dir"), source.get("options")
     location = _location(dataset, revision)
     with named_faults(location):
+        if not (Path(dataset).exists() or is_builder(dataset) or _is_on_hub(dataset)):
+            raise CaseDataError(
+                f"{location}: no such folder; expected one, the name of a builder "
+                f"({', '.join(builder_names())}), or a data set on the Hub, <namespace>/<name>"
+            )
         if name is None and data_dir is None and not options and not is_builder(dataset):
             store = _find_store(dataset, location, token)
             if store is not None:

@@ -1,12 +1,12 @@
-"""What a fine-tuning run can be told."""
+"""Settings of a fine-tuning."""
 
-import math
 import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.settings import Setting, check_settings
 
 
 class FinetuneError(InputError):
@@ -46,44 +46,36 @@ class Fusion(StrEnum):
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Penalties that a linear probe chooses from; scikit-learn's ``C`` is their inverse."""
 
-_WHOLE_NUMBERS = {
-    "num_epochs": 1,
-    "patience": 1,
-    "batch_size": 1,
-    "lora_rank": 1,
-    "chunk_size": 1,
-    "num_workers": 0,
-    "seed": 0,
-}
-"""Settings that count something, and the least that each can be."""
-
 
 @dataclass(frozen=True)
 class FinetuneSettings:
     """How to fine-tune; the defaults suit some hundred to some thousand cases.
 
     Attributes:
-        method: How much of the network adapts.
-        head: Where the classifier of a new label set comes from. A label set that equals the
-            model's keeps the model's classifier, except in a linear probe.
-        fusion: Whether scans are fused.
-        label_column: Label space to learn; None where the data set has one.
+        method: linear-probe: logistic regression on case embeddings, in seconds. lora: adapters of
+            a few MB. full: all weights.
+        head: Classifier of a new label set: learnt from scratch, or a knowledge head that reads the
+            label names. A label set that equals the model's keeps its classifier, except in a
+            linear probe.
+        fusion: Whether scans are fused. auto skips it where every case has one scan and the
+            classifier is new.
+        label_column: Which labels to learn, where there are several.
         validation_fraction: Share of the training cases that are set aside, by patient, where the
             data set has no validation split.
         penalties: Penalties that a linear probe chooses from, on validation.
-        num_epochs: The most passes over the training cases.
-        patience: Epochs without a better validation loss after which training stops.
+        num_epochs: At most; training stops when validation gets no better.
+        patience: Epochs to wait for a better validation loss.
         batch_size: Cases of a step.
-        learning_rate: Peak; 1e-3 for adapters and 1e-4 for all weights where None.
-        weight_decay: Of weights; norms, biases and learnt tokens have none.
-        layer_decay: Each layer's learning rate is that of the next one times this.
-        lora_rank: Rank of the adapters.
-        train_batch_norm: Whether batch norms follow the new data. Frozen, they keep the statistics
-            of pre-training, which small batches cannot replace. Full fine-tuning only.
-        chunk_size: Slices that are encoded at once; bounds memory. None for all.
-        device: ``cpu``; the first GPU, where there is one, if None.
+        learning_rate: Peak; by default 0.001 for lora, 0.0001 for full.
+        weight_decay: lora and full: of weights; norms, biases and learnt tokens have none.
+        layer_decay: full: factor of the learning rate from each layer to the one before.
+        lora_rank: lora: rank of the adapters.
+        train_batch_norm: full: let batch norms follow the new data; needs a lot. Frozen, they keep
+            the statistics of pre-training, which small batches cannot replace.
+        chunk_size: Slices encoded at once; fewer need less memory.
+        device: cpu, cuda or mps; by default the first GPU, where there is one.
         num_workers: Processes that decode cases.
-        seed: Of the split, new weights and the order of cases.
+        seed: Of splits, weights and order.
 
     Raises:
         FinetuneError: If a value is out of its range, or values contradict each other.
@@ -92,39 +84,30 @@ class FinetuneSettings:
     method: Method
     head: Head = Head.NEW
     fusion: Fusion = Fusion.AUTO
-    label_column: str | None = None
-    validation_fraction: float = 0.125
-    penalties: tuple[float, ...] = PENALTIES
-    num_epochs: int = 20
-    patience: int = 5
-    batch_size: int = 8
-    learning_rate: float | None = None
-    weight_decay: float = 0.05
-    layer_decay: float = 0.8
-    lora_rank: int = 8
+    label_column: Annotated[str | None, Setting(metavar="NAME")] = None
+    validation_fraction: Annotated[float, Setting(above=0, max=0.9)] = 0.125
+    penalties: Annotated[tuple[float, ...], Setting(python_only=True)] = PENALTIES
+    num_epochs: Annotated[int, Setting("--epochs", min=1)] = 20
+    patience: Annotated[int, Setting(min=1)] = 5
+    batch_size: Annotated[int, Setting(min=1)] = 8
+    learning_rate: Annotated[float | None, Setting(above=0, metavar="LR")] = None
+    weight_decay: Annotated[float, Setting(min=0)] = 0.05
+    layer_decay: Annotated[float, Setting(above=0, max=1)] = 0.8
+    lora_rank: Annotated[int, Setting(min=1)] = 8
     train_batch_norm: bool = False
-    chunk_size: int | None = None
-    device: str | None = None
-    num_workers: int = min(4, os.cpu_count() or 1)
-    seed: int = 0
+    chunk_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
+    device: Annotated[str | None, Setting(metavar="NAME")] = None
+    num_workers: Annotated[int, Setting("--workers", min=0, metavar="N")] = min(
+        4, os.cpu_count() or 1
+    )
+    seed: Annotated[int, Setting(min=0)] = 0
 
     def __post_init__(self) -> None:
-        for name, least in _WHOLE_NUMBERS.items():
-            value = getattr(self, name)
-            if value is None and name == "chunk_size":
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise FinetuneError(
-                    f"{name} is {value!r}, expected a whole number of at least {least}"
-                )
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise FinetuneError(f"learning_rate is {self.learning_rate}, expected more than 0")
-        if not 0 <= self.weight_decay < math.inf:
-            raise FinetuneError(f"weight_decay is {self.weight_decay}, expected at least 0")
-        for name in ("validation_fraction", "layer_decay"):
-            upper = 1 if name == "layer_decay" else 0.9
-            if not 0 < getattr(self, name) <= upper:
-                raise FinetuneError(f"{name} is {getattr(self, name)}, expected 0 to {upper}")
+        check_settings(self, FinetuneError)
+        # As recipes have them: text and lists.
+        for name, kind in {"method": Method, "head": Head, "fusion": Fusion}.items():
+            object.__setattr__(self, name, kind(getattr(self, name)))
+        object.__setattr__(self, "penalties", tuple(self.penalties))
         if not self.penalties or min(self.penalties) <= 0:
             raise FinetuneError(f"penalties are {list(self.penalties)}, expected positive numbers")
         if self.method is Method.LINEAR_PROBE and self.head is Head.KNOWLEDGE:
@@ -139,7 +122,6 @@ class FinetuneSettings:
             raise FinetuneError(
                 f"chunk_size is {self.chunk_size}, but batch norms can only be trained unchunked"
             )
-
         if self.train_batch_norm and self.batch_size == 1:
             raise FinetuneError(
                 "batch_size is 1, but batch norms can only be trained on several cases at once"

@@ -8,7 +8,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.driver import TrainingRun, complete_run
 from raddiag_hf.training.finetune import finetune
-from raddiag_hf.training.finetune_settings import FinetuneSettings, Fusion, Head, Method
+from raddiag_hf.training.finetune_settings import FinetuneSettings
 from raddiag_hf.training.methods.weights import fit_weights
 from raddiag_hf.training.network import build_model
 from raddiag_hf.training.recipe import DataSection, Recipe, load_recipe, recipe_names
@@ -157,7 +157,10 @@ def open_splits(section: DataSection) -> CaseSplits:
         wanted[Split.VALIDATION] = section.validation_split
     if section.test_split is not None:
         found = find_cases(section.dataset, **source)
-        names = found.shards if isinstance(found, CaseStore) else found
+        if isinstance(found, CaseStore):
+            names = {str(split) for split in found.shards}
+        else:
+            names = {split for split, rows in found.items() if len(rows)}
         if section.test_split.partition("[")[0] in names:
             wanted[Split.TEST] = section.test_split
     data = open_cases(section.dataset, wanted, label_column=section.label_column, **source)
@@ -220,16 +223,10 @@ def _finetune_recipe(recipe: Recipe, progress: Progress) -> Path:
     if recipe.model.checkpoint is None or recipe.data.dataset is None:
         missing = "data.dataset" if recipe.model.checkpoint else "model.checkpoint"
         raise RecipeError(f"{missing} is missing")
-    values = dict(recipe.finetune or {})
-    kinds: dict[str, Callable[[Any], Any]] = {
-        "method": Method, "head": Head, "fusion": Fusion, "penalties": tuple
-    }  # fmt: skip
     try:
-        settings = FinetuneSettings(
-            **{name: kinds.get(name, lambda one: one)(value) for name, value in values.items()}
-        )
-    except (ValueError, TypeError) as error:
-        raise RecipeError(f"finetune: {error}") from None
+        settings = FinetuneSettings(**(recipe.finetune or {}))
+    except ValueError as error:
+        raise RecipeError(f"finetune.{error}") from None
     finetune(
         recipe.model.checkpoint,
         recipe.data.dataset,
