@@ -14,13 +14,20 @@ import typer
 from raddiag_hf import __version__
 from raddiag_hf.cli import (
     convert_checkpoint,
-    dataset,
+    dataset_build,
+    dataset_import,
+    dataset_inspect,
+    dataset_push,
+    dataset_stats,
     demo,
     diagnose,
     evaluate,
     explain,
     finetune,
-    knowledge,
+    knowledge_corpus,
+    knowledge_embed,
+    knowledge_pretrain,
+    knowledge_relate,
     train,
 )
 from raddiag_hf.core.errors import InputError
@@ -40,12 +47,40 @@ app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
     convert_checkpoint.convert_checkpoint
 )
-app.add_typer(dataset.app)
-app.add_typer(knowledge.app)
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+
+dataset = typer.Typer(
+    name="dataset",
+    help="Make, check, describe and publish case data sets.",
+    rich_markup_mode="markdown",
+)
+dataset.command("build", epilog=dataset_build.EXAMPLES)(dataset_build.build)
+dataset.command("import", epilog=dataset_import.EXAMPLES)(dataset_import.import_hospital)
+dataset.command("inspect", epilog=dataset_inspect.EXAMPLES)(dataset_inspect.inspect)
+dataset.command("stats", epilog=dataset_stats.EXAMPLES)(dataset_stats.stats)
+dataset.command("push", epilog=dataset_push.EXAMPLES)(dataset_push.push)
+
+knowledge = typer.Typer(
+    name="knowledge",
+    help="Teach a text encoder what disorders mean.",
+    rich_markup_mode="markdown",
+)
+knowledge.command("corpus", epilog=knowledge_corpus.EXAMPLES)(knowledge_corpus.corpus)
+knowledge.command("pretrain", epilog=knowledge_pretrain.EXAMPLES)(knowledge_pretrain.pretrain)
+knowledge.command("embed", epilog=knowledge_embed.EXAMPLES)(knowledge_embed.embed)
+knowledge.command("relate", epilog=knowledge_relate.EXAMPLES)(knowledge_relate.relate)
+
+for group in (dataset, knowledge):
+    app.add_typer(group)
+
+    @group.callback(invoke_without_command=True)
+    def show_verbs(context: typer.Context) -> None:
+        """Show the verbs of a group where none is named."""
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
 
 
 @app.callback(invoke_without_command=True)

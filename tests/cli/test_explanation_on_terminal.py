@@ -5,7 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from raddiag_hf.cli.explanation_table import render_explanation
+from raddiag_hf.cli.explain import render_explanation
 from tests.fixtures.diagnoses import make_explanation
 
 
