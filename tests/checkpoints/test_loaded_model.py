@@ -24,4 +24,6 @@ def test_no_case_is_answered_without_label_texts(ask):
 
 @pytest.mark.parametrize("classifier", ["knowledge", "linear", "probe"])
 def test_other_classifiers_and_label_texts_pass(classifier):
-    check_label_texts(tiny_model(classifier_type=classifier))
+    model = tiny_model(classifier_type=classifier)
+    check_label_texts(model)
+    assert diagnose_case(model, PROCESSOR, CASE, model_id="our-model").findings

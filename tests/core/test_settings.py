@@ -81,6 +81,8 @@ def test_what_stands_for_a_value_is_taken(name, value):
 
 def test_any_value_is_taken_where_the_type_says_nothing():
     check_value("options", object(), Any)
+    with pytest.raises(InputError, match="options"):
+        check_value("options", object(), int)
 
 
 def test_the_error_is_of_the_kind_that_is_asked_for():

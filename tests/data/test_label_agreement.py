@@ -17,6 +17,9 @@ def test_a_model_fits_the_data_that_it_was_made_for(tmp_path):
     config_of(LABELS, label_set_fingerprint=LABELS.fingerprint).save_pretrained(tmp_path)
     check_model_fits(RadDiagConfig.from_pretrained(tmp_path), FEATURES)
     check_model_fits(config_of(LABELS), FEATURES, "labels")
+    reordered = LabelSet(LABELS.names[::-1])
+    with pytest.raises(ValueError, match="column 0"):
+        check_model_fits(config_of(reordered), FEATURES, "labels")
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,11 @@ def test_the_authors_file_has_5569_labels(shared_dir):
 
 
 def test_equal_label_sets_agree():
-    check_same_label_set(LABELS, LabelSet(LABELS.names))
+    equal = LabelSet(LABELS.names)
+    check_same_label_set(LABELS, equal)
+    assert equal.fingerprint == LABELS.fingerprint
+    with pytest.raises(ValueError, match="column 0"):
+        check_same_label_set(LABELS, LabelSet(LABELS.names[::-1]))
 
 
 def test_the_first_label_that_differs_is_named():

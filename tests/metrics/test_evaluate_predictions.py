@@ -159,12 +159,13 @@ def test_undefined_values_raise_no_warning() -> None:
     labels = np.array([[1, 0], [0, 0]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluate_predictions(
+        found = evaluate_predictions(
             labels,
             np.zeros((2, 2)),
             thresholds="oracle",
             bootstrap=BootstrapSettings(resamples=30),
         ).to_dict()
+    assert found["classes"]["auc"] == [0.5, None]
 
 
 @pytest.mark.parametrize(
