@@ -13,6 +13,7 @@ from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.imaging.source_grid import source_grid
 from raddiag_hf.inference.case_files import (
     remove_explanation_files,
+    write_case_files,
     write_explanation_files,
 )
 from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
@@ -26,7 +27,7 @@ from raddiag_hf.inference.explain.saliency_grid import (
 from raddiag_hf.reports.pictures import draw_slice
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import make_scan
-from tests.fixtures.diagnoses import PROVENANCE, make_diagnosis
+from tests.fixtures.diagnoses import PROVENANCE, make_diagnosis, make_explanation, make_scans
 from tests.fixtures.dicom_files import CORONAL, numbered_slices, write_dicom, write_series
 
 SHAPE = (12, 10, 8)
@@ -191,6 +192,15 @@ def test_files_of_an_earlier_case_are_removed_and_those_of_others_stay(tmp_path)
         "overlays",
         "overlays/scan-notes.png",
     ]
+
+
+def test_a_diagnosis_without_explanation_keeps_none_of_an_earlier_case(tmp_path):
+    scans = make_scans()
+    write_case_files(tmp_path, make_diagnosis(), scans, make_explanation())
+    assert (tmp_path / "explanation.json").is_file()
+    assert any((tmp_path / "overlays").iterdir())
+    write_case_files(tmp_path, make_diagnosis(), scans)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["diagnosis.json", "report.html"]
 
 
 def test_where_the_map_is_low_the_slice_is_as_it_was():

@@ -2,18 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from raddiag_hf.checkpoints.model_choice import ModelChoice
-from raddiag_hf.cli.case import CaseArguments, OpenedCase, open_case
+from raddiag_hf.cli.case import CaseArguments, open_case
 from raddiag_hf.cli.console import ArgumentError, check_output_folder, say
 from raddiag_hf.cli.options import with_options
-
-if TYPE_CHECKING:
-    from raddiag_hf.inference.diagnosis import Diagnosis
 
 EXAMPLES = """
 **Examples**
@@ -58,7 +55,9 @@ def diagnose(
         raise ArgumentError("--explain writes pictures: name a folder for them with --output")
 
     from raddiag_hf.cli.diagnosis_table import render_diagnosis
+    from raddiag_hf.inference.case_files import write_case_files
     from raddiag_hf.inference.diagnose import diagnose_case
+    from raddiag_hf.inference.explain.saliency import ScoreCamSettings
 
     opened = open_case(case, model)
     with Console(stderr=True).status("Diagnosing"):
@@ -71,31 +70,11 @@ def diagnose(
             model_revision=opened.loaded.revision,
         )
     if output is not None:
-        _write(output, opened, diagnosis, explain)
+        leading = diagnosis.findings[0].label
+        explanation = opened.explain(leading, ScoreCamSettings()) if explain else None
+        report = write_case_files(output, diagnosis, opened.case.scans, explanation)
+        say(f"Report: {report}")
     if as_json:
         typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         Console().print(render_diagnosis(diagnosis))
-
-
-def _write(output: Path, opened: OpenedCase, diagnosis: "Diagnosis", explain: bool) -> None:
-    """Write the report, and what explains its leading finding where that is wanted.
-
-    An earlier explanation in the folder is removed: it belongs to an earlier diagnosis.
-    """
-    from raddiag_hf.inference.case_files import (
-        remove_explanation_files,
-        write_case_files,
-        write_explanation_files,
-    )
-    from raddiag_hf.inference.explain.saliency import ScoreCamSettings
-
-    explanation = None
-    if explain:
-        leading = diagnosis.findings[0].label
-        explanation = opened.explain(leading, ScoreCamSettings())
-        write_explanation_files(output, explanation, opened.case.scans)
-    else:
-        remove_explanation_files(output)
-    report = write_case_files(output, diagnosis, opened.case.scans, explanation)
-    say(f"Report: {report}")

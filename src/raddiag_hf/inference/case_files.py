@@ -32,6 +32,9 @@ def write_case_files(
 ) -> Path:
     """Write ``diagnosis.json`` and ``report.html``, each whole or not at all; return the latter.
 
+    With an explanation its files are written too; without one those of an earlier explanation are
+    removed: they belong to another diagnosis, and may be another patient's.
+
     Args:
         output_dir: Made where it does not exist; older files of these names are replaced.
         diagnosis: The answer.
@@ -43,6 +46,10 @@ def write_case_files(
     """
     page = render_report("Case diagnosis", [case_section("", diagnosis, scans, (), explanation)])
     record = json.dumps(diagnosis.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    if explanation is None:
+        remove_explanation_files(output_dir)
+    else:
+        write_explanation_files(output_dir, explanation, scans)
     output_dir.mkdir(parents=True, exist_ok=True)
     with atomic_write(output_dir / "diagnosis.json") as path:
         path.write_text(record + "\n", encoding="utf-8")
