@@ -19,9 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from raddiag_hf.imaging.dicom.compression import codestream_size
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.reading import read_scan, read_scans
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 from tests.fixtures.dicom_files import (
     dicom_dataset,
     functional_groups,

@@ -15,10 +15,9 @@ from nibabel.orientations import (
     ornt_transform,
 )
 
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.nifti import slice_axis
 from raddiag_hf.imaging.reading import read_scan
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Plane
 
 AXIAL_LPS = np.diag([-0.5, -0.5, 4.0, 1.0])

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.reading import read_scan
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 
 
 def saved(folder: Path, array: np.ndarray) -> Path:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.reading import read_scan, read_scans
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 GREY = np.arange(240, dtype=np.uint8).reshape(12, 20)

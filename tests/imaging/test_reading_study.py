@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 from pydicom import uid
 
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.reading import read_scan, read_scans
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy, Modality
 from tests.fixtures.dicom_files import (
     SERIES,

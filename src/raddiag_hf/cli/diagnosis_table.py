@@ -10,7 +10,7 @@ from rich.text import Text
 
 from raddiag_hf.inference.diagnosis import Diagnosis, ScanContribution
 from raddiag_hf.inference.views import threshold_statement
-from raddiag_hf.reports.wording import DISCLAIMER, percent, signed
+from raddiag_hf.reports.sections import DISCLAIMER, percent, signed
 from raddiag_hf.vocabulary import Plane
 
 WIDEST = 110

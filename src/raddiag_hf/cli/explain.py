@@ -15,7 +15,7 @@ from raddiag_hf.checkpoints.model_choice import ModelChoice
 from raddiag_hf.cli.case import CaseArguments, open_case
 from raddiag_hf.cli.console import check_output_folder, say
 from raddiag_hf.cli.options import with_options
-from raddiag_hf.reports.wording import DISCLAIMER, percent, signed
+from raddiag_hf.reports.sections import DISCLAIMER, percent, signed
 
 if TYPE_CHECKING:
     from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from raddiag_hf.imaging.dicom.geometry import plane_of_normal
 from raddiag_hf.imaging.intensity import finite_scan, to_grey
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import (
     Decision,
     DecisionKind,
+    ReadLimits,
     Scan,
     ScanReadError,
     ScanReadReason,

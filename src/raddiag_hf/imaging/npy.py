@@ -8,8 +8,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from raddiag_hf.imaging.intensity import finite_scan
-from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError, ScanReadReason
 
 
 def read_npy(path: Path, limits: ReadLimits) -> Scan:

@@ -9,10 +9,10 @@ from PIL import Image, ImageOps
 
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.intensity import finite_scan, is_grey, to_grey
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import (
     Decision,
     DecisionKind,
+    ReadLimits,
     Scan,
     ScanReadError,
     ScanReadReason,

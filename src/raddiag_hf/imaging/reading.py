@@ -14,13 +14,13 @@ from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
 from raddiag_hf.imaging.dicom.scan import read_series
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.nifti import read_nifti
 from raddiag_hf.imaging.npy import read_npy
 from raddiag_hf.imaging.pictures import read_picture, read_picture_stack
 from raddiag_hf.imaging.scan import (
     Decision,
     DecisionKind,
+    ReadLimits,
     Scan,
     ScanReadError,
     ScanReadReason,

@@ -31,9 +31,8 @@ from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
 from raddiag_hf.imaging.dicom.stacks import Stack, order_slices
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.nifti import DISPLAY_AXES, slice_axis
-from raddiag_hf.imaging.scan import Scan, ScanReadError
+from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError
 
 _HEADER_BYTES = 540
 _GZIP = b"\x1f\x8b"

@@ -10,9 +10,8 @@ from transformers import BatchFeature
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress, no_progress
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.reading import Rejected, read_scans, with_unique_ids
-from raddiag_hf.imaging.scan import Scan, file_scan_id
+from raddiag_hf.imaging.scan import ReadLimits, Scan, file_scan_id
 from raddiag_hf.imaging.source_grid import source_grid
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -16,8 +16,8 @@ from raddiag_hf.reports.sections import (
     OverlayPair,
     ScanCard,
     ScanHeading,
+    signed,
 )
-from raddiag_hf.reports.wording import signed
 from raddiag_hf.vocabulary import Anatomy, Plane
 
 PICTURE_PIXELS = 360

@@ -8,6 +8,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raddiag_hf.reports.sections import (
+    DISCLAIMER,
     CaseSection,
     FactsSection,
     FigureSection,
@@ -15,8 +16,8 @@ from raddiag_hf.reports.sections import (
     HeadlineSection,
     Section,
     TableSection,
+    percent,
 )
-from raddiag_hf.reports.wording import DISCLAIMER, percent
 
 
 def render_report(title: str, sections: Sequence[Section], subtitle: str = "") -> str:

@@ -12,7 +12,7 @@ from raddiag_hf.evaluation.report.evaluation_report import (
     render_evaluation_report,
     write_evaluation_report,
 )
-from raddiag_hf.reports.wording import DISCLAIMER
+from raddiag_hf.reports.sections import DISCLAIMER
 from tests.fixtures.evaluations import make_evaluation
 from tests.fixtures.prediction_tables import make_predictions
 

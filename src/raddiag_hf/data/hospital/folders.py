@@ -17,8 +17,7 @@ from raddiag_hf.data.hospital.tags import HospitalTags, hospital_tags
 from raddiag_hf.imaging.dicom.header import read_dicom_header
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
-from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import ScanReadError
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError
 
 
 def list_files(folder: Path) -> tuple[Path, ...]:

@@ -6,12 +6,10 @@ from datetime import date, datetime
 from pathlib import Path
 
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
-from raddiag_hf.imaging.dicom.file import DicomFile, open_dicom
-from raddiag_hf.imaging.dicom.tags import Tags
+from raddiag_hf.imaging.dicom.file import DicomFile, Tags, open_dicom
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
-from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Sex
 
 OLDEST_AGE_YEARS = 90.0

@@ -11,10 +11,9 @@ from raddiag_hf.data.store.case import Case
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.data.store.rejection import Rejection
 from raddiag_hf.data.store.scan_record import CaseScan
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.pictures import read_picture_stack
 from raddiag_hf.imaging.reading import read_scan
-from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex, Split
 
 

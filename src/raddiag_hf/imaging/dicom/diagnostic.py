@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydicom import uid
 
-from raddiag_hf.imaging.dicom.tags import Tags
+from raddiag_hf.imaging.dicom.file import Tags
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 
 SECONDARY_CAPTURES = frozenset(

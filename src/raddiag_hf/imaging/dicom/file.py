@@ -1,9 +1,10 @@
-"""DICOM file: its header read once, its pixels decoded once, its lies caught."""
+"""DICOM file: header and pixels read once, tags read without trust, its lies caught."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ from pydicom.uid import (
 )
 
 from raddiag_hf.imaging.dicom.compression import codestream_size, plugin_for
+from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS
 from raddiag_hf.imaging.formats import read_head
-from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 
 _PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DEFER_BYTES = 256 * 2**20
@@ -184,3 +185,63 @@ def _check_codestreams(path: Path, dataset: Dataset, num_frames: int) -> None:
                 f"a codestream of {size[0]}x{size[1]} under a header of "
                 f"{dataset.Rows}x{dataset.Columns}",
             )
+
+
+class Tags:
+    """The tags of one data set, as plain Python values; malformed ones are noted, not raised.
+
+    Attributes:
+        unusable: Keywords that are present but malformed.
+    """
+
+    def __init__(self, dataset: Dataset, unusable: set[str] | None = None) -> None:
+        self._dataset = dataset
+        self.unusable = set[str]() if unusable is None else unusable
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Return a tag's values as stripped strings; none where it is absent."""
+        return tuple(str(value).strip() for value in self._values(keyword))
+
+    def text(self, keyword: str) -> str:
+        """Return a tag's first value as a stripped string; empty where it is absent."""
+        return next(iter(self.texts(keyword)), "")
+
+    def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
+        """Return a tag's ``count`` finite numbers; None where it is absent or malformed."""
+        values = self._values(keyword)
+        if not values:
+            return None
+        try:
+            numbers = tuple(float(str(value)) for value in values)
+        except (TypeError, ValueError, OverflowError):
+            numbers = ()
+        if len(numbers) != count or not all(map(isfinite, numbers)):
+            self.unusable.add(keyword)
+            return None
+        return numbers
+
+    def number(self, keyword: str) -> float | None:
+        """Return a tag's one finite number; None where it is absent or malformed."""
+        numbers = self.numbers(keyword, 1)
+        return None if numbers is None else numbers[0]
+
+    def item(self, keyword: str) -> "Tags":
+        """Return the first item of a sequence; one without tags where there is none."""
+        items = self._values(keyword)
+        first = items[0] if items and isinstance(items[0], Dataset) else Dataset()
+        return Tags(first, self.unusable)
+
+    def items(self, keyword: str) -> list[Dataset]:
+        """Return the items of a sequence."""
+        return [item for item in self._values(keyword) if isinstance(item, Dataset)]
+
+    def _values(self, keyword: str) -> list[object]:
+        try:
+            value = self._dataset.get(keyword)
+        except FOREIGN_ERRORS:
+            self.unusable.add(keyword)
+            return []
+        if value is None or value == "":
+            return []
+        is_many = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Dataset))
+        return list(value) if is_many else [value]

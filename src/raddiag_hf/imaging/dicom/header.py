@@ -10,12 +10,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from raddiag_hf.imaging.dicom.diagnostic import refuse_unless_diagnostic
-from raddiag_hf.imaging.dicom.file import DicomFile, open_dicom
+from raddiag_hf.imaging.dicom.file import DicomFile, Tags, open_dicom
 from raddiag_hf.imaging.dicom.geometry import Orientation, Position, unit_orientation
 from raddiag_hf.imaging.dicom.mosaic import Mosaic, find_mosaic
-from raddiag_hf.imaging.dicom.tags import Tags
-from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
+from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 
 TRAIT_KEYWORDS = (
     "EchoTime",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from raddiag_hf.imaging.dicom.file import Tags
 from raddiag_hf.imaging.dicom.geometry import slice_normal, unit_orientation
-from raddiag_hf.imaging.dicom.tags import Tags
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 
 with warnings.catch_warnings():

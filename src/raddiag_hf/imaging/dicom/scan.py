@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
-from raddiag_hf.imaging.dicom.file import decode_frames
+from raddiag_hf.imaging.dicom.file import Tags, decode_frames
 from raddiag_hf.imaging.dicom.grouping import group_like_slices
 from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader
 from raddiag_hf.imaging.dicom.stacks import Stack, common_path, order_slices
-from raddiag_hf.imaging.dicom.tags import Tags
 from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
 from raddiag_hf.imaging.intensity import (
     all_finite,
@@ -24,10 +23,10 @@ from raddiag_hf.imaging.intensity import (
     to_grey,
     to_modality_values,
 )
-from raddiag_hf.imaging.limits import ReadLimits
 from raddiag_hf.imaging.scan import (
     Decision,
     DecisionKind,
+    ReadLimits,
     Scan,
     ScanReadError,
     ScanReadReason,

@@ -18,8 +18,14 @@ from raddiag_hf.imaging.dicom.geometry import (
 )
 from raddiag_hf.imaging.dicom.grouping import SliceGroup
 from raddiag_hf.imaging.dicom.header import TRAIT_KEYWORDS, DicomFrame, DicomHeader
-from raddiag_hf.imaging.limits import ReadLimits
-from raddiag_hf.imaging.scan import Decision, DecisionKind, ScanReadError, ScanReadReason, decision
+from raddiag_hf.imaging.scan import (
+    Decision,
+    DecisionKind,
+    ReadLimits,
+    ScanReadError,
+    ScanReadReason,
+    decision,
+)
 from raddiag_hf.vocabulary import Plane
 
 _NAN = float("nan")
