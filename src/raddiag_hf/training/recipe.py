@@ -37,12 +37,19 @@ RANGES: Mapping[str, Setting] = {
     "per_device_train_batch_size": Setting(min=1),
     "per_device_eval_batch_size": Setting(min=1),
     "gradient_accumulation_steps": Setting(min=1),
+    "save_total_limit": Setting(min=1),
+    "dataloader_num_workers": Setting(min=0),
     "num_train_epochs": Setting(above=0),
-    "learning_rate": Setting(min=0),
     "seed": Setting(min=0, below=2**32),
     "data_seed": Setting(min=0, below=2**32),
+    "learning_rate": Setting(min=0),
+    "weight_decay": Setting(min=0),
+    "max_grad_norm": Setting(min=0),
+    "adam_beta1": Setting(min=0, below=1),
+    "adam_beta2": Setting(min=0, below=1),
+    "adam_epsilon": Setting(min=0),
 }
-"""Arguments that the Trainer takes out of range, and fails on later with a traceback."""
+"""Arguments that transformers takes out of range, to fail later with a traceback."""
 
 
 @dataclass(frozen=True)
