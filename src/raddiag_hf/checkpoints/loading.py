@@ -48,8 +48,8 @@ def load_model(
         ValueError: If ``encoder_chunk_size`` is below 1.
 
     Example:
-        >>> loaded = load_model("QiaoyuZheng/RP3D-DiagModel")  # doctest: +SKIP
-        >>> diagnose_case(loaded.model, loaded.processor, scans)  # doctest: +SKIP
+        >>> loaded = load_model("model")  # or "QiaoyuZheng/RP3D-DiagModel", the authors' own
+        >>> diagnosis = diagnose_case(loaded.model, loaded.processor, scans)
     """
     if encoder_chunk_size is not None and encoder_chunk_size < 1:
         raise ValueError(f"encoder_chunk_size is {encoder_chunk_size}, expected at least 1")

@@ -45,10 +45,10 @@ class RunFolder:
         record: Name of the file in ``work`` that tells what the run is.
 
     Example:
-        >>> folder = RunFolder(Path("cases"))
+        >>> folder = RunFolder(Path("run"))
         >>> with folder.claim({"seed": 0}) as resumed:
         ...     with folder.results(last="metrics.json") as results:
-        ...         (results / "metrics.json").write_text("{}")
+        ...         _ = (results / "metrics.json").write_text("{}")
     """
 
     def __init__(self, output: Path, *, work: Path | None = None, record: str = RUN_FILE) -> None:

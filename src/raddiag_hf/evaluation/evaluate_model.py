@@ -66,9 +66,11 @@ def evaluate_model(
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
     Example:
-        >>> loaded = load_model("path/to/model")  # doctest: +SKIP
-        >>> found = evaluate_model(loaded, "path/to/cases", "test", Path("out"))  # doctest: +SKIP
-        >>> found.result.group_table()["auc"]  # doctest: +SKIP
+        >>> from raddiag_hf import load_model
+        >>> loaded = load_model("model")
+        >>> found = evaluate_model(loaded, "cases", "test", Path("out"))
+        >>> sorted(found.result.group_table())[:3]
+        ['ap', 'ap_high', 'ap_low']
     """
     settings = settings or EvaluationSettings()
     if settings.calibrate_on == split:

@@ -74,9 +74,9 @@ def read_case(
         ValueError: If a modality or anatomy is none, or there is not one modality for each path.
 
     Example:
-        >>> case = read_case(["knee.dcm", "knee.nii.gz"], [None, "mri"])  # doctest: +SKIP
-        >>> diagnose_case(model, processor, case).findings[0].label  # doctest: +SKIP
-        'Meniscal tear'
+        >>> case = read_case(["knee.npy"], ["MRI"])
+        >>> [scan.scan_id for scan in case.scans]
+        ['MRI']
     """
     paths = [paths] if isinstance(paths, (Path, str)) else paths
     region = Anatomy.parse(anatomy) if isinstance(anatomy, str) else anatomy

@@ -67,7 +67,7 @@ def embed_file(
         CaseError: As `pack_case` does.
 
     Example:
-        >>> embed_file(model, processor, "knee.nii.gz", Modality.MRI).shape  # doctest: +SKIP
-        torch.Size([1, 2048])
+        >>> embed_file(model, processor, "knee.npy", Modality.MRI).shape
+        torch.Size([1, 32])
     """
     return embed_scans(model, processor, read_scans(Path(path), modality=modality).scans)

@@ -39,8 +39,10 @@ class LabelEmbeddings:
         LabelEmbeddingsError: If there is not one embedding per label, or one is not finite.
 
     Example:
-        >>> embeddings = LabelEmbeddings.load("label_embeddings.safetensors")  # doctest: +SKIP
-        >>> model.set_label_texts(embeddings.label_set.names, embeddings)  # doctest: +SKIP
+        >>> embeddings = LabelEmbeddings.load("label_embeddings.safetensors")
+        >>> from raddiag_hf import RadDiagForImageClassification
+        >>> model = RadDiagForImageClassification.from_pretrained("knowledge-model")
+        >>> model.set_label_texts(embeddings.label_set.names, embeddings)
     """
 
     label_set: LabelSet

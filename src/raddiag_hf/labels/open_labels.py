@@ -90,9 +90,9 @@ def set_open_labels(
         TextEncoderError: If the encoder cannot be loaded.
 
     Example:
-        >>> model = RadDiagForImageClassification.from_pretrained("model")  # doctest: +SKIP
-        >>> names = ["Normal", "Erdheim-Chester disease"]  # doctest: +SKIP
-        >>> print(set_open_labels(model, names, "knowledge-encoder").labels[0])  # doctest: +SKIP
+        >>> model = RadDiagForImageClassification.from_pretrained("knowledge-model")
+        >>> names = ["Normal", "Erdheim-Chester disease"]
+        >>> print(set_open_labels(model, names, "knowledge-encoder").labels[0])
         'Erdheim-Chester disease' was not trained; nearest trained labels: ...
     """
     if isinstance(encoder, (str, Path)):

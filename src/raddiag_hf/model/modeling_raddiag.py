@@ -309,9 +309,12 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
                 missing, or it is not the one that the model was trained with.
 
         Example:
-            >>> encoder = TextEncoder.from_pretrained("knowledge-encoder")  # doctest: +SKIP
+            >>> from raddiag_hf import TextEncoder
+            >>> model = RadDiagForImageClassification.from_pretrained("knowledge-model")
+            >>> encoder = TextEncoder.from_pretrained("knowledge-encoder")
             >>> model.set_label_texts(["Normal", "Hand-Schuller-Christian disease"], encoder)
-            ... # doctest: +SKIP
+            >>> model.config.num_labels
+            2
         """
         if not isinstance(self.classifier, KnowledgeHead):
             raise LabelTextError(

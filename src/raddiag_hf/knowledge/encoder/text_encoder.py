@@ -68,9 +68,9 @@ class TextEncoder(nn.Module):
         network: Transformer, pooling and normalisation, as ``sentence-transformers`` runs them.
 
     Example:
-        >>> encoder = TextEncoder.from_pretrained("ncbi/MedCPT-Query-Encoder")  # doctest: +SKIP
-        >>> encoder.encode(["pneumonia", "lung tumour"]).shape  # doctest: +SKIP
-        torch.Size([2, 768])
+        >>> encoder = TextEncoder.from_pretrained("knowledge-encoder")
+        >>> encoder.encode(["pneumonia", "lung tumour"]).shape
+        torch.Size([2, 12])
     """
 
     def __init__(self, network: "SentenceTransformer") -> None:
