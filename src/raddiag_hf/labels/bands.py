@@ -7,9 +7,11 @@ Source:
 """
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+if TYPE_CHECKING:  # settings name the bounds, and the command line's help needs no numpy
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 HEAD_FROM = 100
 """Training cases from which a label is head."""
@@ -29,7 +31,7 @@ class FrequencyBand(StrEnum):
 
 
 def frequency_bands(
-    train_counts: ArrayLike, *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
+    train_counts: "ArrayLike", *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
 ) -> tuple[FrequencyBand, ...]:
     """Return head, body or tail for each label.
 
@@ -46,6 +48,8 @@ def frequency_bands(
         >>> [band.value for band in frequency_bands([500, 99, 3])]
         ['head', 'body', 'tail']
     """
+    import numpy as np
+
     counts = np.asarray(train_counts)
     if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer):
         raise ValueError(
@@ -64,13 +68,15 @@ def frequency_bands(
 
 
 def band_columns(
-    train_counts: ArrayLike, *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
-) -> dict[str, NDArray[np.intp]]:
+    train_counts: "ArrayLike", *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
+) -> "dict[str, NDArray[np.intp]]":
     """Return the columns of each band, under ``"head"``, ``"body"`` and ``"tail"``.
 
     They are the groups over which metrics are averaged. Arguments and errors are those of
     `frequency_bands`.
     """
+    import numpy as np
+
     bands = frequency_bands(train_counts, head_from=head_from, tail_below=tail_below)
     found = np.array(bands, dtype=object)
     return {band.value: np.flatnonzero(found == band) for band in FrequencyBand}
