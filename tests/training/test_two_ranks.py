@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from raddiag_hf.cli.train import ACCELERATE_CONFIGS, training_command
 from raddiag_hf.core.checkpoint_folders import MARK, list_checkpoints
 from raddiag_hf.training.train import train_recipe
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.recipes import quick_recipe, write_recipe, write_training_cases
 
 
@@ -25,9 +27,15 @@ def loss_curve(output):
 
 
 def test_two_ranks_that_accumulate_learn_what_one_rank_does(tmp_path):
-    cases = write_training_cases(tmp_path / "cases")
+    splits = {
+        Split.TRAIN: numbered(range(24)),
+        Split.VALIDATION: numbered(range(24, 46)),
+        Split.TEST: numbered(range(46, 56)),
+    }
+    write_store(tmp_path / "cases", splits)
+    cases = tmp_path / "cases"
     options = {"max_steps": 3, "save_steps": 3, "learning_rate": 0.05, "optim": "sgd"}
-    options["max_grad_norm"] = 0.5
+    options |= {"max_grad_norm": 0.5, "validate": True}
     alone = train_recipe(
         quick_recipe(cases, tmp_path / "one", per_device_train_batch_size=4, **options)
     )
@@ -51,6 +59,16 @@ def test_two_ranks_that_accumulate_learn_what_one_rank_does(tmp_path):
     expected = load_file(alone / "model.safetensors")
     for name, weight in load_file(tmp_path / "two" / "model" / "model.safetensors").items():
         torch.testing.assert_close(weight, expected[name], rtol=1e-4, atol=1e-6)
+    decisions = [
+        json.loads((folder / "config.json").read_text())["decision_thresholds"]
+        for folder in (alone, tmp_path / "two" / "model")
+    ]
+    torch.testing.assert_close(*map(torch.tensor, decisions), rtol=1e-3, atol=1e-4)
+    metrics = [
+        json.loads((folder / "metrics.json").read_text())["groups"]["auc"][-1]
+        for folder in (alone, tmp_path / "two" / "model")
+    ]
+    assert metrics[0] == pytest.approx(metrics[1], abs=1e-3)
 
 
 @pytest.mark.slow

@@ -11,14 +11,16 @@ from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.data.label_agreement import check_model_fits
+from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.label_texts import LabelTextError, label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.recipe import LOSS_FIELDS, ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError, nearest_name
-from raddiag_hf.training.recipe_label_texts import give_label_texts
 from raddiag_hf.vocabulary import Split
 
 RP3D_DISORDERS = 5569
@@ -27,6 +29,10 @@ CHANGEABLE_FIELDS = frozenset(
     {"encoder_chunk_size", "freeze_batch_norm", "train_label_counts", "num_train_cases"}
 )
 """Fields of a checkpoint's configuration that a recipe may change, beside those of the loss."""
+MISSING = (
+    "model.text_encoder is missing: a knowledge classifier is trained with embedded label names, "
+    "so name a text encoder, a folder or Hub id"
+)
 
 
 def build_model(
@@ -57,7 +63,7 @@ def build_model(
         if label_texts is not None:
             fields = {"label_embedding_size": label_texts.embeddings.shape[1], **fields}
         model = RadDiagForImageClassification(build_config(section, data.label_set, fields))
-        give_label_texts(model, section, label_texts)
+        _give_label_texts(model, section, label_texts)
         sizes = {"image_size": model.config.image_size, "max_slices": model.config.max_slices}
         try:
             processor = RadDiagImageProcessor(**{**sizes, **section.processor})
@@ -67,7 +73,7 @@ def build_model(
         if section.processor:
             raise RecipeError("model.processor: a checkpoint brings its own image processor")
         model, processor = checkpoint.model, checkpoint.processor
-        give_label_texts(model, section, label_texts)
+        _give_label_texts(model, section, label_texts)
         _change_config(model.config, fields)
     check_model_fits(model.config, data.features, data.label_column)
     if section.batch_norm == "synchronised":
@@ -145,6 +151,56 @@ def grey_picture_slices(section: ModelSection) -> int:
         return RadDiagImageProcessor(**section.processor).grey_picture_slices
     except (ValueError, TypeError) as error:
         raise RecipeError(f"model.processor: {one_line(error)}") from None
+
+
+def read_text_encoder(section: ModelSection) -> TextEncoder | None:
+    """Return the text encoder of a recipe; None where it names none.
+
+    Raises:
+        RecipeError: If a knowledge classifier would begin without one.
+        TextEncoderError: If the encoder is not available.
+    """
+    if section.text_encoder is not None:
+        return TextEncoder.from_pretrained(section.text_encoder)
+    if section.checkpoint is None and section.config.get("classifier_type") == "knowledge":
+        raise RecipeError(MISSING)
+    return None
+
+
+def _give_label_texts(
+    model: RadDiagForImageClassification,
+    section: ModelSection,
+    label_texts: LabelEmbeddings | None,
+) -> None:
+    """Make label texts those that the classifier is trained with, or see that it has some.
+
+    Args:
+        model: New, or read from the recipe's checkpoint.
+        section: Of the recipe.
+        label_texts: Of the labels of the data, by the recipe's text encoder, if it names one.
+
+    Raises:
+        RecipeError: If a knowledge classifier has no label texts, they are not of its width, or
+            another classifier would get some.
+    """
+    head = model.classifier
+    if not isinstance(head, KnowledgeHead):
+        if label_texts is not None:
+            raise RecipeError(
+                f"model.text_encoder: the classifier is {model.config.classifier_type!r}, and only "
+                "model.config.classifier_type=knowledge reads label names"
+            )
+        return
+    if label_texts is None and not head.has_label_embeddings():
+        raise RecipeError(
+            f"{MISSING}, or store label texts in the checkpoint with `raddiag knowledge embed "
+            f"--encoder ... --labels ... --model {section.checkpoint}`"
+        )
+    names = label_names(model.config) if label_texts is None else label_texts.label_set.names
+    try:
+        model.set_label_texts(names, label_texts, for_training=True)
+    except LabelTextError as error:
+        raise RecipeError(f"model.text_encoder: {error}") from None
 
 
 def _change_config(config: RadDiagConfig, fields: Mapping[str, Any]) -> None:

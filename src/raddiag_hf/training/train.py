@@ -32,10 +32,9 @@ from raddiag_hf.training.driver import TrainingRun, complete_run
 from raddiag_hf.training.finetune import finetune
 from raddiag_hf.training.finetune_settings import FinetuneSettings
 from raddiag_hf.training.methods.weights import fit_weights
-from raddiag_hf.training.network import build_model
+from raddiag_hf.training.network import build_model, read_text_encoder
 from raddiag_hf.training.recipe import DataSection, Recipe, load_recipe, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.recipe_label_texts import read_text_encoder
 from raddiag_hf.training.record import TrainingOrigin, public_name
 from raddiag_hf.training.trainer_arguments import build_augmentation, training_arguments
 from raddiag_hf.vocabulary import Split

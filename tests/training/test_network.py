@@ -11,10 +11,9 @@ from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.network import build_model
+from raddiag_hf.training.network import build_model, read_text_encoder
 from raddiag_hf.training.recipe import ModelSection
 from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.recipe_label_texts import read_text_encoder
 from raddiag_hf.training.train import open_splits, train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
 from tests.fixtures.models import tiny_config
