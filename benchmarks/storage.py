@@ -42,11 +42,16 @@ from numpy.typing import NDArray
 
 from _machine import describe_machine, machine_slug
 from raddiag_hf.data.store.case import Case, case_features, encode_case
-from raddiag_hf.data.store.row_deltas import row_deltas, undo_row_deltas
 from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.data.store.shard_writer import write_shard
 from raddiag_hf.data.store.storage_options import StorageOptions
-from raddiag_hf.data.store.volume_codec import decode_stored_values, decode_volume, encode_volume
+from raddiag_hf.data.store.volume_codec import (
+    decode_stored_values,
+    decode_volume,
+    encode_volume,
+    row_deltas,
+    undo_row_deltas,
+)
 from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.labels.label_set import LabelSet

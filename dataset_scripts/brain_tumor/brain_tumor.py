@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from raddiag_hf.data.publishers.builder import CaseBuilder
-from raddiag_hf.data.publishers.builder_error import DataSourceError
-from raddiag_hf.data.publishers.source import CaseSource, ScanSource
+from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, ScanSource
 from raddiag_hf.data.publishers.tables import list_folder
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Split

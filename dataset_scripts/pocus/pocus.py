@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raddiag_hf.data.publishers.builder import CaseBuilder
-from raddiag_hf.data.publishers.builder_error import DataSourceError
-from raddiag_hf.data.publishers.source import CaseSource, ScanSource
-from raddiag_hf.data.publishers.tables import list_folder, parse_age, parse_sex, read_table
+from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, ScanSource
+from raddiag_hf.data.publishers.tables import list_folder, read_table
+from raddiag_hf.data.store.case import parse_age, parse_sex
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality
 

@@ -14,9 +14,8 @@ import datasets
 
 from raddiag_hf.checkpoints.label_file import LabelFileError, read_label_file
 from raddiag_hf.data.publishers.builder import CaseBuilder, CaseBuilderConfig
-from raddiag_hf.data.publishers.builder_error import DataSourceError
-from raddiag_hf.data.publishers.source import CaseSource, ScanSource
-from raddiag_hf.data.publishers.tables import parse_age, parse_sex
+from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, ScanSource
+from raddiag_hf.data.store.case import parse_age, parse_sex
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Split
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from raddiag_hf.data.case_splits import CaseDataError
-from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
 from raddiag_hf.data.opening import find_cases, open_cases
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig

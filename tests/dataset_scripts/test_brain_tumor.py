@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.loading import load_builder, load_dataset
+from raddiag_hf.data.publishers.source import DataSourceError
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.publisher_files import save_picture
 

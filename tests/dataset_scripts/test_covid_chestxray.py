@@ -3,8 +3,8 @@ from collections import defaultdict
 
 import pytest
 
-from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.loading import load_builder, load_dataset
+from raddiag_hf.data.publishers.source import DataSourceError
 from raddiag_hf.vocabulary import Modality, Plane
 from tests.fixtures.publisher_files import save_picture, write_csv
 

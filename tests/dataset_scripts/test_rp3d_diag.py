@@ -4,8 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.loading import load_builder, load_dataset
+from raddiag_hf.data.publishers.source import DataSourceError
 from raddiag_hf.data.store.case import decode_case
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex, Split
 

@@ -14,7 +14,7 @@ from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.errors import InputError
-from raddiag_hf.data.label_agreement import LabelMismatchError
+from raddiag_hf.data.case_splits import LabelMismatchError
 from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
 from raddiag_hf.evaluation.evaluate_model import evaluate_model
 from raddiag_hf.evaluation.evaluation_settings import (

@@ -67,7 +67,7 @@ def build(
         raise ArgumentError("name either --output DIR to build, or --verify to check only")
     from raddiag_hf.core.errors import InputError
     from raddiag_hf.data.publishers.loading import load_builder
-    from raddiag_hf.data.store.storage_error import CaseStorageError
+    from raddiag_hf.data.store.case_store import CaseStorageError
 
     try:
         builder = load_builder(name, config, data_dir=data_dir, strict=strict, storage=storage)

@@ -15,9 +15,11 @@ from raddiag_hf.core.fingerprint import fingerprint
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, label_columns
 from raddiag_hf.data.store.case_metadata import CaseMetadata
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
-from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.labels.label_set import LabelSet, check_same_label_set
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.vocabulary import Split
 
@@ -27,6 +29,10 @@ COMPARED_CASES = 16
 
 class CaseDataError(InputError):
     """A data set, split or label column that cannot be used: which, and why."""
+
+
+class LabelMismatchError(InputError):
+    """A model and a data set that do not belong together: at which label they part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,3 +259,38 @@ def with_train_counts(splits: Mapping[str, CaseSplit]) -> dict[str, CaseSplit]:
     train = splits[Split.TRAIN]
     label_set = train.label_set.with_train_counts(train.label_counts)
     return {split: replace(one, label_set=label_set) for split, one in splits.items()}
+
+
+def check_model_fits(
+    config: RadDiagConfig, features: Features, label_column: str = DEFAULT_LABEL_COLUMN
+) -> None:
+    """Check that each of a model's logits means the label that the data set has in its column.
+
+    Call it wherever a model meets a data set: a model that was trained on the same names in another
+    order would learn and score nonsense without any error.
+
+    Args:
+        config: The model's; its label names are ``id2label``.
+        features: Columns of the case data set.
+        label_column: The label space to train or to score on.
+
+    Raises:
+        LabelMismatchError: If the data set has no such label column, the labels differ (the message
+            names the first that does), or the configuration's ``label_set_fingerprint`` is not that
+            of its own labels.
+    """
+    columns = label_columns(features)
+    if label_column not in columns:
+        raise LabelMismatchError(
+            f"the data set has no label column {label_column!r}, only {sorted(columns)}"
+        )
+    try:
+        model = LabelSet.from_label_dict({name: key for key, name in config.id2label.items()})
+        check_same_label_set(model, LabelSet(tuple(columns[label_column].names)))
+    except ValueError as error:
+        raise LabelMismatchError(f"label column {label_column!r}: {error}") from None
+    if config.label_set_fingerprint not in (None, model.fingerprint):
+        raise LabelMismatchError(
+            f"the model's label_set_fingerprint {config.label_set_fingerprint} is not that of its "
+            f"{len(model)} labels, {model.fingerprint}: its id2label was changed"
+        )

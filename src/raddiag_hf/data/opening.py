@@ -13,13 +13,17 @@ from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.hub_errors import explained_access
-from raddiag_hf.data.case_splits import CaseDataError, CaseSplit, CaseSplits, with_train_counts
-from raddiag_hf.data.label_agreement import check_model_fits
+from raddiag_hf.data.case_splits import (
+    CaseDataError,
+    CaseSplit,
+    CaseSplits,
+    check_model_fits,
+    with_train_counts,
+)
 from raddiag_hf.data.publishers.loading import builder_names, is_builder, load_dataset
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.store.case_metadata import case_columns, case_label_sets, read_metadata
-from raddiag_hf.data.store.case_store import CaseStore, is_case_store
-from raddiag_hf.data.store.storage_error import CaseStorageError
+from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore, is_case_store
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.label_texts import label_names

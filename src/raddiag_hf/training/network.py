@@ -9,8 +9,7 @@ from huggingface_hub.errors import StrictDataclassError
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.errors import one_line
-from raddiag_hf.data.case_splits import CaseSplits
-from raddiag_hf.data.label_agreement import check_model_fits
+from raddiag_hf.data.case_splits import CaseSplits, check_model_fits
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet

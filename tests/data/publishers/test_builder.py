@@ -5,9 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from raddiag_hf.core.run_folder import RunFolderError
-from raddiag_hf.data.publishers.builder_error import DataSourceError
 from raddiag_hf.data.publishers.loading import load_builder
-from raddiag_hf.data.publishers.tables import parse_age, read_table
+from raddiag_hf.data.publishers.source import DataSourceError
+from raddiag_hf.data.publishers.tables import read_table
+from raddiag_hf.data.store.case import parse_age
 from raddiag_hf.data.store.rejection import read_rejections
 from raddiag_hf.data.store.storage_options import StorageOptions
 from tests.fixtures.publisher_files import save_picture

@@ -1,8 +1,7 @@
 import fsspec
 import pytest
 
-from raddiag_hf.data.store.case_store import CaseStore, shard_name
-from raddiag_hf.data.store.storage_error import CaseStorageError
+from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore, shard_name
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, numbered, write_store

@@ -14,10 +14,9 @@ from raddiag_hf.data.hospital.import_settings import ImportSettings
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
 from raddiag_hf.data.hospital.source import HospitalSource, read_hospital_source
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
-from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore
 from raddiag_hf.data.store.case_writer import REJECTED_FILE, write_cases
 from raddiag_hf.data.store.rejection import NothingBuiltError, Rejection, read_rejections
-from raddiag_hf.data.store.storage_error import CaseStorageError
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 

@@ -9,14 +9,13 @@ from typing import TypeVar
 
 from raddiag_hf.data.hospital.case import HospitalDataError
 from raddiag_hf.data.hospital.tags import parse_date
-from raddiag_hf.data.store.case import MAX_AGE_YEARS
+from raddiag_hf.data.store.case import MAX_AGE_YEARS, parse_sex
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 
 REQUIRED_COLUMNS = ("case_id", "path")
 OPTIONAL_COLUMNS = ("patient_id", "modality", "anatomy", "labels", "split", "age", "sex", "date")
 LABEL_SEPARATOR = ";"
 
-_SEXES = {"f": Sex.FEMALE, "m": Sex.MALE, "o": Sex.OTHER} | {sex.lower(): sex for sex in Sex}
 
 Value = TypeVar("Value")
 
@@ -168,9 +167,10 @@ def _parse_age(text: str) -> float:
 
 
 def _parse_sex(text: str) -> Sex:
-    if text.lower() not in _SEXES:
+    sex = parse_sex(text)
+    if sex is None:
         raise ValueError(f"is {text!r}, expected F, M or O, or {', '.join(Sex)}")
-    return _SEXES[text.lower()]
+    return sex
 
 
 def _parse_date(text: str) -> date:

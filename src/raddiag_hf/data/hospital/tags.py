@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from raddiag_hf.data.store.case import parse_age, parse_sex
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
 from raddiag_hf.imaging.dicom.file import DicomFile, Tags, open_dicom
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
@@ -14,9 +15,6 @@ from raddiag_hf.vocabulary import Sex
 
 OLDEST_AGE_YEARS = 90.0
 """Ages above are given as this one, because so few people reach them that an age names them."""
-
-_YEARS_PER_UNIT = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-_SEXES = {"F": Sex.FEMALE, "M": Sex.MALE, "O": Sex.OTHER}
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ def hospital_tags(file: DicomFile) -> HospitalTags:
     """Return what the header of a file says."""
     tags = Tags(file.header)
     birth_date = parse_date(tags.text("PatientBirthDate"))
-    age = _dicom_age(tags.text("PatientAge"))
+    age_text = tags.text("PatientAge")
+    age = parse_age(age_text) if age_text[-1:].isalpha() else None  # DICOM has no age without unit
     if age is None:
         age = age_at(birth_date, parse_date(tags.text("StudyDate")))
     is_single = tags.number("NumberOfFrames") in (None, 1)
@@ -69,7 +68,7 @@ def hospital_tags(file: DicomFile) -> HospitalTags:
         patient_id=tags.text("PatientID"),
         age=age,
         birth_date=birth_date,
-        sex=_SEXES.get(tags.text("PatientSex").upper()),
+        sex=parse_sex(tags.text("PatientSex")),
         is_burned_in=tags.text("BurnedInAnnotation").upper() == "YES",
         slice_of=tags.text("SeriesInstanceUID") if is_slice else "",
     )
@@ -108,11 +107,3 @@ def coarse_age(age: float | None) -> float | None:
         return None
     steps_a_year = 12 if age < 2 else 1
     return min(int(age * steps_a_year + 1e-6) / steps_a_year, OLDEST_AGE_YEARS)
-
-
-def _dicom_age(text: str) -> float | None:
-    number, unit = text[:-1], text[-1:].upper()
-    if not number.isdecimal() or len(number) > 3 or unit not in _YEARS_PER_UNIT:
-        return None
-    age = int(number) * _YEARS_PER_UNIT[unit]
-    return age if age <= 130 else None

@@ -1,6 +1,5 @@
 """What all builders of published data sets share: a listing becomes checked, split, built cases."""
 
-import hashlib
 import logging
 import sys
 from abc import abstractmethod
@@ -14,10 +13,9 @@ from typing import Any, ClassVar
 import datasets
 
 from raddiag_hf import __version__
-from raddiag_hf.core.fingerprint import file_state
+from raddiag_hf.core.fingerprint import file_state, fingerprint
 from raddiag_hf.data.analysis.splits import split_by_patient
-from raddiag_hf.data.publishers.builder_error import DataSourceError
-from raddiag_hf.data.publishers.source import CaseSource, read_case
+from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, read_case
 from raddiag_hf.data.publishers.tables import check_files
 from raddiag_hf.data.store.case import case_features, encode_case
 from raddiag_hf.data.store.case_store import CaseStore
@@ -219,12 +217,12 @@ class CaseBuilder(datasets.GeneratorBasedBuilder):
     def _fingerprint(self, splits: Mapping[Split, Sequence[CaseSource]]) -> str:
         """Stand for all that decides the content, wherever the files lie."""
         code = sys.modules[type(self).__module__].__file__ or ""
-        digest = hashlib.sha256(Path(code).read_bytes())
         options = [__version__, self.name, self.config.name, self.config.strict]
-        digest.update(repr(options).encode())
         folder = "" if self.config.data_dir is None else str(self.data_path)
-        for split, sources in splits.items():
-            for source in sources:
-                states = [file_state(file) for scan in source.scans for file in scan.files]
-                digest.update(f"{split} {source!r} {states}".replace(folder, "").encode())
-        return digest.hexdigest()
+        contents = [
+            f"{split} {source!r} {states}".replace(folder, "")
+            for split, sources in splits.items()
+            for source in sources
+            for states in [[file_state(file) for scan in source.scans for file in scan.files]]
+        ]
+        return fingerprint(Path(code).read_bytes(), options, contents)

@@ -1,6 +1,5 @@
 """Load a case data set: by the name of a builder, from a folder, or from the Hub."""
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -13,14 +12,19 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
-from raddiag_hf.core.fingerprint import folder_state
+from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.fingerprint import fingerprint, folder_state
 from raddiag_hf.core.hub_errors import clean_token, explained_access
 from raddiag_hf.data.publishers.builder import CaseBuilder
-from raddiag_hf.data.publishers.builder_error import BuilderScriptError, DataSourceError
+from raddiag_hf.data.publishers.source import DataSourceError
 from raddiag_hf.data.store.case_store import DATA_FOLDER
 
 SCRIPTS = Path(__file__).parents[2] / "dataset_scripts"
 """One folder per data set, ``<name>/<name>.py``; an installed package carries them too."""
+
+
+class BuilderScriptError(InputError):
+    """A builder's script that Python cannot import: which, and why."""
 
 
 def builder_names() -> list[str]:
@@ -170,9 +174,8 @@ def _folder_cache(folder: Path, cache_dir: str | Path | None) -> Path:
     the folders' names apart, and would give the cases of another folder of that name, or of what
     was in it before.
     """
-    digest = hashlib.sha256(folder_state(folder))
     base = datasets.config.HF_DATASETS_CACHE if cache_dir is None else cache_dir
-    return Path(base) / "case_folders" / digest.hexdigest()[:16]
+    return Path(base) / "case_folders" / fingerprint(folder_state(folder))[:16]
 
 
 def _cause(error: DatasetGenerationError) -> BaseException:
@@ -202,7 +205,7 @@ def _import(script: Path) -> ModuleType:
     """Import a script under a name that worker processes find again."""
     if script.resolve().is_relative_to(SCRIPTS.resolve()):
         return importlib.import_module(f"raddiag_hf.dataset_scripts.{script.stem}.{script.stem}")
-    module_name = f"raddiag_dataset_script_{hashlib.sha256(script.read_bytes()).hexdigest()[:8]}"
+    module_name = f"raddiag_dataset_script_{fingerprint(script.read_bytes())[:8]}"
     module_name = f"{module_name}.{script.stem}"
     if module_name in sys.modules:
         return sys.modules[module_name]
@@ -221,9 +224,6 @@ def _import(script: Path) -> ModuleType:
 
 def _hash(script: Path, data_dir: Path | None) -> str:
     """Tell caches apart: by the code, and the names, sizes and dates of all files."""
-    digest = hashlib.sha256(script.read_bytes())
-    for code in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(code.read_bytes())
-    if data_dir is not None:
-        digest.update(folder_state(data_dir))
-    return digest.hexdigest()[:16]
+    code = sorted(Path(__file__).parents[1].rglob("*.py"))
+    data = [] if data_dir is None else [folder_state(data_dir)]
+    return fingerprint(*(file.read_bytes() for file in (script, *code)), *data)[:16]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raddiag_hf.data.publishers.builder_error import DataSourceError
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.store.case import Case
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.data.store.rejection import Rejection
@@ -15,6 +15,27 @@ from raddiag_hf.imaging.pictures import read_picture_stack
 from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex, Split
+
+
+class DataSourceError(InputError):
+    """A file or folder of a published data set that is not as expected.
+
+    Attributes:
+        path: The file or folder at fault.
+        field: The column, key or count at fault; empty where it is the file itself.
+        expected: What should be there.
+        found: What is there; no patient data.
+    """
+
+    def __init__(self, path: Path | str, field: str, expected: str, found: str) -> None:
+        self.path, self.field = Path(path), field
+        self.expected, self.found = expected, found
+        where = f"{path}: {field}" if field else str(path)
+        super().__init__(f"{where}: expected {expected}, found {found}")
+
+    def __reduce__(self) -> tuple[type["DataSourceError"], tuple[str, str, str, str]]:
+        """Let worker processes hand the error to their parent whole."""
+        return type(self), (str(self.path), self.field, self.expected, self.found)
 
 
 @dataclass(frozen=True)

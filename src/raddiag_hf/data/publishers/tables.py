@@ -2,31 +2,13 @@
 
 import csv
 import os
-import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from raddiag_hf.data.publishers.builder_error import DataSourceError
-from raddiag_hf.data.store.case import MAX_AGE_YEARS
-from raddiag_hf.vocabulary import Sex
+from raddiag_hf.data.publishers.source import DataSourceError
 
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
-_DAYS_PER_YEAR = 365.25
-_UNITS_PER_YEAR = {
-    unit: per_year
-    for units, per_year in (
-        (("", "y", "yr", "yrs", "yo", "year", "years"), 1.0),
-        (("m", "mo", "mos", "month", "months"), 12.0),
-        (("w", "wk", "wks", "week", "weeks"), _DAYS_PER_YEAR / 7),
-        (("d", "day", "days"), _DAYS_PER_YEAR),
-        (("h", "hr", "hrs", "hour", "hours"), _DAYS_PER_YEAR * 24),
-        (("min", "mins", "minute", "minutes"), _DAYS_PER_YEAR * 24 * 60),
-    )
-    for unit in units
-}
 _MORE = "values beyond the header"
 _LEFT_BY_FILE_MANAGERS = {"thumbs.db", "desktop.ini"}
-_SEXES = {"f": Sex.FEMALE, "w": Sex.FEMALE, "female": Sex.FEMALE, "m": Sex.MALE, "male": Sex.MALE}
 
 
 def read_table(
@@ -113,21 +95,3 @@ def check_files(files: Iterable[Path], listed_in: Path) -> None:
             f"all {total} files that it lists",
             f"{len(missing)} missing, the first is {missing[0]}",
         )
-
-
-def parse_age(text: str) -> float | None:
-    """Return an age in years: ``"58"``, ``"058Y"``, ``"13 years"``, ``"12 hours"``.
-
-    None where it says nothing, is in an unknown unit, or is more than a person can be (CXR14 has
-    411).
-    """
-    match = _AGE.match(text.strip())
-    if match is None or match[2].lower() not in _UNITS_PER_YEAR:
-        return None
-    years = float(match[1]) / _UNITS_PER_YEAR[match[2].lower()]
-    return years if years <= MAX_AGE_YEARS else None
-
-
-def parse_sex(text: str) -> Sex | None:
-    """Return the sex of ``"F"``, ``"male"``, ``"w"`` and the like; None where it says nothing."""
-    return _SEXES.get(text.strip().lower())

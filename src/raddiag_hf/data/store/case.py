@@ -1,16 +1,17 @@
 """The case: one patient presentation, the unit of input, label and split; and its row on disk."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datasets import ClassLabel, Features, Value
 
-from raddiag_hf.data.store.list_feature import List
 from raddiag_hf.data.store.scan_record import (
     ANATOMIES,
     SCAN_FEATURES,
     CaseScan,
+    List,
     decode_scan,
     encode_scan,
 )
@@ -21,6 +22,27 @@ from raddiag_hf.vocabulary import Anatomy, Sex
 SEXES = tuple(Sex)
 DEFAULT_LABEL_COLUMN = "labels"
 MAX_AGE_YEARS = 130.0
+_SEX_SPELLINGS = {
+    "f": Sex.FEMALE,
+    "w": Sex.FEMALE,
+    "m": Sex.MALE,
+    "o": Sex.OTHER,
+    **{sex.lower(): sex for sex in Sex},
+}
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+_DAYS_PER_YEAR = 365.25
+_UNITS_PER_YEAR = {
+    unit: per_year
+    for units, per_year in (
+        (("", "y", "yr", "yrs", "yo", "year", "years"), 1.0),
+        (("m", "mo", "mos", "month", "months"), 12.0),
+        (("w", "wk", "wks", "week", "weeks"), _DAYS_PER_YEAR / 7),
+        (("d", "day", "days"), _DAYS_PER_YEAR),
+        (("h", "hr", "hrs", "hour", "hours"), _DAYS_PER_YEAR * 24),
+        (("min", "mins", "minute", "minutes"), _DAYS_PER_YEAR * 24 * 60),
+    )
+    for unit in units
+}
 
 
 @dataclass(frozen=True)
@@ -170,3 +192,21 @@ def decode_case(row: Mapping[str, Any], features: Features) -> Case:
         age=row["age"],
         sex=None if row["sex"] is None else SEXES[row["sex"]],
     )
+
+
+def parse_age(text: str) -> float | None:
+    """Return an age in years: ``"58"``, ``"058Y"``, ``"13 years"``, ``"12 hours"``.
+
+    None where it says nothing, is in an unknown unit, or is more than a person can be (CXR14 has
+    411).
+    """
+    match = _AGE.match(text.strip())
+    if match is None or match[2].lower() not in _UNITS_PER_YEAR:
+        return None
+    years = float(match[1]) / _UNITS_PER_YEAR[match[2].lower()]
+    return years if years <= MAX_AGE_YEARS else None
+
+
+def parse_sex(text: str) -> Sex | None:
+    """Return the sex of ``"F"``, ``"male"``, ``"w"`` and the like; None where it says none."""
+    return _SEX_SPELLINGS.get(text.strip().lower())

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from datasets import Features
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from pyarrow import ArrowException
 
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.hub_errors import clean_token, explained_access
 from raddiag_hf.data.store.case import case_features
-from raddiag_hf.data.store.storage_error import named_damage
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
@@ -27,6 +28,26 @@ PIXEL_COLUMN = "scans.list.element.volume.data"
 """The one Parquet column that is large."""
 
 _SHARD_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
+
+
+class CaseStorageError(InputError):
+    """Cases that make no data set: all were rejected, one is too large, or a shard is damaged."""
+
+
+@contextmanager
+def named_damage(path: str) -> Iterator[None]:
+    """Turn what Arrow says of a damaged file, which does not name it, into an error that does.
+
+    Raises:
+        CaseStorageError: If the file that the block reads is damaged.
+    """
+    try:
+        yield
+    except (ArrowException, OSError) as error:
+        # Of Arrow's errors some are bare OSErrors; those of the system and the Hub are not.
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise
+        raise CaseStorageError(f"{path}: is damaged: {error}") from error
 
 
 def shard_name(split: Split, index: int, count: int) -> str:

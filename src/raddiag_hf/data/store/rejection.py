@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.data.store.storage_error import CaseStorageError
+from raddiag_hf.data.store.case_store import CaseStorageError
 
 
 @dataclass(frozen=True)

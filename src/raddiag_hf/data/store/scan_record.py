@@ -4,14 +4,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import datasets
+import torch
+import torch.nn.functional as F
 from datasets import ClassLabel, Value
 
-from raddiag_hf.data.store.list_feature import List
-from raddiag_hf.data.store.scan_reduction import reduce_scan
 from raddiag_hf.data.store.storage_options import LOSSLESS, StorageOptions
 from raddiag_hf.data.store.volume_codec import decode_volume, encode_volume
 from raddiag_hf.imaging.scan import Scan
+from raddiag_hf.model.scan_resampling import nearest_sampled_slice, sampled_slices
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane
+
+# Dataset scripts also run under `datasets` 3, which has no ``List``.
+if hasattr(datasets, "List"):
+    List = datasets.List
+else:
+
+    class List(datasets.LargeList):  # type: ignore[no-redef]
+        """A list of any feature; ``Sequence`` would turn a list of scans into columns of lists.
+
+        Args:
+            feature: Of each element.
+            length: Of every list; not checked.
+        """
+
+        def __init__(self, feature: object, length: int = -1) -> None:
+            super().__init__(feature)
+            self.length = length
+
 
 MODALITIES, ANATOMIES, PLANES = tuple(Modality), tuple(Anatomy), tuple(Plane)
 """Members in the order of their class ids, which stored data rests on."""
@@ -114,3 +134,44 @@ def decode_scan(row: Mapping[str, Any]) -> CaseScan:
         scan_id=row["scan_id"],
     )
     return CaseScan(scan, key_slice=row["key_slice"], sequence=row["sequence"])
+
+
+def reduce_scan(
+    scan: Scan, key_slice: int = -1, max_side: int | None = None, max_slices: int | None = None
+) -> tuple[Scan, int]:
+    """Return a scan of at most ``max_slices`` slices of at most ``max_side`` squared, and its key.
+
+    Slices are picked and resized as `RadDiagImageProcessor` does by default, height and width each
+    for itself, so a processor with ``image_size=max_side`` and the same ``max_slices`` makes the
+    same of the result as of the whole scan. One that wants more pixels, or another antialiasing,
+    does not: the reduction cannot be undone.
+
+    Args:
+        scan: The scan as read.
+        key_slice: Index of its key slice, -1 where unknown.
+        max_side: The most rows and the most columns; None keeps all.
+        max_slices: The most slices; None keeps all.
+
+    Returns:
+        The scan, with the spacing of the voxels that it now has, and the index of the kept slice
+        that is nearest to the key slice. A scan that is small enough comes back as it is.
+    """
+    depth, height, width = scan.volume.shape
+    volume = torch.from_numpy(scan.volume)
+    if max_slices is not None and depth > max_slices:
+        volume = volume[sampled_slices(depth, max_slices)]
+        key_slice = nearest_sampled_slice(key_slice, depth, max_slices)
+    if max_side is not None and max(height, width) > max_side:
+        volume = F.interpolate(
+            volume[:, None],
+            size=(min(height, max_side), min(width, max_side)),
+            mode="bilinear",
+            align_corners=False,
+            antialias=True,
+        )[:, 0]
+    if tuple(volume.shape) == scan.volume.shape:
+        return scan, key_slice
+    scale = [before / now for before, now in zip(scan.volume.shape, volume.shape, strict=True)]
+    along_depth, along_height, along_width = scan.spacing_mm
+    spacing_mm = (along_depth * scale[0], along_height * scale[1], along_width * scale[2])
+    return replace(scan, volume=volume.numpy(), spacing_mm=spacing_mm), key_slice

@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.data.store.case_store import PIXEL_COLUMN
-from raddiag_hf.data.store.storage_error import CaseStorageError
+from raddiag_hf.data.store.case_store import PIXEL_COLUMN, CaseStorageError
 
 ROW_GROUP_CASES = 16
 """Random access reads a whole row group; larger ones make it slower."""

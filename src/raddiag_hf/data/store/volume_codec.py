@@ -16,16 +16,20 @@ The trade. 8 bits take an eighth of a float32 array or less, and decode at half 
 larger: ``benchmarks/storage.py``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain, pairwise
 from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from raddiag_hf.data.store.row_deltas import row_deltas, undo_row_deltas
 from raddiag_hf.data.store.storage_options import Bits
 
+BLOCK_ROWS = 32
+"""Summing up all rows one by one would take as long as decompression. So rows come in blocks: the
+first row of a block builds on the first of the block before, and the n-th rows of all blocks are
+summed at once. 1,024 rows then take 62 steps, for 3 % more bytes."""
 MAX_DECODED_BYTES = 4 * 2**30
 """More than any scan needs (2,000 slices of 1,024 squared); a file that claims more is refused."""
 
@@ -34,6 +38,8 @@ _ZSTD = pa.Codec("zstd", compression_level=1)
 _PLAIN, _ROW_DELTAS = "zstd", "row-delta+zstd"
 _ROW_DELTA_GAIN = 0.95
 _LARGEST_EXACT = 2**24  # float32 holds every whole number up to here
+
+Values = NDArray[np.unsignedinteger[Any]]
 
 
 class StoredVolume(TypedDict):
@@ -196,3 +202,34 @@ def _join_bytes(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> NDArray[np.u
     values = np.multiply(high, np.uint16(256), dtype=np.uint16)
     np.add(values, low, out=values)
     return values
+
+
+def row_deltas(values: Values) -> Values:
+    """Return the differences between rows, modulo the number of values of the type.
+
+    Args:
+        values: Unsigned integers, shape ``(depth, height, width)``.
+    """
+    deltas = values.copy()
+    for (above, _), (_, row) in zip(_steps(values), _steps(deltas), strict=True):
+        row -= above
+    return deltas
+
+
+def undo_row_deltas(deltas: Values) -> None:
+    """Turn what `row_deltas` gave back into values, in place."""
+    for above, row in _steps(deltas):
+        row += above
+
+
+def _steps(values: Values) -> Iterator[tuple[Values, Values]]:
+    """Yield the rows to build on and the rows that build on them, in the order of undoing."""
+    depth, height, width = values.shape
+    in_blocks = height // BLOCK_ROWS * BLOCK_ROWS
+    blocks = values[:, :in_blocks].reshape(depth, -1, BLOCK_ROWS, width)
+    rest = values[:, max(0, in_blocks - 1) :]
+    return chain(
+        pairwise(blocks[:, :, 0].swapaxes(0, 1)),
+        pairwise(blocks.transpose(2, 0, 1, 3)) if in_blocks else (),
+        pairwise(rest.swapaxes(0, 1)),
+    )

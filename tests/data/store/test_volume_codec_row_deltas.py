@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from raddiag_hf.data.store.row_deltas import BLOCK_ROWS, row_deltas, undo_row_deltas
+from raddiag_hf.data.store.volume_codec import BLOCK_ROWS, row_deltas, undo_row_deltas
 
 heights = st.one_of(st.integers(1, 2 * BLOCK_ROWS + 2), st.just(5 * BLOCK_ROWS))
 stacks = st.tuples(st.integers(1, 3), heights, st.integers(1, 4)).flatmap(

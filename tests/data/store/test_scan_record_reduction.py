@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from raddiag_hf.data.store.scan_record import CaseScan, decode_scan, encode_scan
-from raddiag_hf.data.store.scan_reduction import reduce_scan
+from raddiag_hf.data.store.scan_record import CaseScan, decode_scan, encode_scan, reduce_scan
 from raddiag_hf.data.store.storage_options import StorageOptions
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
