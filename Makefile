@@ -14,6 +14,7 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+	tests/lower_bounds.sh $(VENV)-lowest
 
 # The ablation reads the text encoder that the knowledge benchmark trains.
 BENCH_ENCODER := out/knowledge-encoder
@@ -40,4 +41,4 @@ $(STAMP): setup.cfg constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest demo-output .pytest_cache .mypy_cache .ruff_cache
