@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from raddiag_hf.cli.case_options import DataDirOption, LocationArgument
 from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.options import DataDirOption, LocationArgument
 
 if TYPE_CHECKING:
     from raddiag_hf.data.analysis.leakage import LeakageReport

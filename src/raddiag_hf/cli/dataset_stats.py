@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from raddiag_hf.cli.case_options import DataDirOption, LocationArgument
 from raddiag_hf.cli.console import ArgumentError, say
+from raddiag_hf.cli.options import DataDirOption, LocationArgument
 
 STATISTICS_FILE = "statistics.json"
 

@@ -37,6 +37,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -45,6 +46,19 @@ import typer
 from raddiag_hf.core.settings import Setting, setting_fields
 
 Result = TypeVar("Result")
+
+LocationArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="Folder, Hub id or builder of a case data set.",
+        show_default=False,
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="For builders: what was downloaded from the publisher."),
+]
 
 
 def with_options(verb: Callable[..., Result]) -> Callable[..., Result]:
