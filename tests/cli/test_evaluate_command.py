@@ -81,34 +81,17 @@ def test_stored_thresholds_are_found_by_the_next_evaluation(tmp_path, run, folde
     assert first == second
 
 
-def test_evaluations_are_compared_side_by_side(tmp_path, run, folder, evaluate):
-    save_evaluation_model(tmp_path / "second", seed=3)
-    assert evaluate(tmp_path / "a")[0] == 0
-    assert evaluate(tmp_path / "b", model=tmp_path / "second")[0] == 0
-    files = [tmp_path / name / "metrics.json" for name in "ab"]
-    code, out, err = run(
-        *("evaluate", "--compare", *files, "--output", tmp_path / "both", "--resamples", "20")
-    )
-    assert code == 0, err
-    assert "Difference" in out
-    assert "second" in out
-    paired = json.loads((tmp_path / "both" / "comparison.json").read_text())["paired"]
-    assert list(paired) == ["second"]
-    code, out, _ = run("evaluate", "--compare", *files, "--resamples", "20", "--json")
-    assert json.loads(out)["paired"].keys() == {"second"}
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--calibrate-on", "test"), "validation cases, never on test cases"),
-        (("--calibrate-on", "tset"), "--calibrate-on tset: expected validation"),
+        (("--calibrate-on", "tset"), "'tset' is not one of 'train', 'validation', 'test'"),
         ((*CALIBRATED, "--split", "validation"), "validation cases that they are evaluated on"),
         (("--store",), "needs the split to choose them on"),
         (("--split", "tset"), "has no split 'tset', only train, validation, test"),
         (("--label-column", "icd10"), "no label column 'icd10'"),
-        (("--target-fpr", "2"), "--target-fpr 2.0: expected a rate between 0 and 1"),
-        (("--head-from", "1"), "--head-from 1 is less than --tail-below 2"),
+        (("--target-fpr", "2"), "target_fpr is 2.0, expected more than 0 and less than 1"),
+        (("--head-from", "1"), "tail_below is 2, more than head_from 1"),
         (("--dataset", "absent"), "absent"),
         (("--output", "/proc/version/out"), "/proc/version is a file"),
     ],
@@ -146,10 +129,7 @@ def test_a_model_of_other_labels_is_refused(tmp_path, evaluate):
         ((), "Missing option '--model'"),
         (("--model", "m"), "Missing option '--dataset'"),
         (("--model", "m", "--dataset", "d"), "Missing option '--output'"),
-        (("a/metrics.json",), "metrics files are for --compare only"),
-        (("--compare",), "at least two evaluations, 0 were named"),
-        (("--compare", "a.json", "b.json"), "a.json: No such file"),
-        (("--compare", "a.json", "--resamples", "0"), "a comparison needs resamples"),
+        (("--compare", "a.json", "b.json"), "compared by raddiag compare METRICS..."),
     ],
 )
 def test_incomplete_command_lines_are_answered_in_one_line(run, arguments, message):

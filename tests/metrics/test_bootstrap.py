@@ -13,7 +13,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from raddiag_hf.metrics import BootstrapSettings, bootstrap, evaluate_predictions
+from raddiag_hf.metrics import BootstrapSettings, bootstrap_settings, evaluate_predictions
 from raddiag_hf.metrics.predictions import resolve_groups
 from raddiag_hf.metrics.sampled_metrics import MetricSettings, bootstrap_metrics
 from tests.fixtures.predictions import Predictions, any_predictions, long_tailed
@@ -84,7 +84,7 @@ def test_draw_does_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch)
     drawn = BootstrapSettings(resamples=17, seed=3)
     metrics = MetricSettings(resolve_groups(None, 5))
     whole = bootstrap_metrics(labels, logits, metrics, drawn)
-    monkeypatch.setattr(bootstrap, "_MAX_CHUNK_CELLS", 50 * 4)
+    monkeypatch.setattr(bootstrap_settings, "_MAX_CHUNK_CELLS", 50 * 4)
     chunked = bootstrap_metrics(labels, logits, metrics, drawn)
     np.testing.assert_array_equal(whole.per_class["ap"], chunked.per_class["ap"])
     np.testing.assert_allclose(whole.mean_recalls["all"], chunked.mean_recalls["all"])

@@ -13,6 +13,7 @@ import typer
 
 from raddiag_hf import __version__
 from raddiag_hf.cli import (
+    compare,
     convert_checkpoint,
     dataset_build,
     dataset_import,
@@ -49,6 +50,7 @@ app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
 )
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.analysis.statistics import NORMAL_LABELS
 from raddiag_hf.evaluation.prediction_table import PredictionTable
-from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
 from raddiag_hf.metrics.predictions import ALL

@@ -22,7 +22,7 @@ from raddiag_hf.evaluation.model_evaluation import resample_warnings
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.evaluation.report.tables import EvaluatedModel, write_tables
 from raddiag_hf.labels.bands import FrequencyBand
-from raddiag_hf.metrics.bootstrap import BootstrapSettings, ResampledUnit
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings, ResampledUnit
 from raddiag_hf.metrics.comparison import PairedComparison, compare_predictions
 
 COMPARISON_FILE = "comparison.json"

@@ -1,10 +1,12 @@
 """Settings of an evaluation: what to evaluate, what to decide by, how much to do at once."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.settings import Setting, check_settings
 from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, check_band_bounds
-from raddiag_hf.metrics.bootstrap import BootstrapSettings, ResampledUnit
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings, ResampledUnit
 from raddiag_hf.vocabulary import Split
 
 
@@ -23,19 +25,15 @@ class PredictionSettings:
         overwrite: Replace predictions of another model or other data instead of refusing.
 
     Raises:
-        EvaluationInputError: If a number is out of range.
+        EvaluationInputError: If a value is of another type or out of range.
     """
 
-    batch_slices: int = 128
-    num_workers: int = 2
+    batch_slices: Annotated[int, Setting(min=1, metavar="N")] = 128
+    num_workers: Annotated[int, Setting(min=0, metavar="N")] = 2
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch_slices < 1 or self.num_workers < 0:
-            raise EvaluationInputError(
-                f"batch_slices is {self.batch_slices} and num_workers {self.num_workers}, expected "
-                "at least 1 and 0"
-            )
+        check_settings(self, EvaluationInputError)
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,7 @@ class EvaluationSettings:
         min_positives: Positives that a class needs for an F1 threshold of its own.
         store: Store what was chosen in the model's ``config.json``.
         bootstrap: How to find intervals.
-        resample: What is drawn: whole patients, because cases of one patient are not independent,
-            or cases.
+        resample: What is drawn: whole patients, whose cases are not independent, or cases.
         head_from: Training cases from which a class is head.
         tail_below: Training cases below which a class is tail.
         official: Compute what the reference implementation prints too, for comparison with the
@@ -60,22 +57,24 @@ class EvaluationSettings:
 
     Raises:
         EvaluationInputError: If thresholds would be chosen on anything but validation cases, an
-            option means nothing without ``calibrate_on``, or a number is out of range.
+            option means nothing without ``calibrate_on``, or a value is of another type or out of
+            range.
     """
 
-    label_column: str | None = None
-    calibrate_on: Split | None = None
-    target_fpr: float | None = None
-    min_positives: int = 10
+    label_column: Annotated[str | None, Setting(metavar="NAME")] = None
+    calibrate_on: Annotated[Split | None, Setting(metavar="SPLIT")] = None
+    target_fpr: Annotated[float | None, Setting(above=0, below=1, metavar="RATE")] = None
+    min_positives: Annotated[int, Setting(min=1, metavar="N")] = 10
     store: bool = False
     bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
     resample: ResampledUnit = ResampledUnit.PATIENT
-    head_from: int = HEAD_FROM
-    tail_below: int = TAIL_BELOW
+    head_from: Annotated[int, Setting(min=0, metavar="N")] = HEAD_FROM
+    tail_below: Annotated[int, Setting(min=0, metavar="N")] = TAIL_BELOW
     official: bool = False
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
 
     def __post_init__(self) -> None:
+        check_settings(self, EvaluationInputError)
         if self.calibrate_on not in (None, Split.VALIDATION):
             raise EvaluationInputError(
                 f"thresholds are chosen on validation cases, never on {self.calibrate_on} cases: "
@@ -84,14 +83,6 @@ class EvaluationSettings:
         if self.calibrate_on is None and (self.store or self.target_fpr is not None):
             raise EvaluationInputError(
                 "choosing or storing thresholds needs the split to choose them on: validation"
-            )
-        if self.target_fpr is not None and not 0 < self.target_fpr < 1:
-            raise EvaluationInputError(
-                f"target_fpr is {self.target_fpr}, expected a rate between 0 and 1"
-            )
-        if self.min_positives < 1:
-            raise EvaluationInputError(
-                f"min_positives is {self.min_positives}, expected at least 1"
             )
         try:
             check_band_bounds(self.head_from, self.tail_below)

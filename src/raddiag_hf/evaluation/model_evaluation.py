@@ -14,7 +14,7 @@ from raddiag_hf.evaluation.breakdown import Breakdown
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
-from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.calibration import Reliability
 from raddiag_hf.metrics.decision_rule import DecisionRule
 from raddiag_hf.metrics.evaluation_result import EvaluationResult

@@ -1,6 +1,7 @@
 # The public names and where they live; `__init__.py` imports them from there at first use.
 
-from .bootstrap import BootstrapSettings as BootstrapSettings, Interval as Interval
+from .bootstrap import Interval as Interval
+from .bootstrap_settings import BootstrapSettings as BootstrapSettings
 from .calibration import (
     Reliability as Reliability,
     TemperatureScaling as TemperatureScaling,

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from raddiag_hf.metrics.bootstrap import BootstrapSettings, Interval, interval
+from raddiag_hf.metrics.bootstrap import Interval, interval
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.evaluation_result import json_numbers
 from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.evaluation_result import (
     EvaluationResult,
     GroupMetrics,

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.metrics.bootstrap import BootstrapSettings, interval
+from raddiag_hf.metrics.bootstrap import interval
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.class_metrics import RECALL_AT, metric_settings
 from raddiag_hf.metrics.evaluation_result import Table
 from raddiag_hf.metrics.predictions import check_predictions, resolve_groups

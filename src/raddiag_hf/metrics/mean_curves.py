@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.metrics.bootstrap import BootstrapSettings, interval
+from raddiag_hf.metrics.bootstrap import interval
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.curves import Counts, CurveCounts
 from raddiag_hf.metrics.predictions import (
     BoolArray,

@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from raddiag_hf.metrics.bootstrap import (
-    BootstrapSettings,
-    Interval,
-    IntervalMethod,
-    interval,
-)
+from raddiag_hf.metrics.bootstrap import Interval, interval
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings, IntervalMethod
 from raddiag_hf.metrics.curves import (
     Counts,
     CurveCounts,

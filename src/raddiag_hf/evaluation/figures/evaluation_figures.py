@@ -17,7 +17,7 @@ from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
 from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities
 from raddiag_hf.evaluation.figures.subgroup_figures import draw_breakdown, draw_normal_abnormal
 from raddiag_hf.evaluation.model_evaluation import ModelEvaluation
-from raddiag_hf.metrics.bootstrap import BootstrapSettings
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.calibration import reliability
 from raddiag_hf.metrics.mean_curves import mean_precision_recall
 from raddiag_hf.metrics.predictions import ALL
