@@ -9,9 +9,11 @@ import sys
 import numpy as np
 import pytest
 from datasets import Dataset
+from fsspec.core import url_to_fs
 
 from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
 from raddiag_hf.data.opening import find_cases, open_cases
+from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -98,6 +100,13 @@ def test_a_builder_is_opened_by_its_name():
 def test_a_folder_with_a_glob_in_its_name(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "o[1]")
     assert len(open_cases(tmp_path / "o[1]", ["test"])["test"]) == 4
+
+
+def test_an_address_is_looked_into(folder):
+    url_to_fs("memory://opened")[0].put(str(folder), "/opened", recursive=True)
+    found = find_cases("memory://opened")
+    assert isinstance(found, CaseStore)
+    assert found.num_cases(Split.TEST) == 4
 
 
 def test_a_case_goes_with_its_labels_and_patient(folder):

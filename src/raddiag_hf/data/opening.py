@@ -80,7 +80,7 @@ def find_cases(
     Args:
         dataset: A folder, the name or script of a builder, or a data set on the Hub,
             ``"<namespace>/<name>"``, also with ``hf://datasets/`` before it and ``@revision``
-            behind it.
+            behind it. One in our layout may lie at any address that fsspec opens.
         **source: See `SourceOptions`.
 
     Returns:
@@ -97,7 +97,8 @@ def find_cases(
     name, data_dir, options = source.get("name"), source.get("data_dir"), source.get("options")
     location = _location(dataset, revision)
     with named_faults(location):
-        if not (Path(dataset).exists() or is_builder(dataset) or _is_on_hub(dataset)):
+        is_address = isinstance(dataset, str) and "://" in dataset
+        if not (is_address or Path(dataset).exists() or is_builder(dataset) or _is_on_hub(dataset)):
             raise CaseDataError(
                 f"{location}: no such folder; expected one, the name of a builder "
                 f"({', '.join(builder_names())}), or a data set on the Hub, <namespace>/<name>"
@@ -209,11 +210,6 @@ def _find_store(dataset: Path | str, location: str, token: str | bool | None) ->
         return CaseStore.open(address, token) if is_case_store(address, token) else None
     if "://" in text:
         return CaseStore.open(text, token)
-    if isinstance(dataset, Path) or "/" in text:
-        raise CaseDataError(
-            f"{text}: no such folder; expected what `raddiag dataset build` or `import` writes, "
-            "the name of a builder, or a data set on the Hub"
-        )
     return None
 
 

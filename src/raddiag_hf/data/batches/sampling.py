@@ -18,7 +18,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
     Each epoch shuffles the cases, cuts them into pools of many batches, and deals every pool like
     cards: the largest cases first, in rounds, to the batches that have least. The ranks' batches of
     one step come from the same deal. The order is a function of seed and epoch
-    alone, so a resumed run that skips the batches already seen goes on with the same ones.
+    alone, so a resumed run that skips the batches already seen continues with the same ones.
 
     Cases that do not fill a last batch on every rank are left out of an epoch, others in each.
 
