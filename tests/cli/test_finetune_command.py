@@ -1,10 +1,15 @@
 """`raddiag finetune`."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from tests.fixtures.finetuning import write_visible_store
+from tests.fixtures.folders import contents
+from tests.fixtures.hub_standin import HubStandIn
 
 COMMON = ("--device", "cpu", "--workers", "0")
 
@@ -41,6 +46,22 @@ def test_adapters_can_diagnose_after_one_command(run, model_folder, cases, scan_
     assert json.loads(out)["method"] == "lora"
     code, _, _ = run("diagnose", scan_folder / "ct.dcm", "--model", output, "--json")
     assert code == 0
+
+
+def test_a_probe_learns_cases_of_the_hub(model_folder, cases, tmp_path):
+    command = [sys.executable, "-m", "raddiag_hf.cli.main", "finetune", "--json", *COMMON]
+    command += ["-m", str(model_folder), "-d", "alice/cases", "--method", "linear-probe"]
+    with HubStandIn() as hub:
+        hub.add("dataset", "alice/cases", contents(cases))
+        done = subprocess.run(
+            [*command, "--output", str(tmp_path / "ours")],
+            env=os.environ | hub.environment(cache=tmp_path / "hub"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["num_cases"] == 30
 
 
 @pytest.mark.parametrize(

@@ -212,10 +212,13 @@ def test_a_killed_run_ends_with_the_same_weights(finished, base, data, tmp_path,
     assert record == expected_record
 
 
-def test_a_run_killed_after_its_last_epoch_trains_no_further(base, data, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("method", "rate"), [(Method.FULL, 0.5), (Method.LORA, 0.1)])
+def test_a_run_killed_after_its_last_epoch_trains_no_further(
+    base, data, tmp_path, monkeypatch, method, rate
+):
     """Training stops early here; what is left are thresholds, evaluation and saving."""
     settings = FinetuneSettings(
-        Method.FULL, learning_rate=0.5, patience=1, **(FAST | {"num_epochs": 9})
+        method, learning_rate=rate, patience=1, **(FAST | {"num_epochs": 9})
     )
     undisturbed = finetune(str(base), data, tmp_path / "undisturbed", settings)
     assert "of 9, by" not in undisturbed.selection, "it has to stop early"
@@ -237,6 +240,9 @@ def test_a_run_killed_after_its_last_epoch_trains_no_further(base, data, tmp_pat
     )
     assert steps == []
     assert record == undisturbed
+    expected = read_model(str(tmp_path / "undisturbed")).model.state_dict()
+    for name, weight in read_model(str(tmp_path / "out")).model.state_dict().items():
+        assert torch.equal(weight, expected[name]), name
 
 
 def test_features_are_extracted_once(base, data, tmp_path, monkeypatch):
