@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import f1_score
 
-from raddiag_hf.metrics import choose_f1_thresholds, choose_fpr_thresholds, evaluate_predictions
+from raddiag_hf.metrics import choose_f1_thresholds, choose_fpr_thresholds
+from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
 from raddiag_hf.metrics.thresholds import logit_cutoffs
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from tests.fixtures.predictions import Predictions, any_predictions, best_f1, long_tailed
@@ -99,14 +100,14 @@ def test_fpr_thresholds_need_no_positives() -> None:
 
 def test_thresholds_travel_in_the_model_configuration() -> None:
     labels, logits = long_tailed(cases=200, classes=5, seed=2)
-    chosen = choose_f1_thresholds(labels, logits, min_positives=2)
+    chosen = choose_decision_rule(labels, logits, min_positives=2)
     config = RadDiagConfig(
         id2label={i: f"disorder {i}" for i in range(5)}, **chosen.config_fields()
     )
-    restored = RadDiagConfig.from_dict(config.to_dict())
-    result = evaluate_predictions(labels, logits, thresholds=restored.decision_thresholds)
-    np.testing.assert_array_equal(result.thresholds, chosen.probabilities)
-    assert "highest F1 on 200 validation cases" in restored.decision_threshold_source
+    restored = DecisionRule.of_model(RadDiagConfig.from_dict(config.to_dict()))
+    np.testing.assert_array_equal(restored.thresholds, chosen.thresholds)
+    assert restored.temperature == chosen.temperature
+    assert "highest F1 on 200 validation cases" in restored.source
 
 
 @settings(deadline=None)

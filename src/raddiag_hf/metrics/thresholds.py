@@ -51,13 +51,6 @@ class DecisionThresholds:
             f"{self.support} {shares}"
         )
 
-    def config_fields(self) -> dict[str, list[float] | str]:
-        """Return the fields of ``RadDiagConfig`` that store the thresholds with a checkpoint."""
-        return {
-            "decision_thresholds": self.probabilities.tolist(),
-            "decision_threshold_source": self.describe(),
-        }
-
 
 def choose_f1_thresholds(
     labels: ArrayLike, logits: ArrayLike, *, min_positives: int = 10
