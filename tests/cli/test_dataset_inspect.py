@@ -63,7 +63,7 @@ def test_leakage_is_reported_and_fails_only_when_strict(run, leaking):
 def test_what_is_no_case_data_set_is_answered_in_one_line(run, tmp_path):
     for place, message in (
         (tmp_path, "has no data/*.parquet"),
-        (tmp_path / "absent", "no such folder; expected what"),
+        (tmp_path / "absent", "no such folder; expected one"),
     ):
         code, out, err = run("dataset", "inspect", place)
         assert (code, out) == (2, "")

@@ -7,13 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from raddiag_hf.cli.case_options import (
-    ChunkSizeOption,
-    DeviceOption,
-    LabelsOption,
-    Precision,
-    PrecisionOption,
-)
+from raddiag_hf.checkpoints.model_choice import ModelChoice
 from raddiag_hf.cli.console import (
     ArgumentError,
     check_output_folder,
@@ -55,10 +49,7 @@ def _name_compare(is_asked: bool) -> None:
 @with_options
 def evaluate(
     *,
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", metavar="ID", help="Folder or Hub id of a RadDiag model."),
-    ],
+    model: ModelChoice,
     dataset: Annotated[
         str,
         typer.Option(
@@ -76,13 +67,6 @@ def evaluate(
         ),
     ],
     settings: EvaluationSettings,
-    device: DeviceOption = None,
-    dtype: PrecisionOption = Precision.FLOAT32,
-    chunk_size: ChunkSizeOption = None,
-    labels: LabelsOption = None,
-    revision: Annotated[
-        str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.")
-    ] = None,
     with_report: Annotated[
         bool, typer.Option("--report/--no-report", help="Draw figures and write report.html.")
     ] = True,
@@ -96,27 +80,16 @@ def evaluate(
     """Evaluate a model: every metric per class and per group, with its interval."""
     check_output_folder(output)
 
-    import torch
-
-    from raddiag_hf.checkpoints.label_file import read_label_file
-    from raddiag_hf.checkpoints.loading import load_model
     from raddiag_hf.evaluation.evaluate_model import evaluate_model
     from raddiag_hf.evaluation.predict_cases import join_processes
     from raddiag_hf.evaluation.report.evaluation_report import write_evaluation_report
 
     quiet_libraries(with_datasets=True)
-    names = None if labels is None else read_label_file(labels).names
-    state = join_processes(device)
+    model.label_names()  # refused before processes join
+    state = join_processes(model.device)
     with step_progress(quiet=not state.is_main_process) as progress:
-        progress(f"Loading {model}", 0, 0)
-        loaded = load_model(
-            model,
-            labels=names,
-            device=str(state.device) if state.num_processes > 1 else device,
-            dtype=torch.bfloat16 if dtype is Precision.BF16 else torch.float32,
-            revision=revision,
-            encoder_chunk_size=chunk_size,
-        )
+        progress(f"Loading {model.model}", 0, 0)
+        loaded = model.load(str(state.device) if state.num_processes > 1 else None)
         evaluation = evaluate_model(loaded, dataset, split, output, settings, progress)
         if evaluation is not None and with_report:
             progress("Writing the report", 0, 0)
