@@ -1,6 +1,7 @@
 """What `import raddiag_hf` costs, offers, and tells a type checker."""
 
 import ast
+import configparser
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import raddiag_hf
 
+ROOT = Path(__file__).parents[1]
 STUB = Path(raddiag_hf.__file__).with_suffix(".pyi")
 
 HEAVY = {
@@ -81,3 +83,19 @@ def test_a_users_type_checker_finds_types_and_refuses_other_names(tmp_path):
     out = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True).stdout
     assert "path: pathlib.Path | str" in out
     assert 'has no attribute "no_such_name"' in out
+
+
+def test_every_package_is_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    found = {
+        ".".join(path.parent.relative_to(ROOT / "src").parts)
+        for path in (ROOT / "src").rglob("__init__.py")
+    }
+    found |= {"raddiag_hf.dataset_scripts", "raddiag_hf.model_cards"}
+    assert set(setup["options"]["packages"].split()) == found
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {raddiag_hf.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {raddiag_hf.__version__} " in (ROOT / "CHANGELOG.md").read_text()

@@ -8,7 +8,7 @@ import venv
 
 import pytest
 
-from raddiag_hf.data.publishers.loading import SCRIPTS
+from raddiag_hf.data.publishers.loading import scripts_folder
 from tests.fixtures.publisher_files import save_picture
 
 LOAD = """
@@ -40,7 +40,7 @@ def python(tmp_path_factory):
 
 
 def load(python, tmp_path, name, **options):
-    script = SCRIPTS.resolve() / name / f"{name}.py"
+    script = scripts_folder().resolve() / name / f"{name}.py"
     run = subprocess.run(
         [python, "-c", LOAD, script, tmp_path / "cache", json.dumps(options)],
         env=os.environ | {"HF_HOME": str(tmp_path / "home")},

@@ -40,7 +40,7 @@ def render_model_card(record: TrainingRecord) -> str:
     error, never a blank.
     """
     environment = Environment(
-        loader=PackageLoader("raddiag_hf", "model_cards"),
+        loader=PackageLoader("raddiag_hf.model_cards", ""),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

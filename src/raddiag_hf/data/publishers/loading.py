@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import sys
 from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +20,10 @@ from raddiag_hf.data.publishers.builder import CaseBuilder
 from raddiag_hf.data.publishers.source import DataSourceError
 from raddiag_hf.data.store.case_store import DATA_FOLDER
 
-SCRIPTS = Path(__file__).parents[2] / "dataset_scripts"
-"""One folder per data set, ``<name>/<name>.py``; an installed package carries them too."""
+
+def scripts_folder() -> Path:
+    """Return where the builders lie: one folder per data set, ``<name>/<name>.py``."""
+    return Path(str(files("raddiag_hf.dataset_scripts")))
 
 
 class BuilderScriptError(InputError):
@@ -29,7 +32,9 @@ class BuilderScriptError(InputError):
 
 def builder_names() -> list[str]:
     """Return the names that `load_builder` knows."""
-    return sorted(path.stem for path in SCRIPTS.glob("*/*.py") if path.stem == path.parent.name)
+    return sorted(
+        path.stem for path in scripts_folder().glob("*/*.py") if path.stem == path.parent.name
+    )
 
 
 def is_builder(path: str | Path) -> bool:
@@ -192,7 +197,7 @@ def _cause(error: DatasetGenerationError) -> BaseException:
 
 def _find_script(builder: str | Path) -> Path | None:
     if str(builder) in builder_names():
-        return SCRIPTS / str(builder) / f"{builder}.py"
+        return scripts_folder() / str(builder) / f"{builder}.py"
     path = Path(builder)
     if path.suffix == ".py":
         if not path.is_file():
@@ -203,7 +208,7 @@ def _find_script(builder: str | Path) -> Path | None:
 
 def _import(script: Path) -> ModuleType:
     """Import a script under a name that worker processes find again."""
-    if script.resolve().is_relative_to(SCRIPTS.resolve()):
+    if script.resolve().is_relative_to(scripts_folder().resolve()):
         return importlib.import_module(f"raddiag_hf.dataset_scripts.{script.stem}.{script.stem}")
     module_name = f"raddiag_dataset_script_{fingerprint(script.read_bytes())[:8]}"
     module_name = f"{module_name}.{script.stem}"

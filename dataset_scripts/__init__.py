@@ -1,0 +1,1 @@
+"""Builders of public data sets, one folder each: how their publishers lay them out."""
