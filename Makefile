@@ -28,6 +28,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy dataset_scripts
 
 style: $(STAMP)
 	$(BIN)/ruff format .
