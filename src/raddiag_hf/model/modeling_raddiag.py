@@ -29,6 +29,7 @@ from .inference_mode import optimize_modules
 from .label_texts import LabelTextEncoder, LabelTextError, replace_label_texts
 from .losses import classification_loss, key_slice_loss
 from .outputs import RadDiagClassifierOutput, RadDiagModelOutput
+from .packing import check_counts
 from .transformer import TokenEncoder
 from .visual_encoders import ENCODERS, ScanEncoding, ViTEncoder
 
@@ -157,7 +158,7 @@ class RadDiagModel(RadDiagPreTrainedModel):
                 f"pixel_values has shape {tuple(pixel_values.shape)}, expected (slices, "
                 f"{', '.join(map(str, expected))}): use the model's own image processor"
             )
-        _check_counts("slice_counts", slice_counts, len(pixel_values), "slices in pixel_values")
+        check_counts("slice_counts", slice_counts, len(pixel_values), "slices in pixel_values")
         if (largest := int(slice_counts.max())) > self.config.max_slices:
             raise ValueError(
                 f"a scan has {largest} slices, the model takes at most {self.config.max_slices}: "
@@ -187,7 +188,7 @@ class RadDiagModel(RadDiagPreTrainedModel):
         Raises:
             ValueError: If shapes and counts disagree.
         """
-        _check_counts("scan_counts", scan_counts, len(scan_embeddings), "scans")
+        check_counts("scan_counts", scan_counts, len(scan_embeddings), "scans")
         num_slots = self.config.num_modality_slots
         if modality_slots.shape != scan_embeddings.shape[:1]:
             raise ValueError(
@@ -389,15 +390,4 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         draw = draw_scans(scan_embeddings, self.training)
         return pool_predictions(
             self.classifier(scan_embeddings), scan_counts, self.config.fusion_type, draw
-        )
-
-
-def _check_counts(name: str, counts: Tensor, total: int, what: str) -> None:
-    """Refuse counts that do not add up, before they index anything."""
-    if counts.ndim != 1 or len(counts) == 0:
-        raise ValueError(f"{name} has shape {tuple(counts.shape)}, expected one count per group")
-    if int(counts.min()) < 1 or int(counts.sum()) != total:
-        raise ValueError(
-            f"{name} sums to {int(counts.sum())} (smallest {int(counts.min())}), but there are "
-            f"{total} {what}; every count must be at least 1"
         )

@@ -4,6 +4,27 @@ import torch
 from torch import Tensor
 
 
+def check_counts(name: str, counts: Tensor, total: int, what: str) -> None:
+    """Refuse counts that do not add up, before they index anything.
+
+    Args:
+        name: What the caller calls the counts.
+        counts: Rows of each group, int64, shape ``(groups,)``.
+        total: Rows that there are.
+        what: What a row is, in words.
+
+    Raises:
+        ValueError: If there is no group, a group without a row, or another total.
+    """
+    if counts.ndim != 1 or len(counts) == 0:
+        raise ValueError(f"{name} has shape {tuple(counts.shape)}, expected one count per group")
+    if int(counts.min()) < 1 or int(counts.sum()) != total:
+        raise ValueError(
+            f"{name} sums to {int(counts.sum())} (smallest {int(counts.min())}), but there are "
+            f"{total} {what}; every count must be at least 1"
+        )
+
+
 def group_index(counts: Tensor) -> tuple[Tensor, Tensor]:
     """Return where the rows of each group lie in a packed tensor.
 
