@@ -31,7 +31,7 @@ from torch import Tensor
 from _machine import describe_machine
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification, RadDiagImageProcessor
 from raddiag_hf.data.batches.collate import collate_cases
-from raddiag_hf.data.batches.repeat_factors import repeat_factors
+from raddiag_hf.data.batches.repetition import repeat_factors
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.labels.label_set import LabelSet

@@ -34,8 +34,8 @@ from scipy.ndimage import distance_transform_edt
 from _machine import describe_machine, machine_slug
 from raddiag_hf import RadDiagForImageClassification, RadDiagImageProcessor
 from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.demo.demo_run import NUM_DISORDERS, run_demo
 from raddiag_hf.demo.demo_settings import DemoSettings
-from raddiag_hf.demo.run_demo import NUM_DISORDERS, run_demo
 from raddiag_hf.inference.case import pack_case
 from raddiag_hf.inference.diagnose import calibrated_probabilities
 from raddiag_hf.inference.explain.saliency import ScoreCamSettings, score_cam

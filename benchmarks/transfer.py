@@ -2,7 +2,7 @@
 
 One run: POCUS, Brain-Tumor and ChestX-ray14 (the shares of patients in the shared folder) are built
 by their builders. For each, a small network is pre-trained on the other two, then adapted by
-`raddiag_hf.training.finetune` by linear probe, LoRA and all weights, from that checkpoint and from
+`raddiag_hf.finetune` by linear probe, LoRA and all weights, from that checkpoint and from
 the same network with random weights. Splits are by patient (Brain-Tumor names none: there an image
 is a case of its own), thresholds and epochs are chosen on validation, test cases are looked at
 once; intervals are bootstraps of patients.
@@ -43,8 +43,8 @@ from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.finetune import finetune
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
+from raddiag_hf.training.finetuning import finetune
 from raddiag_hf.training.trainer import RadDiagTrainer
 from raddiag_hf.vocabulary import Split
 

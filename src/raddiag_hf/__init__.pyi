@@ -2,7 +2,7 @@
 
 from .checkpoints.loading import load_model as load_model
 from .data.publishers.loading import load_dataset as load_dataset
-from .evaluation.evaluate_model import evaluate_model as evaluate_model
+from .evaluation.evaluation_run import evaluate_model as evaluate_model
 from .imaging.reading import read_scan as read_scan, read_scans as read_scans
 from .imaging.scan import Scan as Scan, ScanReadError as ScanReadError
 from .inference.case import read_case as read_case
@@ -21,7 +21,7 @@ from .model.modeling_raddiag import (
     RadDiagForImageClassification as RadDiagForImageClassification,
     RadDiagModel as RadDiagModel,
 )
-from .training.finetune import finetune as finetune
+from .training.finetuning import finetune as finetune
 from .training.trainer import RadDiagTrainer as RadDiagTrainer
 
 __version__: str

@@ -56,7 +56,7 @@ def compare(
         check_output_folder(output)
 
     from raddiag_hf.cli.evaluation_table import below, render_comparison
-    from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
+    from raddiag_hf.evaluation.evaluation_comparison import compare_evaluations
 
     with step_progress() as progress:
         progress("Comparing", 0, 0)

@@ -58,7 +58,7 @@ def push(
     ] = False,
 ) -> None:
     """Publish a case data set on the Hugging Face Hub."""
-    from raddiag_hf.hub.publish_dataset import publish_dataset
+    from raddiag_hf.hub.publishing import publish_dataset
 
     try:
         published = publish_dataset(folder, repo, private=private, token=token)

@@ -38,7 +38,7 @@ def demo(
     """
     from raddiag_hf.cli.diagnosis_table import render_diagnosis
     from raddiag_hf.demo.demo_report import PHANTOMS_ONLY
-    from raddiag_hf.demo.run_demo import run_demo
+    from raddiag_hf.demo.demo_run import run_demo
 
     quiet_libraries(with_datasets=True)
     start = time.perf_counter()

@@ -80,7 +80,7 @@ def evaluate(
     """Evaluate a model: every metric per class and per group, with its interval."""
     check_output_folder(output)
 
-    from raddiag_hf.evaluation.evaluate_model import evaluate_model
+    from raddiag_hf.evaluation.evaluation_run import evaluate_model
     from raddiag_hf.evaluation.predict_cases import join_processes
     from raddiag_hf.evaluation.report.evaluation_report import write_evaluation_report
 

@@ -76,7 +76,7 @@ def finetune(
     if device != "cpu":
         _show_one_gpu(device)
 
-    from raddiag_hf.training.finetune import finetune as run_finetuning
+    from raddiag_hf.training.finetuning import finetune as run_finetuning
 
     quiet_libraries(with_datasets=True)
     # PEFT asks transformers by an old name

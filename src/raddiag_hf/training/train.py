@@ -21,7 +21,7 @@ from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.processes import started_processes
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder
-from raddiag_hf.data.batches.repeat_factors import repeat_factors
+from raddiag_hf.data.batches.repetition import repeat_factors
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.data.opening import SourceOptions, find_cases, open_cases
 from raddiag_hf.data.store.case_store import CaseStore
@@ -29,8 +29,8 @@ from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.driver import TrainingRun, complete_run
-from raddiag_hf.training.finetune import finetune
 from raddiag_hf.training.finetune_settings import FinetuneSettings
+from raddiag_hf.training.finetuning import finetune
 from raddiag_hf.training.methods.weights import fit_weights
 from raddiag_hf.training.network import build_model, read_text_encoder
 from raddiag_hf.training.recipe import DataSection, Recipe, load_recipe, recipe_names

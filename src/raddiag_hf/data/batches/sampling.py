@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from raddiag_hf.data.batches.repeat_factors import draw_repeated, num_drawn
+from raddiag_hf.data.batches.repetition import draw_repeated, num_drawn
 
 DEALT_AT_ONCE = 64
 """Batches that are dealt from one pool: more balance the work better, fewer shuffle better."""

@@ -10,7 +10,7 @@ import numpy as np
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.breakdown import Subgroup
 from raddiag_hf.evaluation.evaluation_folder import FIGURE_FOLDER, REPORT_FILE, short_name
-from raddiag_hf.evaluation.figures.evaluation_figures import (
+from raddiag_hf.evaluation.figures.evaluation_figure import (
     EvaluationFigure,
     evaluation_figures,
     save_figures,

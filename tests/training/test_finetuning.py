@@ -19,7 +19,6 @@ from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.driver import METRICS_FILE
-from raddiag_hf.training.finetune import RECORD_FILE, WORK_FOLDER, finetune
 from raddiag_hf.training.finetune_settings import (
     FinetuneError,
     FinetuneSettings,
@@ -27,6 +26,7 @@ from raddiag_hf.training.finetune_settings import (
     Head,
     Method,
 )
+from raddiag_hf.training.finetuning import RECORD_FILE, WORK_FOLDER, finetune
 from raddiag_hf.training.model_adaptation import adapt_model, plan_adaptation
 from raddiag_hf.training.record import TrainingRecord
 from raddiag_hf.vocabulary import Split

@@ -7,8 +7,8 @@ import pytest
 
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.data.opening import open_cases
+from raddiag_hf.demo.demo_run import run_demo
 from raddiag_hf.demo.demo_settings import DemoSettings
-from raddiag_hf.demo.run_demo import run_demo
 
 
 @pytest.fixture(scope="module")

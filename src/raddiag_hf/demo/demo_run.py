@@ -18,7 +18,7 @@ from raddiag_hf.data.publishers.loading import load_builder
 from raddiag_hf.demo.demo_cases import DemoCase, held_out_case, real_cases
 from raddiag_hf.demo.demo_report import demo_report
 from raddiag_hf.demo.demo_settings import DemoSettings
-from raddiag_hf.evaluation.evaluate_model import evaluate_model
+from raddiag_hf.evaluation.evaluation_run import evaluate_model
 from raddiag_hf.evaluation.evaluation_settings import EvaluationSettings, PredictionSettings
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.diagnosis import Diagnosis

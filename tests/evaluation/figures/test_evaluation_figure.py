@@ -10,7 +10,7 @@ from matplotlib.patches import StepPatch
 from raddiag_hf.evaluation.evaluation_folder import FIGURE_NAMES
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
 from raddiag_hf.evaluation.figures.curve_figures import draw_precision_recall, draw_roc
-from raddiag_hf.evaluation.figures.evaluation_figures import (
+from raddiag_hf.evaluation.figures.evaluation_figure import (
     evaluation_figures,
     save_figures,
 )

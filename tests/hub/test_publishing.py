@@ -8,7 +8,7 @@ from huggingface_hub import constants
 
 from raddiag_hf.core.hub_errors import HubAccessError
 from raddiag_hf.hub.dataset_files import UnpublishableError, select_files
-from raddiag_hf.hub.publish_dataset import publish_dataset
+from raddiag_hf.hub.publishing import publish_dataset
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import CaseMaker, numbered, write_store
 from tests.fixtures.hub_standin import HubStandIn

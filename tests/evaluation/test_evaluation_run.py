@@ -15,8 +15,8 @@ from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.data.case_splits import LabelMismatchError
-from raddiag_hf.evaluation.compare_evaluations import compare_evaluations
-from raddiag_hf.evaluation.evaluate_model import evaluate_model
+from raddiag_hf.evaluation.evaluation_comparison import compare_evaluations
+from raddiag_hf.evaluation.evaluation_run import evaluate_model
 from raddiag_hf.evaluation.evaluation_settings import (
     EvaluationInputError,
     EvaluationSettings,
@@ -132,7 +132,7 @@ def test_stored_thresholds_and_temperature_are_what_diagnose_uses(tmp_path, fold
         choose_decision_rule(scaled.labels, scaled.logits), thresholds=np.array([0.45, 0.5, 0.55])
     )
     monkeypatch.setattr(
-        "raddiag_hf.evaluation.evaluate_model.choose_decision_rule", lambda *_, **__: rule
+        "raddiag_hf.evaluation.evaluation_run.choose_decision_rule", lambda *_, **__: rule
     )
     found = evaluate_model(
         load_model(str(model), device="cpu"),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from raddiag_hf.data.batches.repeat_factors import draw_repeated, num_drawn, repeat_factors
+from raddiag_hf.data.batches.repetition import draw_repeated, num_drawn, repeat_factors
 from raddiag_hf.data.batches.sampling import BalancedBatchSampler
 
 factor_lists = st.lists(st.floats(1, 5), min_size=1, max_size=60).map(np.array)
