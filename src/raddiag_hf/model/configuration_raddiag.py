@@ -55,9 +55,10 @@ class RadDiagConfig(PreTrainedConfig):
             ``knowledge`` is a dot product with projected label-text embeddings.
         label_embedding_size: Width of the text encoder that made the label embeddings.
         knowledge_logit_bias: Start of one learnt bias that all logits of a ``knowledge`` classifier
-            share, such as the log-odds of a label of average frequency; None for no bias, as in the
-            authors' checkpoints. Without it the product itself has to learn first that labels are
-            rare, and training begins late (``benchmarks/ablation.py``).
+            share, such as the log-odds of a label of average frequency, from which recipes start;
+            None for no bias, as in the authors' checkpoints. Without it the product itself has to
+            learn first that labels are rare: training begins late with a few labels
+            (``benchmarks/ablation.py``), and with thousands it does not begin.
         label_text_whitening: Ridge by which the label embeddings of a ``knowledge`` classifier are
             centred and whitened before they are projected (`heads.whiten`), such as 1;
             None to read them as they are, as the authors' checkpoints do. Without it the classifier
@@ -76,8 +77,9 @@ class RadDiagConfig(PreTrainedConfig):
         classification_loss: ``bce`` is the paper's; ``focal``, ``asymmetric``, ``class_balanced``
             and ``logit_adjusted`` are for long-tailed labels, see `long_tail_losses` for what
             the fields that begin with their names mean.
-        train_label_counts, num_train_cases: Training cases of each label and in all, which
-            ``class_balanced`` (the counts) and ``logit_adjusted`` (both) need.
+        train_label_counts, num_train_cases: Training cases of each label and in all. A new
+            ``linear`` or ``probe`` classifier starts at the log-odds that they give; the losses
+            ``class_balanced`` (the counts) and ``logit_adjusted`` (both) need them.
         encoder_chunk_size: Slices that go through the encoder at once (None: all). Bounds memory
             for cases of any size; in training each chunk's activations are recomputed.
         freeze_batch_norm: Keep batch-norm statistics and use them in training too. Required when

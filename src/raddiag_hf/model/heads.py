@@ -9,13 +9,39 @@ from torch import Tensor, nn
 from .configuration_raddiag import RadDiagConfig
 
 
+class LabelLayer(nn.Linear):
+    """Linear layer to the logits, whose bias starts at how rare each label is.
+
+    A new classifier that starts there has nothing to learn of it. From zero, the gradients of
+    thousands of labels that are nearly always absent agree on one direction, and the network
+    forgets its input before it has learnt anything of it.
+    """
+
+    def __init__(self, config: RadDiagConfig) -> None:
+        super().__init__(config.hidden_size, config.num_labels)
+
+
+def label_log_odds(config: RadDiagConfig) -> Tensor | None:
+    """Return the log-odds of each label among the training cases, float32 ``(labels,)``.
+
+    Returns:
+        Log-odds with half a case added on either side, so that a label without a case is rare, not
+        impossible; None where the configuration does not know the training cases.
+    """
+    counts, num_cases = config.train_label_counts, config.num_train_cases
+    if counts is None or num_cases is None:
+        return None
+    positives = torch.tensor(counts, dtype=torch.float32) + 0.5
+    return torch.log(positives / (num_cases + 1 - positives))
+
+
 class LinearHead(nn.Module):
     """Linear-GELU-Linear, as the reference's ``fc``."""
 
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__()
         self.fc1 = nn.Linear(config.hidden_size, config.hidden_size)
-        self.fc2 = nn.Linear(config.hidden_size, config.num_labels)
+        self.fc2 = LabelLayer(config)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""
@@ -27,7 +53,7 @@ class ProbeHead(nn.Module):
 
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__()
-        self.fc = nn.Linear(config.hidden_size, config.num_labels)
+        self.fc = LabelLayer(config)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map ``(cases, hidden)`` to logits ``(cases, labels)``."""

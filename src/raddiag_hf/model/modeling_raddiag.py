@@ -24,7 +24,7 @@ from transformers.utils import can_return_tuple
 
 from .configuration_raddiag import RadDiagConfig
 from .fusion import CaseEncoding, TransformerFusion, draw_scans, pool_embeddings, pool_predictions
-from .heads import HEADS, KnowledgeHead
+from .heads import HEADS, KnowledgeHead, LabelLayer, label_log_odds
 from .inference_mode import optimize_modules
 from .label_texts import LabelTextEncoder, LabelTextError, replace_label_texts
 from .losses import classification_loss, key_slice_loss
@@ -71,6 +71,9 @@ class RadDiagPreTrainedModel(PreTrainedModel):
         elif isinstance(module, ViTEncoder):
             init.trunc_normal_(module.patch_positions, std=std)
             init.trunc_normal_(module.cube_positions, std=std)
+        elif isinstance(module, LabelLayer):
+            if (log_odds := label_log_odds(self.config)) is not None:
+                init.copy_(module.bias, log_odds)
         elif isinstance(module, KnowledgeHead):
             init.zeros_(module.label_embeddings)
             if module.trained_label_embeddings is not None:

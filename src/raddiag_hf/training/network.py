@@ -1,5 +1,6 @@
 """From a recipe to its network and image processor: new ones, or those of a checkpoint."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.errors import one_line
-from raddiag_hf.data.case_splits import CaseSplits, check_model_fits
+from raddiag_hf.data.case_splits import CaseSplit, CaseSplits, check_model_fits
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
@@ -60,7 +61,11 @@ def build_model(
     }
     if checkpoint is None:
         if label_texts is not None:
-            fields = {"label_embedding_size": label_texts.embeddings.shape[1], **fields}
+            fields = {
+                "label_embedding_size": label_texts.embeddings.shape[1],
+                "knowledge_logit_bias": _mean_log_odds(data[Split.TRAIN]),
+                **fields,
+            }
         model = RadDiagForImageClassification(build_config(section, data.label_set, fields))
         _give_label_texts(model, section, label_texts)
         sizes = {"image_size": model.config.image_size, "max_slices": model.config.max_slices}
@@ -80,6 +85,13 @@ def build_model(
             raise RecipeError("model.batch_norm is 'synchronised', which needs GPUs")
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return model, processor
+
+
+def _mean_log_odds(cases: CaseSplit) -> float:
+    """Return the log-odds of the average label: where all logits start that share one bias."""
+    counts = cases.label_counts
+    share = (sum(counts) / len(counts) + 0.5) / (len(cases) + 1)
+    return math.log(share / (1 - share))
 
 
 def network_fields(recipe: Recipe) -> dict[str, Any]:
