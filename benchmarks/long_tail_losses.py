@@ -38,10 +38,10 @@ from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.metrics import (
     BootstrapSettings,
     EvaluationResult,
-    PairedComparison,
     compare_predictions,
     evaluate_predictions,
 )
+from raddiag_hf.metrics.comparison import PairedComparison
 from raddiag_hf.phantoms.cases import NORMAL, draw_case, phantom_disorders
 
 RESULTS = Path(__file__).parent / "results"

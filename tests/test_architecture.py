@@ -91,3 +91,19 @@ def test_there_are_no_cycles():
 def test_files_stay_small():
     long = {path.name: len(path.read_text().splitlines()) for path in files()}
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+def test_modules_import_from_modules():
+    """What a package offers is for users; inside, it would hide which module needs which."""
+    modules = {module_name(path) for path in files()}
+    faces = {module_name(path) for path in files() if path.name == "__init__.py"}
+    wrong = []
+    for path in files():
+        targets = list(imports_of(path))
+        offered = [
+            target
+            for target in targets
+            if target not in modules and target.rpartition(".")[0] in faces - {"raddiag_hf"}
+        ]
+        wrong += [f"{module_name(path)} imports {target}" for target in offered]
+    assert wrong == []

@@ -7,12 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from raddiag_hf.metrics import (
-    BootstrapSettings,
-    delong_intervals,
-    delong_test,
-    evaluate_predictions,
-)
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
+from raddiag_hf.metrics.delong import delong_intervals, delong_test
 from tests.fixtures.predictions import Predictions, any_predictions, long_tailed
 
 

@@ -10,7 +10,7 @@ from raddiag_hf.demo.demo_cases import DemoCase
 from raddiag_hf.demo.demo_settings import DemoSettings
 from raddiag_hf.inference.diagnosis import Diagnosis
 from raddiag_hf.inference.views import case_section
-from raddiag_hf.metrics import EvaluationResult
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
 from raddiag_hf.reports.report import render_report
 from raddiag_hf.reports.sections import (
     FigureSection,

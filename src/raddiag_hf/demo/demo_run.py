@@ -22,7 +22,7 @@ from raddiag_hf.evaluation.evaluation_run import evaluate_model
 from raddiag_hf.evaluation.evaluation_settings import EvaluationSettings, PredictionSettings
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.diagnosis import Diagnosis
-from raddiag_hf.metrics import EvaluationResult
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
 from raddiag_hf.training.recipe import load_recipe
 from raddiag_hf.training.train import train_recipe
 from raddiag_hf.vocabulary import Split

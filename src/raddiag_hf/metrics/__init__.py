@@ -1,4 +1,7 @@
-"""How good are the predictions? Every metric with its interval, thresholds and calibration."""
+"""How good are the predictions? Every metric with its interval, thresholds and calibration.
+
+Start with `class_metrics.py`; thresholds are chosen in `thresholds.py`.
+"""
 
 import lazy_loader
 

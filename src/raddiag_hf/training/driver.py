@@ -21,7 +21,8 @@ from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.labels.bands import band_columns
-from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
+from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
+from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.decision_rule import choose_decision_rule
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.methods.fitted_model import FittedModel

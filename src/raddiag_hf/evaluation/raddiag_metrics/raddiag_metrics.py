@@ -11,7 +11,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from raddiag_hf.metrics import evaluate_predictions
+from raddiag_hf.metrics.class_metrics import evaluate_predictions
 
 _CITATION = """\
 @article{zheng2024large,

@@ -35,7 +35,7 @@ from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.core.trainer import StepProgress, TrainingDivergedError
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.case_splits import CaseSplits
-from raddiag_hf.metrics import evaluate_predictions
+from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.trainer import RadDiagTrainer
