@@ -127,8 +127,13 @@ def test_predictions_of_another_model_are_refused_until_they_may_go(
     path = tmp_path / "p.parquet"
     shutil.copy(folder / "expected" / "predictions.parquet", path)
     other = load_model(str(save_evaluation_model(tmp_path / "other", seed=1)), device="cpu")
-    with pytest.raises(RunFolderError, match=r"p.parquet: holds a run that differs in model;"):
+    with pytest.raises(
+        RunFolderError, match=r"p.parquet: holds a run that differs in model;"
+    ) as refused:
         predict_cases(other, cases, path, ALONE)
+    assert f"predictions of {loaded.model_id} (" in str(refused.value)
+    assert f"expected {other.model_id} (" in str(refused.value)
+    assert "--overwrite" in str(refused.value)
     assert_same(predicted(path), expected)
     predict_cases(other, cases, path, replace(ALONE, overwrite=True))
     assert not np.allclose(predicted(path).logits, expected.logits)

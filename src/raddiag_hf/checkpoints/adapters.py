@@ -12,6 +12,7 @@ from raddiag_hf.checkpoints.saved_model import (
     read_saved_model,
 )
 from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.file_format import FileFormatError, check_format
 from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 """What PEFT writes of adapters; their base is read from where the first says."""
 ADAPTER_BASE, BASE_DIGEST_KEY = "adapter_base.json", "weights_digest"
+ADAPTER_BASE_FORMAT = 1
 """What we write beside them: the `weights_fingerprint` of the one model that they belong to."""
 
 PEFT_ERRORS = (OSError, ValueError, RuntimeError, TypeError, LookupError, SafetensorError)
@@ -101,8 +103,12 @@ def _check_base(
             "trained on", model_id, ADAPTER_BASE, base_id,
         )  # fmt: skip
         return
-    expected = read_json_object(path, f"{model_id}: its adapters").get(BASE_DIGEST_KEY)
-    if weights_fingerprint(base.state_dict()) != expected:
+    record = read_json_object(path, f"{model_id}: its adapters")
+    try:
+        check_format(record.get("format", 1), ADAPTER_BASE_FORMAT)
+    except FileFormatError as error:
+        raise ModelSourceError(f"{model_id}: {ADAPTER_BASE}: {error}") from None
+    if weights_fingerprint(base.state_dict()) != record.get(BASE_DIGEST_KEY):
         raise ModelSourceError(
             f"{model_id}: its adapters were trained on other weights than {base_id} holds: it has "
             "changed since"

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.file_format import FileFormatError, check_format
 from raddiag_hf.core.processes import is_first_process
 
 logger = logging.getLogger(__name__)
@@ -124,13 +125,17 @@ class RunFolder:
             raise RunFolderError(f"{self.output}: is not empty and holds no run to resume")
 
     def compare(
-        self, identity: Mapping[str, Any], earlier: Mapping[str, Any] | None = None
+        self,
+        identity: Mapping[str, Any],
+        earlier: Mapping[str, Any] | None = None,
+        cure: str = "name another folder, or remove it",
     ) -> None:
         """Refuse to continue another run.
 
         Args:
             identity: Of this run.
             earlier: Of the other, for results that hold their own; by default that of the record.
+            cure: What can be done about another identity, for the message.
 
         Raises:
             RunFolderError: If the record is missing or damaged, or names another identity; the
@@ -140,30 +145,26 @@ class RunFolder:
         current = json.loads(json.dumps(identity))
         if differing := sorted(_differences(earlier, current)):
             raise RunFolderError(
-                f"{self.output}: holds a run that differs in {', '.join(differing)}; name another "
-                "folder, or remove it"
+                f"{self.output}: holds a run that differs in {', '.join(differing)}; {cure}"
             )
 
     def read_record(self) -> dict[str, Any]:
         """Return the identity of the run that made the folder.
 
         Raises:
-            RunFolderError: If its record is missing, damaged, or of another format.
+            RunFolderError: If its record is missing, damaged, or of a newer format.
         """
         try:
             record = json.loads(self.record_path.read_text("utf-8"))
-            run_format, identity = record["format"], dict(record["run"])
-        except (OSError, ValueError, KeyError, TypeError):
+            check_format(record.get("format", 1), RUN_FORMAT)
+            return dict(record["run"])
+        except FileFormatError as error:
+            raise RunFolderError(f"{self.record_path}: {error}") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise RunFolderError(
                 f"{self.record_path}: is damaged, so that it is not known whose run this is; name "
                 "another folder, or remove it"
             ) from None
-        if run_format != RUN_FORMAT:
-            raise RunFolderError(
-                f"{self.record_path}: is of format {run_format!r}, expected {RUN_FORMAT}; it was "
-                "made by another version of raddiag-hf"
-            )
-        return identity
 
     def write_record(self, identity: Mapping[str, Any], **results: Any) -> None:
         """Say whose folder this is, and what came of the run: ``results`` are not compared."""

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.file_format import FileFormatError, check_format
 from raddiag_hf.evaluation.evaluation_folder import (
     FILE_FORMAT,
     METRICS_FILE,
@@ -154,10 +156,11 @@ def _read(path: Path) -> _Evaluation:
     file = path / METRICS_FILE if path.is_dir() else path
     try:
         content = json.loads(file.read_text("utf-8"))
-        if content["format"] != FILE_FORMAT:
-            raise ValueError(f"format is {content['format']!r}, expected {FILE_FORMAT}")
+        check_format(content.get("format", 1), FILE_FORMAT)
         table_notes(content)
         return _Evaluation(file, evaluated_model(content).name, content)
+    except FileFormatError as error:
+        raise EvaluationInputError(f"{file}: {one_line(error)}") from None
     except (ValueError, TypeError, LookupError) as error:
         raise EvaluationInputError(f"{file}: is not an evaluation: {error!r}") from None
 

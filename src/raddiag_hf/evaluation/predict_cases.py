@@ -169,11 +169,22 @@ def _compare(path: Path, parts: Path, provenance: Mapping[str, str], overwrite: 
         try:
             found = read_provenance(file)
             earlier = {name: found.get(key) for name, key in names.items()}
-            RunFolder(file).compare(identity, earlier)
+            RunFolder(file).compare(
+                identity,
+                earlier,
+                f"it holds predictions of {_named(found)}, expected {_named(provenance)}; name "
+                "another folder, or replace them (--overwrite, in Python overwrite=True)",
+            )
         except (RunFolderError, EvaluationInputError):
             if not overwrite:
                 raise
             file.unlink()
+
+
+def _named(provenance: Mapping[str, str]) -> str:
+    """Name a model and its data; weights may change under one name, so it has theirs."""
+    model = f"{provenance.get('model')} (weights {provenance.get(_MODEL_KEY, '')[:12]})"
+    return f"{model} for {provenance.get('dataset')} {provenance.get('split')}"
 
 
 def _blocks(cases: CaseSplit) -> list[range]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.file_format import check_format
 from raddiag_hf.data.case_splits import CaseSplit
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError
@@ -223,8 +224,7 @@ def _explained(path: Path | str) -> Iterator[None]:
 
 def _content(schema: pa.Schema) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((schema.metadata or {})[_METADATA_KEY])
-    if content["format"] != FILE_FORMAT:
-        raise ValueError(f"format is {content['format']!r}, expected {FILE_FORMAT}")
+    check_format(content.get("format", 1), FILE_FORMAT)
     return content
 
 

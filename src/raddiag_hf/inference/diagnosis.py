@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FILE_FORMAT = 1
+"""Version of ``diagnosis.json``."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -109,4 +112,4 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole record as plain values, ready for ``json.dumps``."""
-        return asdict(self)
+        return {"format": FILE_FORMAT, **asdict(self)}

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError, one_line
+from raddiag_hf.core.file_format import check_format
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 
-FORMAT = "raddiag label embeddings 1"
+FORMAT_NAME, FILE_FORMAT = "raddiag label embeddings", 1
 TENSOR = "label_embeddings"
 
 
@@ -84,7 +85,7 @@ class LabelEmbeddings:
         Its metadata hold the label set as JSON, the label set's fingerprint and the encoder's.
         """
         metadata = {
-            "format": FORMAT,
+            "format": f"{FORMAT_NAME} {FILE_FORMAT}",
             "label_set": self.label_set.to_json(),
             "label_set_fingerprint": self.label_set.fingerprint,
             "text_encoder_fingerprint": self.fingerprint,
@@ -105,8 +106,13 @@ class LabelEmbeddings:
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise ValueError(f"format is {metadata.get('format')!r}, expected {FORMAT!r}")
+                name, _, version = metadata.get("format", "").rpartition(" ")
+                if name != FORMAT_NAME or not version.isdecimal():
+                    raise ValueError(
+                        f"format is {metadata.get('format')!r}, expected "
+                        f"'{FORMAT_NAME} {FILE_FORMAT}'"
+                    )
+                check_format(int(version), FILE_FORMAT)
                 embeddings = file.get_tensor(TENSOR).to(torch.float32)
             label_set = LabelSet.from_json(metadata["label_set"])
             return cls(label_set, embeddings, metadata["text_encoder_fingerprint"])

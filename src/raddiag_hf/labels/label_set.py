@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.file_format import check_format
 from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, FrequencyBand, frequency_bands
 from raddiag_hf.model.label_names import check_label_names, label_fingerprint
 
@@ -165,8 +166,7 @@ class LabelSet:
         """
         try:
             content = json.loads(text)
-            if content["format"] != FILE_FORMAT:
-                raise ValueError(f"format is {content['format']!r}, expected {FILE_FORMAT}")
+            check_format(content.get("format", 1), FILE_FORMAT)
             labels = content["labels"]
             label_set = cls(
                 names=tuple(label["name"] for label in labels),
@@ -178,7 +178,7 @@ class LabelSet:
             )
             if label_set.fingerprint != content["fingerprint"]:
                 raise ValueError("the names are not those that the fingerprint was made of")
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"is not a label set: {error!r}") from error
         return label_set
 

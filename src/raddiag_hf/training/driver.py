@@ -16,6 +16,7 @@ from raddiag_hf.checkpoints.adapters import ADAPTER_WEIGHTS
 from raddiag_hf.core.atomic_files import named_storage_failure
 from raddiag_hf.core.checkpoint_folders import failed_write
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.file_format import FileFormatError
 from raddiag_hf.core.processes import is_first_process, wait_for_processes
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError
@@ -111,6 +112,8 @@ def _finished_record(run: TrainingRun) -> TrainingRecord | None:
         return None
     try:
         record = TrainingRecord.from_json(path.read_text("utf-8"))
+    except FileFormatError as error:
+        raise RunFolderError(f"{path}: {error}") from None
     except ValueError as error:
         raise RunFolderError(
             f"{path}: is damaged ({error}): remove it, and the run is made again"

@@ -11,6 +11,10 @@ from typing import Any
 
 import torch
 
+from raddiag_hf.core.file_format import check_format
+
+FILE_FORMAT = 1
+"""Version of ``training.json`` and ``finetuning.json``."""
 VERSIONED_PACKAGES = ("raddiag-hf", "torch", "transformers")
 
 
@@ -66,20 +70,22 @@ class TrainingRecord(TrainingOrigin):
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        content = {"format": FILE_FORMAT, **asdict(self)}
+        return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "TrainingRecord":
         """Return the record that `to_json` wrote.
 
         Raises:
-            ValueError: If the text is not such JSON.
+            ValueError: If the text is not such JSON, or of a newer format.
         """
         try:
             content = json.loads(text)
+            check_format(content.pop("format", 1), FILE_FORMAT)
             content |= {name: tuple(content[name]) for name in ("label_names", "notes")}
             return cls(**content)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"is no record of a training: {error!r}") from error
 
 

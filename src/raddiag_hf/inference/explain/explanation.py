@@ -27,6 +27,9 @@ from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.model.scan_resampling import source_slice
 
+FILE_FORMAT = 1
+"""Version of ``explanation.json``."""
+
 
 class LabelError(InputError):
     """A label that the model does not have."""
@@ -105,6 +108,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain values, ready for ``json.dumps``; maps are not in it."""
         return {
+            "format": FILE_FORMAT,
             "label": self.label,
             "logit": self.logit,
             "probability": self.probability,

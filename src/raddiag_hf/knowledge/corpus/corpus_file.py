@@ -9,10 +9,14 @@ import pyarrow.parquet as pq
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.file_format import FileFormatError, check_format
 from raddiag_hf.knowledge.corpus.concept import is_blank
 from raddiag_hf.knowledge.corpus.pairs import HardNegative, KnowledgePair, PairKind
 from raddiag_hf.vocabulary import Split
 
+FILE_FORMAT = 1
+FORMAT_KEY = b"raddiag_corpus"
+"""Where the metadata of the file say of which version it is."""
 SCHEMA = pa.schema(
     [
         ("kind", pa.string()),
@@ -27,7 +31,8 @@ SCHEMA = pa.schema(
         ("family", pa.string()),
         ("source", pa.string()),
         ("split", pa.string()),
-    ]
+    ],
+    metadata={FORMAT_KEY: str(FILE_FORMAT)},
 )
 """Columns: the fields of `KnowledgePair`."""
 
@@ -75,12 +80,21 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a corpus, and refuse a file that is no corpus."""
     try:
         with pq.ParquetFile(path) as file:
+            _check_version(file.schema_arrow, path)
             if missing := sorted(set(SCHEMA.names) - set(file.schema_arrow.names)):
                 raise CorpusError(f"{path}: lacks the columns {missing} of a corpus")
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=SCHEMA.names):
                 yield from batch.cast(SCHEMA).to_pylist()
     except (UnicodeDecodeError, OSError, pa.ArrowException) as error:  # OSError: damaged pages
         raise CorpusError(f"{path}: is not a Parquet file, or is damaged: {error}") from None
+
+
+def _check_version(schema: pa.Schema, path: Path) -> None:
+    version = (schema.metadata or {}).get(FORMAT_KEY, b"1").decode("ascii", "replace")
+    try:
+        check_format(int(version) if version.isdecimal() else version, FILE_FORMAT)
+    except FileFormatError as error:
+        raise CorpusError(f"{path}: {error}") from None
 
 
 def _row(pair: KnowledgePair) -> dict[str, Any]:

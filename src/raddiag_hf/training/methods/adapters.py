@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from raddiag_hf.checkpoints.adapters import ADAPTER_BASE, BASE_DIGEST_KEY
+from raddiag_hf.checkpoints.adapters import ADAPTER_BASE, ADAPTER_BASE_FORMAT, BASE_DIGEST_KEY
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import FinetuneError
 
@@ -96,5 +96,5 @@ def save_adapters(
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card of blanks
     adapted.get_base_model().config.save_pretrained(folder)
     if base_digest is not None:
-        text = json.dumps({BASE_DIGEST_KEY: base_digest}) + "\n"
+        text = json.dumps({"format": ADAPTER_BASE_FORMAT, BASE_DIGEST_KEY: base_digest}) + "\n"
         (folder / ADAPTER_BASE).write_text(text, "utf-8")
