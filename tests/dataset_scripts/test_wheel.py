@@ -12,7 +12,10 @@ from raddiag_hf.data.publishers.loading import builder_names
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("src", "dataset_scripts", "model_cards")
-OURS = ("raddiag_hf/training/recipes/", "raddiag_hf/py.typed", "raddiag_hf/__init__.pyi")
+OURS = (
+    "raddiag_hf/training/recipes/", "raddiag_hf/py.typed", "raddiag_hf/__init__.pyi",
+    "raddiag_hf/data/store/__init__.pyi",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from raddiag_hf.checkpoints.saved_model import (
     read_saved_model,
 )
 from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.extras import require_extra
 from raddiag_hf.core.file_format import FileFormatError, check_format
 from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.model_source import ModelSourceError
@@ -40,14 +41,12 @@ def read_adapted_model(
         token: Access token for the base; the one that is signed in by default.
 
     Raises:
+        ExtraMissingError: If PEFT is not installed.
         ModelSourceError: If adapters or base cannot be read or do not belong together.
     """
-    try:
-        from peft import PeftModel
-    except ImportError:
-        raise ModelSourceError(
-            f"{model_id}: holds adapters, which need PEFT: pip install 'raddiag-hf[peft]'"
-        ) from None
+    require_extra("peft", extra="peft", needed_by=f"{model_id}: a model of adapters")
+    from peft import PeftModel
+
     adapter = read_json_object(folder / ADAPTER_CONFIG, f"{model_id}: its adapters")
     base_id = adapter.get("base_model_name_or_path")
     try:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
+from raddiag_hf.core.extras import ExtraMissingError
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder, TextEncoderError
 from tests.fixtures.text_encoders import tiny_text_encoder
 
@@ -208,7 +209,7 @@ def test_its_files_choose_no_way_of_loading(tmp_path):
 def test_without_sentence_transformers_the_extra_is_named(tmp_path, monkeypatch):
     tiny_text_encoder().save_pretrained(tmp_path)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(TextEncoderError, match=r"pip install 'raddiag-hf\[knowledge\]'"):
+    with pytest.raises(ExtraMissingError, match=r"pip install 'raddiag-hf\[knowledge\]'"):
         TextEncoder.from_pretrained(tmp_path)
 
 

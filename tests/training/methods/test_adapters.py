@@ -1,6 +1,7 @@
 """LoRA adapters: attached, saved alone, loaded, merged."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from transformers import AutoConfig, AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.loading import load_model, read_model
+from raddiag_hf.core.extras import ExtraMissingError
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.training.methods.adapters import attach_adapters, save_adapters
 from tests.fixtures.models import packed_batch, tiny_model
@@ -164,6 +166,14 @@ def test_adapters_that_cannot_be_read_are_one_error(saved, damage, message):
         load_model(str(folder), device="cpu")
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_without_peft_the_extra_is_named(saved, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ExtraMissingError, match=r"pip install 'raddiag-hf\[peft\]'"):
+        attach_adapters(tiny_model(), 2)
+    with pytest.raises(ExtraMissingError, match=r"adapters needs peft: pip install"):
+        load_model(str(saved[0]))
 
 
 def test_batch_norms_must_be_frozen():

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raddiag_hf.core.atomic_files import replaced_files
 from raddiag_hf.core.errors import InputError, one_line
+from raddiag_hf.core.extras import require_extra
 from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.model_source import ModelSourceError, open_model_source
 
@@ -106,10 +107,13 @@ class TextEncoder(nn.Module):
             token: Access token; the one that is signed in by default.
 
         Raises:
-            TextEncoderError: If it is not available or not readable, lacks weights, has other steps
-                than pooling and normalisation, or sentence-transformers is not installed.
+            ExtraMissingError: If sentence-transformers is not installed.
+            TextEncoderError: If it is not available or not readable, lacks weights, or has other
+                steps than pooling and normalisation.
         """
         name = str(id_or_dir)
+        needed_by = f"{name}: a text encoder"
+        require_extra("sentence_transformers", extra="knowledge", needed_by=needed_by)
         try:
             source, _ = open_model_source(name, revision=revision, token=token)
             folder = source.fetch_folder(_FILES)
@@ -118,13 +122,6 @@ class TextEncoder(nn.Module):
             return cls(_read_network(folder, pooling, max_length)).eval()
         except ModelSourceError as error:
             raise TextEncoderError(str(error)) from None
-        except ImportError as error:
-            if error.name != "sentence_transformers":
-                raise
-            raise TextEncoderError(
-                f"{name}: text encoders need sentence-transformers: "
-                "pip install 'raddiag-hf[knowledge]'"
-            ) from None
         except UnpicklingError:
             raise TextEncoderError(
                 f"{name}: its weights are pickled and hold more than tensors, so they are not read"

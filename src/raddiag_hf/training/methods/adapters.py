@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from raddiag_hf.checkpoints.adapters import ADAPTER_BASE, ADAPTER_BASE_FORMAT, BASE_DIGEST_KEY
+from raddiag_hf.core.extras import require_extra
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.finetune_settings import FinetuneError
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -43,13 +43,12 @@ def attach_adapters(model: RadDiagForImageClassification, rank: int) -> "PeftMod
     Batch norms must stay frozen: their statistics are not saved with adapters.
 
     Raises:
-        FinetuneError: If PEFT is not installed.
+        ExtraMissingError: If PEFT is not installed.
         ValueError: If the model trains its batch norms.
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise FinetuneError("method lora needs PEFT: pip install 'raddiag-hf[peft]'") from None
+    require_extra("peft", extra="peft", needed_by="method lora")
+    from peft import LoraConfig, get_peft_model
+
     if not model.config.freeze_batch_norm:
         raise ValueError("freeze_batch_norm is False, but adapters do not save batch statistics")
     config = LoraConfig(
