@@ -16,7 +16,7 @@ echo "torch==${TORCH:-$(sed -n 's/^ *torch >= //p' setup.cfg)}" > "$environment/
 "$bin/uv" pip install --quiet --python "$bin/python" --resolution lowest-direct \
   ${FIND_LINKS:+--find-links "$FIND_LINKS"} --overrides "$environment/torch.txt" --editable '.[test]'
 "$bin/python" -m pytest -q -m "not slow and not gpu" -p no:cacheprovider \
-  tests/test_package.py tests/model tests/imaging/dicom tests/imaging/test_reading_nifti.py \
+  tests/test_package.py tests/model tests/imaging/dicom tests/imaging/test_nifti.py \
   tests/checkpoints tests/data/store tests/inference/test_diagnose.py \
-  tests/metrics/test_evaluate_predictions.py tests/training/test_trainer.py \
+  tests/metrics/test_class_metrics.py tests/training/test_trainer.py \
   tests/training/methods tests/reports tests/cli/test_diagnose_command.py

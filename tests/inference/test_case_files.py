@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from raddiag_hf.imaging.reading import read_scan
-from raddiag_hf.imaging.source_grid import source_grid
 from raddiag_hf.inference.case_files import (
     remove_explanation_files,
     write_case_files,
@@ -28,7 +27,7 @@ from raddiag_hf.reports.pictures import draw_slice
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import make_scan
 from tests.fixtures.diagnoses import PROVENANCE, make_diagnosis, make_explanation, make_scans
-from tests.fixtures.dicom_files import CORONAL, numbered_slices, write_dicom, write_series
+from tests.fixtures.dicom_files import numbered_slices, write_series
 
 SHAPE = (12, 10, 8)
 """Voxels of the NIfTI files, along their own axes."""
@@ -117,16 +116,6 @@ def test_a_dicom_map_lies_where_the_headers_say(tmp_path):
     assert record["map_position_known"]
 
 
-def test_a_single_dicom_slice_has_its_place(tmp_path):
-    path = write_dicom(
-        tmp_path / "one.dcm", numbered_slices(1)[0],
-        ImageOrientationPatient=list(CORONAL), ImagePositionPatient=[1, 2, 3], SliceThickness=4,
-    )  # fmt: skip
-    grid = source_grid(read_scan(path))
-    np.testing.assert_allclose(grid.affine[:3, 3], [-1, -2, 3])
-    np.testing.assert_allclose(np.abs(np.linalg.det(grid.affine)), 0.5 * 0.5 * 4)
-
-
 @pytest.mark.parametrize(
     "tags", [{"heights": [0, 5, 30, 35]}, {"ImagePositionPatient": None}], ids=["gap", "nowhere"]
 )
@@ -148,13 +137,6 @@ def test_a_picture_has_a_map_without_position(tmp_path):
     assert image.shape == (7, 9, 1)
     assert np.unravel_index(np.asarray(image.dataobj).argmax(), image.shape) == (2, 6, 0)
     assert record["overlays"] == ["overlays/scan-1-x-ray.png"]
-
-
-def test_a_file_that_is_gone_leaves_the_position_unknown(tmp_path):
-    path = nifti_with_one_bright_voxel(tmp_path / "scan.nii", np.diag([2.0, 2.0, 5.0, 1.0]))
-    scan = read_scan(path)
-    path.unlink()
-    assert source_grid(scan).space_code == 0
 
 
 def test_no_name_of_a_file_or_patient_is_written(tmp_path):
