@@ -154,7 +154,7 @@ from tests.fixtures.cases import CaseMaker, write_store
 
 class SlowMaker(CaseMaker):
     def __call__(self, number):
-        time.sleep(0.03)
+        time.sleep(0.2)
         return super().__call__(number)
 
 write_store(Path(sys.argv[1]), build_case=SlowMaker(frozenset({3, 20})), num_proc=2)
@@ -166,14 +166,16 @@ def test_a_killed_run_is_resumed_and_leaves_no_process(tmp_path):
     shards = tmp_path / ".store.incomplete" / "content" / "data"
     run = subprocess.Popen(
         [sys.executable, "-c", KILLED_RUN, str(tmp_path / "store")],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not list(shards.glob("train-*.parquet")) and time.monotonic() < deadline:
+        assert run.poll() is None, "the run ended before it was killed"
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()
+    assert list(shards.glob("train-*.parquet"))
     assert not (tmp_path / "store").exists()
     deadline = time.monotonic() + 10
     while processes_of_session(run.pid) and time.monotonic() < deadline:
