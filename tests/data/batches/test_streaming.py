@@ -22,6 +22,12 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    """`datasets` sleeps five seconds at the end of every shuffled stream of Parquet files."""
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+
+
 def packed_stream(folder, epoch=0, buffer_size=8):
     stream = load_dataset(folder, split="train", streaming=True)
     packer = CasePacker(stream.features, PROCESSOR)
