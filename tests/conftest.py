@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,16 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared fixtures at {folder}; set RADDIAG_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(pytestconfig: pytest.Config) -> Iterator[None]:
+    """No test writes into the checkout; caches, whose names begin with a dot, may."""
+    before = set(os.listdir(pytestconfig.rootpath))
+    yield
+    left = set(os.listdir(pytestconfig.rootpath)) - before - {"__pycache__"}
+    left = {name for name in left if not name.startswith(".")}
+    assert not left, f"left in {pytestconfig.rootpath}: {sorted(left)}; write into tmp_path"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import read_model
@@ -146,7 +147,7 @@ def test_a_checkpoint_learns_other_labels_by_their_names(trained, cases, encoder
     assert len(started.config.train_label_counts) == 3
 
 
-def test_the_trainer_refuses_a_model_without_label_texts():
+def test_the_trainer_refuses_a_model_without_label_texts(tmp_path):
     model = RadDiagForImageClassification(tiny_config(classifier_type="knowledge"))
     with pytest.raises(LabelTextsMissingError, match="no label texts"):
-        RadDiagTrainer(model=model)
+        RadDiagTrainer(model=model, args=TrainingArguments(str(tmp_path)))
