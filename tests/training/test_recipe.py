@@ -77,8 +77,14 @@ def test_yaml_reads_as_people_mean_it(tmp_path):
         ("augmentation: {max_mixed_cases: 2.5}", "max_mixed_cases is 2.5, expected int"),
         ("augmentation: {scan_augmentation: {shear: x}}", r"scan_augmentation\.shear is 'x'"),
         ("finetune: {method: full}\ndata: {label_column: x}", r"mean finetune\.label_column"),
-        ("finetune: {method: full}\ndata: {train_split: x}", r"reads data\.dataset alone"),
-        ("finetune: {method: full}\nmodel: {config: {a: 1}}", r"reads model\.checkpoint alone"),
+        (
+            "finetune: {method: full}\ndata: {train_split: x}",
+            "of data, .* reads data_dir, dataset, name, options alone",
+        ),
+        (
+            "finetune: {method: full}\nmodel: {config: {a: 1}}",
+            "of model, .* reads checkpoint, text_encoder alone",
+        ),
         ("- a", "holds list, expected keys and values"),
         ("a: [", "is not YAML"),
     ],
@@ -102,10 +108,12 @@ def test_recipes_for_saved_models_run_finetune(name, method, monkeypatch, tmp_pa
     calls = []
     monkeypatch.setattr(train, "finetune", lambda *given, **named: calls.append((given, named)))
     overrides = ["model.checkpoint=base", "data.dataset=cases", f"output={tmp_path}"]
-    overrides += ["model.text_encoder=encoder"]
+    overrides += ["model.text_encoder=encoder", "data.name=small", "data.data_dir=there"]
+    overrides += ["data.options={limit: 3}"]
     assert train.main([name, "--overrides", *overrides]) == 0
     (((model, dataset, output, settings), named),) = calls
-    assert named == {"text_encoder": "encoder", "progress": no_progress}
+    source = {"name": "small", "data_dir": "there", "options": {"limit": 3}}
+    assert named == {"text_encoder": "encoder", "source": source, "progress": no_progress}
     assert (model, dataset, output) == ("base", "cases", str(tmp_path))
     assert settings.method is Method(method)
     assert train.main([name, "--overrides", "data.dataset=cases"]) == 2

@@ -18,7 +18,7 @@ from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.data.case_splits import CaseSplits
-from raddiag_hf.data.opening import open_cases
+from raddiag_hf.data.opening import SourceOptions, open_cases
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.driver import TrainingRun, complete_run
@@ -47,6 +47,7 @@ def finetune(
     revision: str | None = None,
     token: str | None = None,
     text_encoder: str | None = None,
+    source: SourceOptions | None = None,
     progress: Progress = no_progress,
 ) -> TrainingRecord:
     """Adapt a model to a data set, choose thresholds, evaluate, and save the result.
@@ -69,6 +70,7 @@ def finetune(
         token: Access token; the one that is signed in by default.
         text_encoder: Folder or Hub id of the text encoder that a knowledge head was trained with;
             needed for label names that the model does not know.
+        source: How to read ``dataset``: configuration, downloaded files and options of a builder.
         progress: Called with what is done, how much of it, and how much there is.
 
     Raises:
@@ -81,7 +83,8 @@ def finetune(
         RunFolderError, StorageError, TrainingDivergedError: As `complete_run`.
     """
     device = choose_device(settings.device)
-    data = open_cases(dataset, label_column=settings.label_column, token=token).for_training(
+    access: SourceOptions = {"token": token, **(source or {})}
+    data = open_cases(dataset, label_column=settings.label_column, **access).for_training(
         settings.validation_fraction, settings.seed
     )
     loaded = read_model(model_id, revision=revision, token=token)

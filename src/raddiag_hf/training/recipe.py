@@ -122,9 +122,10 @@ class Recipe:
             where that is named; None for no augmentation.
         loss: The fields of `RadDiagConfig` in `LOSS_FIELDS`.
         training: Fields of `transformers.TrainingArguments`, under their own names.
-        finetune: Fields of `FinetuneSettings`: adapt ``model.checkpoint`` to the stored data set
-            ``data.dataset`` as ``raddiag finetune`` does, with ``model.text_encoder`` where a
-            knowledge head reads new names; the other sections stay empty.
+        finetune: Fields of `FinetuneSettings`: adapt ``model.checkpoint`` to the data set of
+            ``data.dataset``, ``name``, ``data_dir`` and ``options`` as ``raddiag finetune`` does,
+            with ``model.text_encoder`` where a knowledge head reads new names; the other sections
+            stay empty.
         output: Folder of checkpoints, logs and the trained model.
     """
 
@@ -246,7 +247,7 @@ def _check_finetuning(recipe: Recipe) -> None:
             raise RecipeError(f"{name}: a recipe with a finetune section takes all settings there")
     settings = {one.name for one in dataclasses.fields(FinetuneSettings)}
     sections: tuple[tuple[str, Any, set[str]], ...] = (
-        ("data", recipe.data, {"dataset"}),
+        ("data", recipe.data, {"dataset", "name", "data_dir", "options"}),
         ("model", recipe.model, {"checkpoint", "text_encoder"}),
     )
     for name, section, used in sections:
@@ -255,6 +256,6 @@ def _check_finetuning(recipe: Recipe) -> None:
             if getattr(section, key) != getattr(untouched, key):
                 hint = f"; did you mean finetune.{key}?" if key in settings else ""
                 raise RecipeError(
-                    f"{name}.{key}: a recipe with a finetune section reads {name}."
-                    f"{min(used)} alone{hint}"
+                    f"{name}.{key}: of {name}, a recipe with a finetune section reads "
+                    f"{', '.join(sorted(used))} alone{hint}"
                 )

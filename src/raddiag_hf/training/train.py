@@ -146,11 +146,7 @@ def open_splits(section: DataSection) -> CaseSplits:
     """
     if section.dataset is None:
         raise RecipeError("data.dataset is missing: name a folder, a builder or a Hub id")
-    source: SourceOptions = {
-        "name": section.name,
-        "data_dir": section.data_dir,
-        "options": section.options,
-    }
+    source = _source(section)
     wanted: dict[str, str] = {Split.TRAIN: section.train_split}
     if section.validation_split is not None:
         wanted[Split.VALIDATION] = section.validation_split
@@ -164,6 +160,10 @@ def open_splits(section: DataSection) -> CaseSplits:
             wanted[Split.TEST] = section.test_split
     data = open_cases(section.dataset, wanted, label_column=section.label_column, **source)
     return data.for_training()
+
+
+def _source(section: DataSection) -> SourceOptions:
+    return {"name": section.name, "data_dir": section.data_dir, "options": section.options}
 
 
 def _identity(
@@ -232,6 +232,7 @@ def _finetune_recipe(recipe: Recipe, progress: Progress) -> Path:
         recipe.output,
         settings,
         text_encoder=recipe.model.text_encoder,
+        source=_source(recipe.data),
         progress=progress,
     )
     return Path(recipe.output)
