@@ -10,10 +10,10 @@ demo: $(STAMP)
 	$(BIN)/raddiag demo --output demo-output
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 	tests/lower_bounds.sh $(VENV)-lowest
 
 # The ablation reads the text encoder that the knowledge benchmark trains.

@@ -71,6 +71,7 @@ def test_a_row_that_is_there_twice_is_named(covid_chestxray, tmp_path):
         builder.verify()
 
 
+@pytest.mark.slow
 def test_every_real_patient_arrives_with_all_images(shared_dir, tmp_path):
     data = shared_dir / "data" / "covid_chestxray"
     cases = load_dataset("covid_chestxray", data_dir=data, cache_dir=tmp_path)

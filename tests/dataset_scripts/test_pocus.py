@@ -88,6 +88,7 @@ def test_frames_in_the_folder_of_another_class_are_refused(pocus, tmp_path):
         sources(pocus, tmp_path)
 
 
+@pytest.mark.slow
 def test_every_real_clip_arrives(shared_dir, tmp_path):
     cases = load_dataset("pocus", data_dir=shared_dir / "data" / "pocus", cache_dir=tmp_path)
     rows = [row for split in cases.values() for row in split]
