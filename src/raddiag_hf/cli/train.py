@@ -4,13 +4,16 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 
 from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.options import with_options
+from raddiag_hf.core.settings import Setting
 
 EXAMPLES = """
 Killed at any moment, the same command resumes the run and ends with the same weights.
@@ -30,47 +33,33 @@ Killed at any moment, the same command resumes the run and ends with the same we
 ACCELERATE_CONFIGS = Path(__file__).parents[1] / "training" / "accelerate_configs"
 
 
-def train(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECIPE",
-            help="A YAML file, or one of pretrain, finetune, lora, linear_probe, phantoms.",
-            show_default=False,
-        ),
-    ],
+@dataclass(frozen=True)
+class TrainOptions:
+    """What to train, and how to start it.
+
+    Attributes:
+        recipe: A YAML file, or one of pretrain, finetune, lora, linear_probe, phantoms.
+        overrides: Changes to the recipe.
+        num_processes: Processes, one per GPU; one by default.
+        accelerate_config: ddp, fsdp2, deepspeed, or a file that `accelerate config` wrote.
+        plan: Predict the peak memory, and do not train.
+        memory: With --plan: the memory to fit in, such as 12GB; by default the device's.
+        show_command: Print the command, and do not run it.
+    """
+
+    recipe: Annotated[str, Setting(positional=True, metavar="RECIPE")]
     overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SECTION.KEY=VALUE]...", help="Changes to the recipe.", show_default=False
-        ),
-    ] = None,
-    num_processes: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes, one per GPU.", show_default="1"),
-    ] = None,
-    accelerate_config: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CONFIG",
-            help="ddp, fsdp2, deepspeed, or a file that `accelerate config` wrote.",
-        ),
-    ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Predict the peak memory, and do not train.")
-    ] = False,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="With --plan: the memory to fit in, such as 12GB.",
-            show_default="the device's",
-        ),
-    ] = None,
-    show_command: Annotated[
-        bool, typer.Option("--show-command", help="Print the command, and do not run it.")
-    ] = False,
-) -> int:
+        tuple[str, ...], Setting(positional=True, metavar="[SECTION.KEY=VALUE]...")
+    ] = ()
+    num_processes: Annotated[int | None, Setting(min=1, metavar="N")] = None
+    accelerate_config: Annotated[str | None, Setting(metavar="CONFIG")] = None
+    plan: bool = False
+    memory: Annotated[str | None, Setting(metavar="SIZE")] = None
+    show_command: bool = False
+
+
+@with_options
+def train(options: TrainOptions) -> int:
     """Train a network after a recipe: data, network and schedule as a file, changes as arguments.
 
     Writes checkpoints, TensorBoard logs, and at the end OUTPUT/model with thresholds, metrics of
@@ -79,26 +68,27 @@ def train(
     """
     from raddiag_hf.training.recipe import load_recipe
 
-    changes = overrides or []
-    loaded = load_recipe(recipe, changes)
+    loaded = load_recipe(options.recipe, options.overrides)
     if loaded.finetune is not None:
-        if plan:
+        if options.plan:
             raise ArgumentError("--plan is for trainings: it cannot predict a fine-tuning")
-        if accelerate_config is not None or (num_processes or 1) > 1:
+        if options.accelerate_config is not None or (options.num_processes or 1) > 1:
             raise ArgumentError(
                 "--num-processes and --accelerate-config are for trainings: a fine-tuning runs in "
                 "one process"
             )
-    if plan:
+    if options.plan:
         from raddiag_hf.cli.memory_table import print_plan
 
-        print_plan(loaded, memory)
+        print_plan(loaded, options.memory)
         return 0
-    if memory is not None:
+    if options.memory is not None:
         raise ArgumentError("--memory belongs to --plan")
-    command = training_command(recipe, changes, num_processes, accelerate_config)
+    command = training_command(
+        options.recipe, options.overrides, options.num_processes, options.accelerate_config
+    )
     Console(stderr=True).print(shlex.join(command), style="dim", soft_wrap=True, highlight=False)
-    if show_command:
+    if options.show_command:
         return 0
     import torch
 
@@ -110,7 +100,10 @@ def train(
 
 
 def training_command(
-    recipe: str, overrides: list[str], num_processes: int | None, accelerate_config: str | None
+    recipe: str,
+    overrides: Sequence[str],
+    num_processes: int | None,
+    accelerate_config: str | None,
 ) -> list[str]:
     """Return the command line of a training.
 
