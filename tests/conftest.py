@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,14 @@ from hypothesis import settings
 
 settings.register_profile("raddiag", deadline=None)  # two busy cores make single examples slow
 settings.load_profile("raddiag")
+
+
+gc.disable()  # a quarter of the time of collection, which makes modules and tests that stay
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
