@@ -137,6 +137,9 @@ def test_adapters_that_do_not_tell_their_base_are_merged_with_a_warning(saved, c
     (folder / "adapter_base.json").write_text("{")
     with pytest.raises(ModelSourceError, match=r"adapter_base\.json"):
         read_model(str(folder))
+    (folder / "adapter_base.json").write_text('{"format": 2}')
+    with pytest.raises(ModelSourceError, match=r"adapter_base\.json: format is 2, .* a newer one"):
+        read_model(str(folder))
 
 
 def test_adapters_are_saved_without_their_base(saved):
