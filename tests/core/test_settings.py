@@ -29,6 +29,8 @@ class ShapeSettings:
     share: Annotated[float, Setting(above=0, max=1)] = 1.0
     bits: Literal[8, 16] = 8
     weights: tuple[float, ...] = ()
+    pair: tuple[float, int] = (0.5, 1)
+    names: str | list[str] | list[None] | None = None
     is_open: bool = False
     folder: Path | None = None
     inner: Inner = Inner()
@@ -53,6 +55,11 @@ class ShapeSettings:
         ("bits", 8.0, "bits is 8.0, expected one of 8, 16"),
         ("is_open", 1, "is_open is 1, expected bool"),
         ("weights", 0.5, "weights is 0.5, expected tuple"),
+        ("weights", ["a", 1], r"weights\[0\] is 'a', expected float"),
+        ("weights", (1, True), r"weights\[1\] is True, expected float"),
+        ("pair", [1], r"pair is \[1\], expected 2 values"),
+        ("pair", [1, 2.5], r"pair\[1\] is 2.5, expected int"),
+        ("names", ["a", 1], r"names\[1\] is 1, expected str"),
         ("inner", 3, "inner is 3, expected keys and values"),
     ],
 )
@@ -70,6 +77,9 @@ def test_a_value_of_another_type_or_out_of_range_is_refused(name, value, expecte
         ("share", 1),
         ("bits", 16),
         ("weights", [1, 2.5]),
+        ("pair", [0.5, 2]),
+        ("names", ["a"]),
+        ("names", "a"),
         ("folder", "here"),
         ("inner", {"depth": 1}),
         ("scale", float("inf")),

@@ -14,6 +14,8 @@ from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSetting
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"layer_decay": 1.5}, "layer_decay is 1.5"),
         ({"penalties": (1.0, -1.0)}, "penalties"),
+        ({"penalties": (1.0, float("nan"))}, "penalties are"),
+        ({"penalties": ("a",)}, r"penalties\[0\] is 'a', expected float"),
         ({"seed": -1}, "seed is -1, expected at least 0"),
         ({"num_workers": -1}, "num_workers is -1"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),

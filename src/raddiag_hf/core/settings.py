@@ -5,7 +5,7 @@ A settings module imports no torch: the command line reads it to show its help.
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -113,8 +113,8 @@ def check_value(
     """Check a value against the type of a field and its range.
 
     A list may stand for a tuple, text for a member of an enum or a path, keys and values for a
-    record, and a whole number for a fraction, but not a truth value for a number. What is in lists
-    and keys is not looked at.
+    record, and a whole number for a fraction, but not a truth value for a number. Items of lists
+    and tuples are checked too, values of keys are not.
 
     Args:
         name: Of the field, for the message.
@@ -130,9 +130,39 @@ def check_value(
     if not any(_matches(value, option) for option in options):
         expected = " or ".join(dict.fromkeys(map(_in_words, options)))
         raise error(f"{name} is {_plain(value)!r}, expected {expected}")
+    if isinstance(value, (list, tuple)):
+        _check_items(name, value, [one for one in options if _matches(value, one)], error)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if setting is not None and is_number and not setting.allows(value):
         raise error(f"{name} is {value!r}, expected {setting.expected()}")
+
+
+def _check_items(
+    name: str, values: Sequence[Any], kinds: Sequence[Any], error: type[InputError]
+) -> None:
+    """Check the items of a list or tuple against the kinds of sequence that it may be.
+
+    Raises:
+        InputError: As ``error``, by the first of the kinds, if the items suit none of them.
+    """
+    refusal: InputError | None = None
+    for kind in kinds:
+        of_items = get_args(kind)
+        if not of_items:
+            return
+        is_fixed = get_origin(kind) is tuple and of_items[-1] is not Ellipsis
+        try:
+            if is_fixed and len(of_items) != len(values):
+                raise error(f"{name} is {list(values)!r}, expected {len(of_items)} values")
+            for number, item in enumerate(values):
+                of_item = of_items[number if is_fixed else 0]
+                check_value(f"{name}[{number}]", item, of_item, error=error)
+        except error as found:
+            refusal = refusal or found
+        else:
+            return
+    if refusal is not None:
+        raise refusal
 
 
 def _options(kind: Any) -> list[Any]:

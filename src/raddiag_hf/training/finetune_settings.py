@@ -1,5 +1,6 @@
 """Settings of a fine-tuning."""
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -108,7 +109,7 @@ class FinetuneSettings:
         for name, kind in {"method": Method, "head": Head, "fusion": Fusion}.items():
             object.__setattr__(self, name, kind(getattr(self, name)))
         object.__setattr__(self, "penalties", tuple(self.penalties))
-        if not self.penalties or min(self.penalties) <= 0:
+        if not self.penalties or not all(0 < one < math.inf for one in self.penalties):
             raise FinetuneError(f"penalties are {list(self.penalties)}, expected positive numbers")
         if self.method is Method.LINEAR_PROBE and self.head is Head.KNOWLEDGE:
             raise FinetuneError("head is knowledge, but a linear probe learns its own head")

@@ -200,8 +200,9 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
         if name in given:
             _check_section(given[name], kind, name)
     _check_names(given.get("loss", {}), LOSS_FIELDS, "loss")
-    if not isinstance(given.get("output", ""), str) or content.get("output") == "":
-        raise RecipeError(f"output is {content['output']!r}, expected a folder")
+    output = content.get("output", Recipe.output)
+    if not isinstance(output, str) or not output.strip():
+        raise RecipeError(f"output is {output!r}, expected a folder")
     recipe = Recipe(
         **given
         | {

@@ -224,7 +224,7 @@ def _finetune_recipe(recipe: Recipe, progress: Progress) -> Path:
         raise RecipeError(f"{missing} is missing")
     try:
         settings = FinetuneSettings(**(recipe.finetune or {}))
-    except ValueError as error:
+    except InputError as error:
         raise RecipeError(f"finetune.{error}") from None
     finetune(
         recipe.model.checkpoint,
