@@ -256,3 +256,26 @@ def test_plain_options_give_what_the_late_fusion_reference_saw(case, shared_dir)
     assert count == arrays[f"late/{case}/marks"].sum()
     expected = np.moveaxis(arrays[f"late/{case}/images"][0, :, :, :count], -1, 0)
     np.testing.assert_allclose(batch["pixel_values"][:, 0].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["foo", "rescale_rnage"])
+def test_an_option_that_there_is_not_is_refused(name):
+    with pytest.raises(ValueError, match=f"there is no option '{name}'; expected one of antialias"):
+        RadDiagImageProcessor(**{name: 1})
+
+
+def test_what_other_versions_saved_beside_the_options_does_not_matter(tmp_path):
+    RadDiagImageProcessor(image_size=64).save_pretrained(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    others = {
+        "processor_class": "RadDiagProcessor",
+        "_processor_class": None,
+        "do_resize": True,
+        "of_another_version": 1,
+    }
+    path.write_text(json.dumps(json.loads(path.read_text()) | others))
+    for loader in (AutoImageProcessor, RadDiagImageProcessor):
+        loaded = loader.from_pretrained(tmp_path)
+        assert loaded.image_size == 64
+        assert not hasattr(loaded, "of_another_version")
+    assert loader.from_pretrained(tmp_path, image_size=32).image_size == 32

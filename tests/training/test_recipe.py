@@ -60,6 +60,12 @@ def test_yaml_reads_as_people_mean_it(tmp_path):
         ("data: {data_set: x}", r"there is no data\.data_set; did you mean data\.dataset\?"),
         ("model: {preset: 3}", r"model\.preset is 3, expected str"),
         ("model: {config: 3}", r"model\.config is 3, expected keys and values"),
+        ("model: {processor: {foo: 1}}", r"there is no model\.processor\.foo; expected one of"),
+        (
+            "model: {processor: {rescale_rnage: scan}}",
+            r"there is no model\.processor\.rescale_rnage; did you mean "
+            r"model\.processor\.rescale_range\?",
+        ),
         ("data: {name: 3}", r"data\.name is 3, expected str or nothing"),
         ("model: {batch_norm: frosen}", "expected one of frozen, local, synchronised"),
         ("model: [a]", "model is .*expected keys and values"),

@@ -49,6 +49,17 @@ class RadDiagImagesKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg] 
     modality_slots: dict[str, list[int]]
 
 
+OPTIONS = frozenset(RadDiagImagesKwargs.__annotations__) - frozenset(ImagesKwargs.__annotations__)
+"""Options of `RadDiagImageProcessor`."""
+SAVED_BY_TRANSFORMERS = frozenset(ImagesKwargs.__annotations__) | {
+    "auto_map",
+    "feature_extractor_type",
+    "image_processor_type",
+    "processor_class",
+}
+"""What transformers writes beside the options, and hands back."""
+
+
 class RadDiagImageProcessor(BaseImageProcessor):
     """Turn cases of 2D and 3D scans into the packed batch that `RadDiagModel` reads.
 
@@ -73,7 +84,7 @@ class RadDiagImageProcessor(BaseImageProcessor):
             them again, as the reference's further studies do.
 
     Raises:
-        ValueError: For an option outside its range.
+        ValueError: For an option that there is not, or outside its range.
 
     Source:
         Paper, section 4.4 (256 x 256 x 32, bilinear, uniform resampling, feature scaling). A scan
@@ -94,6 +105,11 @@ class RadDiagImageProcessor(BaseImageProcessor):
         modality_slots: Mapping[str, Sequence[int]] | None = None,
         **kwargs: Any,
     ) -> None:
+        for name in kwargs:
+            if name not in SAVED_BY_TRANSFORMERS and not name.startswith("_"):
+                raise ValueError(
+                    f"there is no option {name!r}; expected one of {', '.join(sorted(OPTIONS))}"
+                )
         super().__init__(**kwargs)
         for name, value in (("image_size", image_size), ("max_slices", max_slices)):
             if not _is_whole(value) or value < 1:
@@ -119,6 +135,13 @@ class RadDiagImageProcessor(BaseImageProcessor):
         if not isinstance(slots, Mapping) or not all(map(_are_slots, slots.values())):
             raise ValueError(f"modality_slots is {slots}, expected slots for each modality")
         self.modality_slots = {str(name): [int(slot) for slot in slots[name]] for name in slots}
+
+    @classmethod
+    def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Return the processor of a saved dictionary, without what other versions added to it."""
+        known = OPTIONS | SAVED_BY_TRANSFORMERS
+        saved = {key: value for key, value in image_processor_dict.items() if key in known}
+        return super().from_dict(saved, **kwargs)
 
     def ct_window_hu(self) -> tuple[float, float] | None:
         """Return the CT window as (lower, upper) in Hounsfield units, or None.

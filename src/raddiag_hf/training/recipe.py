@@ -184,6 +184,7 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
     from transformers import TrainingArguments  # these take seconds to import, and only here
 
     from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
+    from raddiag_hf.model.image_processing_raddiag import OPTIONS
 
     _check_names(content, [one.name for one in dataclasses.fields(Recipe)], "")
     given = {name: value for name, value in content.items() if value is not None}
@@ -200,6 +201,7 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
         if name in given:
             _check_section(given[name], kind, name)
     _check_names(given.get("loss", {}), LOSS_FIELDS, "loss")
+    _check_names((given.get("model") or {}).get("processor", {}), OPTIONS, "model.processor")
     output = content.get("output", Recipe.output)
     if not isinstance(output, str) or not output.strip():
         raise RecipeError(f"output is {output!r}, expected a folder")
