@@ -20,9 +20,12 @@ from raddiag_hf.core.trainer import TrainingDivergedError
 from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training import train
 from raddiag_hf.training.driver import LABEL_SET_FILE, METRICS_FILE
 from raddiag_hf.training.methods.weights import macro_metrics
-from raddiag_hf.training.recipe import DataSection, ModelSection
+from raddiag_hf.training.network import check_network
+from raddiag_hf.training.recipe import DataSection, ModelSection, recipe_from_dict
+from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.record import TrainingRecord
 from raddiag_hf.training.train import RECORD_FILE, main, open_splits, train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
@@ -213,6 +216,52 @@ def test_what_cannot_be_followed_is_said_in_one_line_with_exit_code_2(
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("raddiag: ")
     assert message in last
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.preset=foo", "model.preset: there is no preset 'foo'"),
+        ("model.config.image_size=0", "model.config.image_size is 0, expected at least 1"),
+        ("model.config.encoder_type=vti", "model.config.encoder_type is 'vti', expected one of"),
+        ("model.config.trained_labels=[1]", "model.config.trained_labels[0] is 1, expected str"),
+        ("model.processor.rescale_range=all", "model.processor: rescale_range is 'all', expected"),
+        ("loss.focal_gamma=x", "loss.focal_gamma is 'x', expected float or int"),
+        ("loss.focal_gamma=-1", "loss.focal_gamma is -1, expected at least 0"),
+        ("model.config.focal_gamma=-1", "model.config.focal_gamma is -1, expected at least 0"),
+        ("augmentation.mixing_probability=2", "augmentation: mixing_probability is 2"),
+    ],
+)
+def test_a_network_that_no_data_could_make_right_is_refused_before_data_are_opened(
+    tmp_path, capsys, monkeypatch, override, message
+):
+    monkeypatch.setattr(train, "open_splits", lambda section: pytest.fail("data were opened"))
+    assert main(["phantoms", "--overrides", override, f"output={tmp_path}/run"]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith(f"raddiag: {message}")
+    assert "Error" not in last
+
+
+@pytest.mark.parametrize("loss", ["class_balanced", "logit_adjusted"])
+def test_a_network_whose_loss_needs_counts_of_the_data_passes_without_data(loss):
+    check_network(recipe_from_dict({"loss": {"classification_loss": loss}}), None)
+
+
+@pytest.mark.parametrize(
+    ("config", "loss", "message"),
+    [
+        ({"hidden_size": 64}, {}, "hidden_size is 64, but the checkpoint was trained with 32"),
+        ({}, {"focal_gamma": -1}, r"^loss\.focal_gamma is -1, expected at least 0"),
+        ({"encoder_chunk_size": 0}, {}, r"^model\.config\.encoder_chunk_size is 0, expected"),
+    ],
+)
+def test_what_a_checkpoint_cannot_become_is_refused_before_data_are_opened(
+    trained, tmp_path, config, loss, message
+):
+    section = ModelSection(checkpoint=str(trained / "model"), config=config, batch_norm="frozen")
+    recipe = quick_recipe(tmp_path / "no cases", tmp_path / "run")
+    with pytest.raises(RecipeError, match=message):
+        train_recipe(replace(recipe, model=section, loss=loss))
 
 
 def test_a_patient_in_training_and_validation_is_refused(cases):

@@ -1,5 +1,6 @@
 """From a recipe to its network and image processor: new ones, or those of a checkpoint."""
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +11,12 @@ from huggingface_hub.errors import StrictDataclassError
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.settings import check_value
 from raddiag_hf.data.case_splits import CaseSplit, CaseSplits, check_model_fits
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
-from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.configuration_raddiag import PRESETS, RadDiagConfig
 from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.label_texts import LabelTextError, label_names
@@ -29,6 +31,19 @@ CHANGEABLE_FIELDS = frozenset(
     {"encoder_chunk_size", "freeze_batch_norm", "train_label_counts", "num_train_cases"}
 )
 """Fields of a checkpoint's configuration that a recipe may change, beside those of the loss."""
+FIELDS_OF_DATA = frozenset(
+    {
+        "id2label",
+        "label2id",
+        "label_set_fingerprint",
+        "trained_labels",
+        "trained_label_counts",
+        "train_label_counts",
+        "num_train_cases",
+        "decision_thresholds",
+    }
+)
+"""Fields that nothing can be said about before the data are there."""
 MISSING = (
     "model.text_encoder is missing: a knowledge classifier is trained with embedded label names, "
     "so name a text encoder, a folder or Hub id"
@@ -69,22 +84,55 @@ def build_model(
         model = RadDiagForImageClassification(build_config(section, data.label_set, fields))
         _give_label_texts(model, section, label_texts)
         sizes = {"image_size": model.config.image_size, "max_slices": model.config.max_slices}
-        try:
-            processor = RadDiagImageProcessor(**{**sizes, **section.processor})
-        except (ValueError, TypeError) as error:
-            raise RecipeError(f"model.processor: {one_line(error)}") from None
+        processor = _build_processor({**sizes, **section.processor})
     else:
-        if section.processor:
-            raise RecipeError("model.processor: a checkpoint brings its own image processor")
         model, processor = checkpoint.model, checkpoint.processor
         _give_label_texts(model, section, label_texts)
         _change_config(model.config, fields)
     check_model_fits(model.config, data.features, data.label_column)
     if section.batch_norm == "synchronised":
-        if not torch.cuda.is_available():
-            raise RecipeError("model.batch_norm is 'synchronised', which needs GPUs")
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return model, processor
+
+
+def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
+    """Refuse a network that no data could make right, before data are opened.
+
+    Args:
+        recipe: Which network.
+        checkpoint: The recipe's, if it names one; it stays as it is.
+
+    Raises:
+        RecipeError: If a name is unknown or a value refused.
+    """
+    section = recipe.model
+    fields = {
+        name: value for name, value in network_fields(recipe).items() if name not in FIELDS_OF_DATA
+    }
+    if section.batch_norm == "synchronised" and not torch.cuda.is_available():
+        raise RecipeError("model.batch_norm is 'synchronised', which needs GPUs")
+    if checkpoint is not None:
+        if section.processor:
+            raise RecipeError("model.processor: a checkpoint brings its own image processor")
+        config = copy.deepcopy(checkpoint.model.config)
+        _change_config(config, fields)
+        config.train_label_counts = [0] * config.num_labels  # some losses need any
+        config.num_train_cases = 0
+        try:
+            config.validate()
+        except StrictDataclassError as error:
+            raise _refused(error, section) from None
+        return
+    _build_processor(section.processor)
+    counts = {"train_label_counts": [0], "num_train_cases": 0}
+    build_config(section, LabelSet(("any label",)), {**fields, **counts})
+
+
+def _build_processor(options: Mapping[str, Any]) -> RadDiagImageProcessor:
+    try:
+        return RadDiagImageProcessor(**options)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"model.processor: {one_line(error)}") from None
 
 
 def _mean_log_odds(cases: CaseSplit) -> float:
@@ -98,13 +146,17 @@ def network_fields(recipe: Recipe) -> dict[str, Any]:
     """Return the fields of `RadDiagConfig` that a recipe sets, in whichever section.
 
     Raises:
-        RecipeError: If there is no such field.
+        RecipeError: If there is no such field, or a value is of another type.
     """
     known = set(RadDiagConfig().to_dict()) - {"model_type", "transformers_version"}
     for name in recipe.model.config:
         if name not in known:
             hint = nearest_name(name, known, "model.config.")
             raise RecipeError(f"there is no model.config.{name}{hint}")
+    for where, given in (("model.config", recipe.model.config), ("loss", recipe.loss)):
+        for name, value in given.items():
+            kind = RadDiagConfig.__annotations__.get(name, Any)  # those of transformers: unchecked
+            check_value(f"{where}.{name}", value, kind, error=RecipeError)
     frozen = {"freeze_batch_norm": recipe.model.batch_norm == "frozen"}
     return {**frozen, **recipe.model.config, **recipe.loss}
 
@@ -138,6 +190,11 @@ def build_config(
     Raises:
         RecipeError: If there is no such preset, or a field is refused.
     """
+    if section.preset not in PRESETS:
+        raise RecipeError(
+            f"model.preset: there is no preset {section.preset!r}"
+            f"{nearest_name(section.preset, PRESETS)}"
+        )
     labels = {
         "id2label": label_set.id2label,
         "label2id": label_set.label2id,
@@ -146,7 +203,18 @@ def build_config(
     try:
         return RadDiagConfig.from_preset(section.preset, **{**labels, **fields})
     except (ValueError, StrictDataclassError) as error:
-        raise RecipeError(f"model: {one_line(error)}") from None
+        raise _refused(error, section) from None
+
+
+def _refused(error: Exception, section: ModelSection) -> RecipeError:
+    """Return the error of a configuration in the words of its validator, the field named first."""
+    text = one_line(error.__cause__ or error)
+    field = text.partition(" ")[0]
+    if field in LOSS_FIELDS and field not in section.config:
+        return RecipeError(f"loss.{text}")
+    if field in RadDiagConfig.__annotations__:
+        return RecipeError(f"model.config.{text}")
+    return RecipeError(f"model: {text}")
 
 
 def grey_picture_slices(section: ModelSection) -> int:
@@ -158,10 +226,7 @@ def grey_picture_slices(section: ModelSection) -> int:
     """
     if section.checkpoint is not None:
         return read_model(section.checkpoint).processor.grey_picture_slices
-    try:
-        return RadDiagImageProcessor(**section.processor).grey_picture_slices
-    except (ValueError, TypeError) as error:
-        raise RecipeError(f"model.processor: {one_line(error)}") from None
+    return _build_processor(section.processor).grey_picture_slices
 
 
 def read_text_encoder(section: ModelSection) -> TextEncoder | None:
@@ -227,4 +292,5 @@ def _change_config(config: RadDiagConfig, fields: Mapping[str, Any]) -> None:
         try:
             setattr(config, name, value)
         except StrictDataclassError as error:
-            raise RecipeError(f"model.config: {one_line(error)}") from None
+            cause = one_line(error.__cause__ or error)
+            raise RecipeError(f"model.config.{name}: {cause}") from None

@@ -32,7 +32,7 @@ from raddiag_hf.training.driver import TrainingRun, complete_run
 from raddiag_hf.training.finetune_settings import FinetuneSettings
 from raddiag_hf.training.finetuning import finetune
 from raddiag_hf.training.methods.weights import fit_weights
-from raddiag_hf.training.network import build_model, read_text_encoder
+from raddiag_hf.training.network import build_model, check_network, read_text_encoder
 from raddiag_hf.training.recipe import DataSection, Recipe, load_recipe, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.record import TrainingOrigin, public_name
@@ -94,7 +94,12 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
             f"{started} processes were started, but {args.world_size} would train together; set "
             "training.use_cpu=true where there are not as many GPUs"
         )
-    encoder = read_text_encoder(recipe.model)  # to be refused before cases are prepared for hours
+    # What can be refused without data is, before cases are prepared for hours.
+    address = recipe.model.checkpoint
+    checkpoint = None if address is None else read_model(address)
+    check_network(recipe, checkpoint)
+    augmentation = build_augmentation(recipe)
+    encoder = read_text_encoder(recipe.model)
     with PartialState().main_process_first():
         data = open_splits(recipe.data)
     factors = None
@@ -106,12 +111,9 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
         except ValueError as error:
             raise RecipeError(f"data.repeat_threshold: {one_line(error)}") from None
     label_texts = None if encoder is None else LabelEmbeddings.embed(data.label_set, encoder)
-    address = recipe.model.checkpoint
-    checkpoint = None if address is None else read_model(address)
     identity = _identity(recipe, args, data, checkpoint, label_texts)
     set_seed(args.seed)  # draws the weights of a new network
     model, processor = build_model(recipe, data, label_texts, checkpoint)
-    augmentation = build_augmentation(recipe)
     run = TrainingRun(
         folder=RunFolder(Path(recipe.output)),
         identity=identity,
