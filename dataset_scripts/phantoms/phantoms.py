@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from raddiag_hf.core.settings import Setting
 from raddiag_hf.data.publishers.builder import CaseBuilder, CaseBuilderConfig
 from raddiag_hf.data.publishers.source import CaseSource
 from raddiag_hf.data.store.case import Case
@@ -28,12 +29,12 @@ class PhantomsConfig(CaseBuilderConfig):
         num_disorders: The most frequent so many disorders occur; None for all.
     """
 
-    num_train: int = 700
-    num_validation: int = 100
-    num_test: int = 200
-    image_size: int = 64
-    max_slices: int = 16
-    num_disorders: int | None = None
+    num_train: Annotated[int, Setting(min=0)] = 700
+    num_validation: Annotated[int, Setting(min=0)] = 100
+    num_test: Annotated[int, Setting(min=0)] = 200
+    image_size: Annotated[int, Setting(min=32)] = 64
+    max_slices: Annotated[int, Setting(min=6)] = 16
+    num_disorders: Annotated[int | None, Setting(min=1)] = None
 
 
 @dataclass(frozen=True)

@@ -203,13 +203,26 @@ def test_a_disk_that_takes_no_more_stops_and_keeps_the_last_good_checkpoint(
         (["data.dataset={cases}", "model.config.wdth=1"], "there is no model.config.wdth"),
         (["data.dataset={cases}", "augmentation.mixing_probability=2"], "augmentation: mixing"),
         (["data.dataset={cases}", "data.train_split=trein"], "trein"),
+        (
+            ["data.dataset=phantoms", "data.options.num_train=abc"],
+            "data.options.num_train is 'abc', expected int",
+        ),
+        (
+            ["data.dataset=phantoms", "data.options.num_train=-5"],
+            "data.options.num_train is -5, expected at least 0",
+        ),
+        (
+            ["data.dataset=phantoms", "data.options.num_trian=5"],
+            "data.options.num_trian: phantoms has no option",
+        ),
+        (["data.dataset=phantoms", "data.options.name=x"], "data.options.name: phantoms has no"),
     ],
 )
 def test_what_cannot_be_followed_is_said_in_one_line_with_exit_code_2(
     cases, tmp_path, capsys, overrides, message
 ):
     given = [one.replace("{cases}", str(cases)) for one in overrides]
-    if "data.dataset=phantoms" in given:
+    if "data.dataset=phantoms" in given and not any("data.options" in one for one in given):
         given += ["data.options={num_train: 4, num_validation: 4, num_test: 4}"]
     arguments = ["pretrain", "--overrides", *given, f"output={tmp_path}/run", "training.bf16=false"]
     assert main(arguments) == 2

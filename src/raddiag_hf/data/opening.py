@@ -20,7 +20,12 @@ from raddiag_hf.data.case_splits import (
     check_model_fits,
     with_train_counts,
 )
-from raddiag_hf.data.publishers.loading import builder_names, is_builder, load_dataset
+from raddiag_hf.data.publishers.loading import (
+    BuilderOptionError,
+    builder_names,
+    is_builder,
+    load_dataset,
+)
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.store.case_metadata import case_columns, case_label_sets, read_metadata
 from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore, is_case_store
@@ -61,7 +66,7 @@ def named_faults(location: str) -> Iterator[None]:
     try:
         with explained_access(location):
             yield
-    except (CaseStorageError, FileNotFoundError) as error:
+    except (CaseStorageError, BuilderOptionError, FileNotFoundError) as error:
         raise CaseDataError(_naming(location, error)) from error
     except (InputError, OSError):
         raise

@@ -24,6 +24,7 @@ from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.data.batches.repetition import repeat_factors
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.data.opening import SourceOptions, find_cases, open_cases
+from raddiag_hf.data.publishers.loading import builder_names, check_options
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.model.label_texts import LabelTextError
@@ -144,6 +145,7 @@ def open_splits(section: DataSection) -> CaseSplits:
 
     Raises:
         RecipeError: If no data set is named.
+        BuilderOptionError: If a builder does not have or take one of the options.
         CaseDataError, DataSourceError: As `open_cases`.
     """
     if section.dataset is None:
@@ -165,6 +167,8 @@ def open_splits(section: DataSection) -> CaseSplits:
 
 
 def _source(section: DataSection) -> SourceOptions:
+    if section.options and section.dataset in builder_names():
+        check_options(section.dataset, section.options, "data.options.")
     return {"name": section.name, "data_dir": section.data_dir, "options": section.options}
 
 

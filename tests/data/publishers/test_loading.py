@@ -9,7 +9,12 @@ import datasets
 import pytest
 
 import raddiag_hf
-from raddiag_hf.data.publishers.loading import builder_names, load_builder, load_dataset
+from raddiag_hf.data.publishers.loading import (
+    BuilderOptionError,
+    builder_names,
+    load_builder,
+    load_dataset,
+)
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.folders import contents
@@ -141,6 +146,24 @@ def test_what_does_not_exist_is_named(tmp_path):
         load_builder("phantoms", num_cases=3, cache_dir=tmp_path)
     with pytest.raises(ValueError, match="no builder, so it has no option 'strict'"):
         load_dataset("someone/cases", strict=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_train": "abc"}, "^num_train is 'abc', expected int$"),
+        ({"num_train": -5}, "^num_train is -5, expected at least 0$"),
+        ({"num_test": True}, "^num_test is True, expected int$"),
+        ({"num_disorders": 0}, "^num_disorders is 0, expected at least 1$"),
+        ({"image_size": 16}, "^image_size is 16, expected at least 32$"),
+        ({"strict": "maybe"}, "^strict is 'maybe', expected bool$"),
+        ({"storage": {"bits": 8}}, "^storage: can be given in Python only$"),
+    ],
+)
+def test_an_option_of_another_type_or_out_of_range_is_refused(tmp_path, options, message):
+    with pytest.raises(BuilderOptionError, match=message):
+        load_builder("phantoms", cache_dir=tmp_path, **options)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_script_without_a_builder_is_refused(tmp_path):

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import datasets
 
 from raddiag_hf import __version__
 from raddiag_hf.core.fingerprint import file_state, fingerprint
+from raddiag_hf.core.settings import Setting
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, read_case
 from raddiag_hf.data.publishers.tables import check_files
@@ -42,7 +43,7 @@ class CaseBuilderConfig(datasets.BuilderConfig):
 
     strict: bool = True
     complete: bool = False
-    seed: int = 0
+    seed: Annotated[int, Setting(min=0)] = 0
     storage: StorageOptions = LOSSLESS
 
 

@@ -1,10 +1,11 @@
 """Load a case data set: by the name of a builder, from a folder, or from the Hub."""
 
+import dataclasses
 import importlib
 import importlib.util
 import inspect
 import sys
-from dataclasses import fields
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from datasets.exceptions import DatasetGenerationError
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.fingerprint import fingerprint, folder_state
 from raddiag_hf.core.hub_errors import clean_token, explained_access
+from raddiag_hf.core.settings import check_value, setting_fields
 from raddiag_hf.data.publishers.builder import CaseBuilder
 from raddiag_hf.data.publishers.source import DataSourceError
 from raddiag_hf.data.store.case_store import DATA_FOLDER
@@ -28,6 +30,10 @@ def scripts_folder() -> Path:
 
 class BuilderScriptError(InputError):
     """A builder's script that Python cannot import: which, and why."""
+
+
+class BuilderOptionError(InputError):
+    """An option that a builder does not have, or a value that it does not take: which, and why."""
 
 
 def builder_names() -> list[str]:
@@ -70,10 +76,55 @@ def load_builder(
     Raises:
         FileNotFoundError: If there is no such script.
         BuilderScriptError: If Python cannot import the script.
-        ValueError: If the script does not define one builder, or it has no such configuration or
-            option.
+        BuilderOptionError: If it has no such option, or the value is of another type or out of its
+            range.
+        ValueError: If the script does not define one builder, or it has no such configuration.
         DataSourceError: If the data are not as the publisher describes them.
     """
+    script, kind = _find_class(builder)
+    check_options(builder, options)
+    return kind(
+        cache_dir=None if cache_dir is None else str(cache_dir),
+        config_name=name,
+        hash=_hash(script, None if data_dir is None else Path(data_dir)),
+        data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
+        **options,
+    )
+
+
+def check_options(builder: str | Path, options: Mapping[str, Any], section: str = "") -> None:
+    """Check the options of a builder by its configuration, without building anything.
+
+    Args:
+        builder: As `load_builder` takes it.
+        options: Fields of the builder's configuration.
+        section: What stands before their names where the user wrote them, such as
+            ``data.options.``.
+
+    Raises:
+        BuilderOptionError: If there is no such option, or the value is of another type or out of
+            its range.
+        FileNotFoundError, BuilderScriptError, ValueError: As `load_builder`.
+    """
+    script, kind = _find_class(builder)
+    known = {field.name: given for field, *given in setting_fields(kind.BUILDER_CONFIG_CLASS)}
+    for name in ("name", "data_dir"):  # arguments of their own
+        known.pop(name, None)
+    for option, value in options.items():
+        if option not in known:
+            where = f"{section}{option}: " if section else ""
+            raise BuilderOptionError(
+                f"{where}{script.stem} has no option {option!r}; options: "
+                f"{', '.join(sorted(known))}"
+            )
+        hint, setting = known[option]
+        check_value(f"{section}{option}", value, hint, setting, BuilderOptionError)
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            raise BuilderOptionError(f"{section}{option}: can be given in Python only")
+
+
+def _find_class(builder: str | Path) -> tuple[Path, type[CaseBuilder]]:
+    """Return a builder's script and its class."""
     script = _find_script(builder)
     if script is None:
         names = ", ".join(builder_names())
@@ -86,16 +137,7 @@ def load_builder(
     ]
     if len(classes) != 1:
         raise ValueError(f"{script}: defines {len(classes)} case builders, expected one")
-    known = sorted(field.name for field in fields(classes[0].BUILDER_CONFIG_CLASS))
-    if unknown := sorted(options.keys() - set(known)):
-        raise ValueError(f"{script.stem} has no option {unknown[0]!r}; options: {', '.join(known)}")
-    return classes[0](
-        cache_dir=None if cache_dir is None else str(cache_dir),
-        config_name=name,
-        hash=_hash(script, None if data_dir is None else Path(data_dir)),
-        data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
-        **options,
-    )
+    return script, classes[0]
 
 
 def load_dataset(
