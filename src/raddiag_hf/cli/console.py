@@ -1,6 +1,5 @@
 """Console of the verbs: bars, remarks, and the checks of what a command line names."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,15 +25,17 @@ def say(*lines: str, style: str | None = None, console: Console | None = None) -
 
 
 def quiet_libraries(with_datasets: bool = False) -> None:
-    """Keep bars and remarks of transformers away; what they would warn of, `load_model` refuses.
+    """Keep bars and remarks of libraries away; what they would warn of is refused in one line.
 
     Args:
         with_datasets: Also those of `datasets`, which takes a second to import.
     """
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()  # a warning for each retry where the Hub cannot be reached
     if with_datasets:
         import datasets
 
@@ -44,6 +45,8 @@ def quiet_libraries(with_datasets: bool = False) -> None:
 @contextmanager
 def step_progress(quiet: bool = False, transient: bool = False) -> Iterator[Progress]:
     """Give the function that draws bars on standard error, one for each step of long work.
+
+    Bars of work that fails are removed: one line says why.
 
     Args:
         quiet: Draw nothing, as all processes but the main one should.
@@ -62,7 +65,12 @@ def step_progress(quiet: bool = False, transient: bool = False) -> Iterator[Prog
                 bars[step] = drawn.add_task(step, total=total or None)
             drawn.update(bars[step], completed=done, total=total or None)
 
-        yield progress
+        try:
+            yield progress
+        except Exception:
+            drawn.live.transient = True
+            console.quiet = not console.is_terminal  # an empty line would end the bars there
+            raise
 
 
 def check_output_folder(output: Path) -> None:
@@ -76,8 +84,7 @@ def check_output_folder(output: Path) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise ArgumentError(f"--output {output}: {existing} is a file, expected a folder")
-    if not os.access(existing, os.W_OK):
-        raise ArgumentError(f"--output {output}: {existing} cannot be written")
+    check_writable(existing, f"--output {output}")
 
 
 def check_output_file(output: Path) -> None:
