@@ -5,9 +5,14 @@ import os
 from accelerate import PartialState
 
 
+def has_launcher() -> bool:
+    """Tell whether a launcher started this process, be it alone."""
+    return "WORLD_SIZE" in os.environ
+
+
 def started_processes() -> int:
     """Return how many processes were started together; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if has_launcher() else 1
 
 
 def is_first_process() -> bool:

@@ -1,6 +1,5 @@
 """From a recipe to the Trainer's arguments and the augmentation of its cases."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 
 from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.processes import has_launcher
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.training.recipe import Recipe
@@ -61,7 +61,7 @@ def training_arguments(recipe: Recipe) -> TrainingArguments:
         if given.get(name, value) != value:
             raise RecipeError(f"training.{name} is {given[name]!r}, but has to be {value!r}")
     values = {**DEFAULT_ARGUMENTS, "dataloader_pin_memory": torch.cuda.is_available(), **given}
-    if "WORLD_SIZE" in os.environ:
+    if has_launcher():
         if not torch.cuda.is_available():
             values["use_cpu"] = True
         if values.get("use_cpu"):
