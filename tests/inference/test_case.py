@@ -177,6 +177,20 @@ def test_a_modality_that_nothing_tells_is_asked_for(named_files):
         read_case([])
 
 
+def test_of_a_folder_the_files_are_named_that_do_not_say_what_made_them(named_files):
+    _, folder = named_files
+    arrays = [folder / "a.npy", folder / "b.npy"]
+    for number, path in enumerate(arrays):
+        np.save(path, np.random.default_rng(number).normal(size=(40, 40)).astype(np.float32))
+    with pytest.raises(CaseError) as refusal:
+        read_case(folder)
+    message = str(refusal.value)
+    assert message.startswith(f"{arrays[0]}, {arrays[1]}: nothing in it says")
+    assert f"--scan ct={arrays[0]})" in message
+    case = read_case([folder, *arrays], [None, "xray", "mri"])
+    assert [scan.modality for scan in case.scans] == [Modality.CT, Modality.XRAY, Modality.MRI]
+
+
 def test_one_path_and_one_modality_may_stand_alone(named_files):
     (scan,) = read_case(named_files[0], "mr", anatomy="knee").scans
     assert (scan.modality, scan.anatomy) == (Modality.MRI, Anatomy.parse("knee"))

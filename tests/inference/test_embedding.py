@@ -9,6 +9,7 @@ from raddiag_hf.inference.case import CaseError
 from raddiag_hf.inference.embedding import embed_case, embed_file, embed_scans
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import make_scan
+from tests.fixtures.dicom_files import numbered_slices, write_series
 from tests.fixtures.models import tiny_model
 
 PROCESSOR = RadDiagImageProcessor(image_size=32, max_slices=8)
@@ -43,5 +44,12 @@ def test_one_call_leads_from_a_file_to_its_embedding(model, tmp_path):
 
 def test_a_file_that_does_not_say_what_made_it_needs_a_word(model, tmp_path):
     np.save(tmp_path / "scan.npy", CASE[0].volume)
-    with pytest.raises(CaseError, match="the modality is unknown"):
+    with pytest.raises(CaseError, match="nothing in it says what made it"):
         embed_file(model, PROCESSOR, tmp_path / "scan.npy")
+
+
+def test_a_folder_of_two_patients_is_not_embedded(model, tmp_path):
+    write_series(tmp_path / "a", numbered_slices(3), PatientID="A", SeriesNumber=1)
+    write_series(tmp_path / "b", 2 * numbered_slices(3), PatientID="B", SeriesNumber=2)
+    with pytest.raises(CaseError, match="of one patient"):
+        embed_file(model, PROCESSOR, tmp_path)

@@ -62,7 +62,7 @@ def read_case(
             NIfTI, PNG, JPEG, NPY. A scan that is named twice, as a file and in its folder, is read
             once.
         modalities: What made the scans, where files do not say: one modality for all paths, or one
-            (or None) for each.
+            (or None) for each. A file of a folder that is named as well may have its own.
         anatomy: The region that the scans show.
         limits: How large scans may be; None takes the defaults.
         progress: Called after each file.
@@ -86,20 +86,23 @@ def read_case(
         reading = read_scans(
             path, modality=modality, anatomy=region, limits=limits, progress=progress
         )
-        if any(scan.modality is None for scan in reading.scans):
-            raise CaseError(
-                f"{path}: nothing in it says what made it; name its modality (in Python with "
-                f"modalities, on the command line as in --scan ct={path})"
-            )
         scans += reading.scans
         rejected += reading.rejected
-    distinct = [scan for number, scan in enumerate(scans) if not _is_among(scan, scans[:number])]
+    known = [scan for scan in scans if scan.modality is not None]
+    named = {_path_of(scan) for scan in known}
+    unknown = list(dict.fromkeys(_path_of(scan) for scan in scans if scan.modality is None))
+    if unknown := [path for path in unknown if path not in named]:
+        raise CaseError(
+            f"{', '.join(map(str, unknown))}: nothing in it says what made it; name its modality "
+            f"(in Python with modalities, on the command line as in --scan ct={unknown[0]})"
+        )
+    distinct = [scan for number, scan in enumerate(known) if not _is_among(scan, known[:number])]
     repeated = [scan for scan in scans if all(scan is not kept for kept in distinct)]
     case = as_case(distinct)
     return replace(
         case,
         rejected=tuple(rejected),
-        repeated=tuple(Path(str(scan.provenance.get("path"))) for scan in repeated),
+        repeated=tuple(_path_of(scan) for scan in repeated),
     )
 
 
@@ -115,11 +118,8 @@ def as_case(scans: Sequence[Scan] | CaseReading) -> CaseReading:
     """
     if isinstance(scans, CaseReading):
         return scans
-    if not scans:
-        raise CaseError("the case has no scan")
+    _check_modalities(scans)
     for number, scan in enumerate(scans):
-        if scan.modality is None:
-            raise CaseError(f"{scan.scan_id}: the modality is unknown, and nothing in it says")
         if _is_among(scan, scans[:number]):
             raise CaseError(f"{scan.scan_id}: the same scan is in the case twice")
     patients: dict[str, Scan] = {}
@@ -143,12 +143,9 @@ def pack_case(
     Raises:
         CaseError: If there is no scan, or the modality of one is unknown to us or to the model.
     """
-    if not scans:
-        raise CaseError("the case has no scan")
+    _check_modalities(scans)
     for scan in scans:
-        if scan.modality is None:
-            raise CaseError(f"{scan.scan_id}: the modality is unknown, and nothing in it says")
-        if scan.modality not in processor.modality_slots:
+        if scan.modality is not None and scan.modality not in processor.modality_slots:
             known = ", ".join(processor.modality_slots)
             raise CaseError(
                 f"{scan.scan_id}: the model has no slot for {scan.modality.value}, only for {known}"
@@ -168,6 +165,18 @@ def _one_for_each(
     if len(modalities) != num_paths:
         raise ValueError(f"{len(modalities)} modalities for {num_paths} paths, expected one each")
     return [None if modality is None else Modality.parse(modality) for modality in modalities]
+
+
+def _check_modalities(scans: Sequence[Scan]) -> None:
+    if not scans:
+        raise CaseError("the case has no scan")
+    for scan in scans:
+        if scan.modality is None:
+            raise CaseError(f"{scan.scan_id}: the modality is unknown, and nothing in it says")
+
+
+def _path_of(scan: Scan) -> Path:
+    return Path(str(scan.provenance.get("path")))
 
 
 def _with_neutral_id(scan: Scan) -> Scan:

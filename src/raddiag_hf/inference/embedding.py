@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from raddiag_hf.imaging.reading import read_scans
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.case import CaseReading, as_case, pack_case
+from raddiag_hf.inference.case import CaseReading, as_case, pack_case, read_case
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Modality
@@ -54,7 +53,7 @@ def embed_file(
     path: Path | str,
     modality: Modality | None = None,
 ) -> Tensor:
-    """Embed every scan of a file or folder: ``(scans, hidden)`` float32 on the CPU.
+    """Embed every scan of one patient's file or folder: ``(scans, hidden)`` float32 on the CPU.
 
     Args:
         model: From `load_model` or ``from_pretrained``.
@@ -64,10 +63,10 @@ def embed_file(
 
     Raises:
         ScanReadError: If nothing there can be read as a scan.
-        CaseError: As `pack_case` does.
+        CaseError: As `read_case` and `pack_case` do.
 
     Example:
         >>> embed_file(model, processor, "knee.npy", Modality.MRI).shape
         torch.Size([1, 32])
     """
-    return embed_scans(model, processor, read_scans(Path(path), modality=modality).scans)
+    return embed_scans(model, processor, read_case(path, modality).scans)
