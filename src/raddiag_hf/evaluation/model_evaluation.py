@@ -1,6 +1,5 @@
 """Result of an evaluation: metrics, breakdown, decision rule, and what to know before believing."""
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raddiag_hf.core.package_versions import package_versions
 from raddiag_hf.data.case_splits import CaseSplit
 from raddiag_hf.evaluation.breakdown import Breakdown
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT
 from raddiag_hf.evaluation.prediction_table import PredictionTable
-from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.calibration import Reliability
 from raddiag_hf.metrics.decision_rule import DecisionRule
@@ -61,7 +60,7 @@ class ModelEvaluation:
             "format": FILE_FORMAT,
             **self.provenance,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {name: importlib.metadata.version(name) for name in VERSIONED_PACKAGES},
+            "versions": package_versions(),
             "warnings": list(self.warnings),
             "temperature": self.rule.temperature,
             "threshold_description": self.rule.source,

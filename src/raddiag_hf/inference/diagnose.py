@@ -3,12 +3,12 @@
 import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import torch
 from torch import Tensor
 
 from raddiag_hf.checkpoints.loaded_model import check_label_texts
+from raddiag_hf.core.package_versions import package_versions
 from raddiag_hf.imaging.scan import DecisionKind, Scan
 from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
@@ -16,8 +16,6 @@ from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-
-VERSIONED_PACKAGES = ("raddiag-hf", "torch", "transformers")
 
 DOUBTFUL_DECISIONS = {
     DecisionKind.MISSING_SLICES: "slices are missing; the model saw those that exist",
@@ -121,7 +119,7 @@ def run_provenance(
         dtype=str(model.dtype).removeprefix("torch."),
         seconds=seconds,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={package: version(package) for package in VERSIONED_PACKAGES},
+        versions=package_versions(),
     )
 
 

@@ -17,6 +17,7 @@ from raddiag_hf.core.atomic_files import named_storage_failure
 from raddiag_hf.core.checkpoint_folders import failed_write
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.file_format import FileFormatError
+from raddiag_hf.core.package_versions import package_versions
 from raddiag_hf.core.processes import is_first_process, wait_for_processes
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError
@@ -32,7 +33,6 @@ from raddiag_hf.training.record import (
     TrainingOrigin,
     TrainingRecord,
     describe_hardware,
-    package_versions,
 )
 from raddiag_hf.vocabulary import Split
 

@@ -5,7 +5,6 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from raddiag_hf.core.file_format import check_format
 
 FILE_FORMAT = 1
 """Version of ``training.json`` and ``finetuning.json``."""
-VERSIONED_PACKAGES = ("raddiag-hf", "torch", "transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +92,6 @@ def describe_hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {os.cpu_count()} cores, {platform.machine()}"
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a result."""
-    return {package: version(package) for package in VERSIONED_PACKAGES}
 
 
 def public_name(model_id: str) -> str:

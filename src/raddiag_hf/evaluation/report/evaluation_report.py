@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.package_versions import package_versions
 from raddiag_hf.evaluation.breakdown import Subgroup
 from raddiag_hf.evaluation.evaluation_folder import FIGURE_FOLDER, REPORT_FILE, short_name
 from raddiag_hf.evaluation.figures.evaluation_figure import (
@@ -18,7 +18,6 @@ from raddiag_hf.evaluation.figures.evaluation_figure import (
 from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
 from raddiag_hf.evaluation.model_evaluation import ModelEvaluation
 from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS, UNDEFINED, count, value_cell
-from raddiag_hf.inference.diagnose import VERSIONED_PACKAGES
 from raddiag_hf.metrics.evaluation_result import EvaluationResult, Table
 from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.reports.report import render_report
@@ -261,7 +260,7 @@ def _not_evaluated(evaluation: ModelEvaluation) -> list[str]:
 
 def _facts(evaluation: ModelEvaluation) -> FactsSection:
     known = dict(evaluation.provenance)
-    versions = ", ".join(f"{name} {version(name)}" for name in VERSIONED_PACKAGES)
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     facts = {
         name: known[key]
         for name, key in (
