@@ -234,7 +234,7 @@ def test_what_cannot_be_followed_is_said_in_one_line_with_exit_code_2(
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.preset=foo", "model.preset: there is no preset 'foo'"),
+        ("model.preset=foo", "model.preset: there is no preset 'foo'; expected one of raddiag,"),
         ("model.config.image_size=0", "model.config.image_size is 0, expected at least 1"),
         ("model.config.encoder_type=vti", "model.config.encoder_type is 'vti', expected one of"),
         ("model.config.trained_labels=[1]", "model.config.trained_labels[0] is 1, expected str"),

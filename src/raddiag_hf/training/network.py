@@ -193,7 +193,7 @@ def build_config(
     if section.preset not in PRESETS:
         raise RecipeError(
             f"model.preset: there is no preset {section.preset!r}"
-            f"{nearest_name(section.preset, PRESETS)}"
+            f"; expected one of {', '.join(sorted(PRESETS))}"
         )
     labels = {
         "id2label": label_set.id2label,
