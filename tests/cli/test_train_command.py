@@ -34,6 +34,21 @@ def test_several_processes_are_started_on_cpus_where_there_are_no_gpus(monkeypat
     assert started == ["true", None]
 
 
+def test_bars_of_data_sets_are_for_terminals(monkeypatch):
+    started = []
+
+    def run(command, *, check, env):
+        started.append(env.get("HF_DATASETS_DISABLE_PROGRESS_BARS"))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("raddiag_hf.cli.train.subprocess.run", run)
+    monkeypatch.delenv("HF_DATASETS_DISABLE_PROGRESS_BARS", raising=False)
+    assert main(["train", "phantoms"]) == 0
+    monkeypatch.setenv("HF_DATASETS_DISABLE_PROGRESS_BARS", "0")
+    assert main(["train", "phantoms"]) == 0
+    assert started == ["1", "0"]
+
+
 def test_a_plan_names_the_setting_that_fits(capsys):
     small = [
         "model.batch_norm=frozen",

@@ -96,7 +96,10 @@ def train(options: TrainOptions) -> int:
     use_cpu = loaded.training.get("use_cpu") or not torch.cuda.is_available()
     is_launched = "accelerate.commands.launch" in command
     without_gpus = {"ACCELERATE_USE_CPU": "true"} if use_cpu and is_launched else {}
-    return subprocess.run(command, check=False, env=os.environ | without_gpus).returncode
+    # In a log, bars of data sets would stand before the one line of a refusal.
+    without_bars = {} if sys.stderr.isatty() else {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    environment = {**without_bars, **os.environ, **without_gpus}
+    return subprocess.run(command, check=False, env=environment).returncode
 
 
 def training_command(
