@@ -6,9 +6,11 @@ import pydicom
 import pytest
 
 from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.demo.demo_run import run_demo
 from raddiag_hf.demo.demo_settings import DemoSettings
+from tests.fixtures.folders import contents
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +31,19 @@ def test_it_writes_report_model_case_and_metrics(demo):
     assert "not a medical device" in page
     assert page.count("<img") >= 4
     assert "http://" not in page.replace("http://www.w3.org", "")
-    metrics = json.loads((result.report.parent / "metrics.json").read_text())
+    metrics = json.loads((result.report.parent / "evaluation" / "metrics.json").read_text())
     assert metrics["num_cases"] == 32
     assert metrics["threshold_source"] == "given"
+
+
+def test_what_no_demo_made_is_refused_and_left_as_it_was(tmp_path):
+    for name in ("model/weights.safetensors", "cases/hospital.parquet", "case/scan.dcm"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("years of work")
+    before = contents(tmp_path)
+    with pytest.raises(RunFolderError, match="is not empty and holds no run"):
+        run_demo(tmp_path)
+    assert contents(tmp_path) == before
 
 
 def test_the_phantom_case_has_several_scans_and_a_disorder(demo):

@@ -14,6 +14,7 @@ from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.case_splits import LabelMismatchError
 from raddiag_hf.evaluation.evaluation_comparison import compare_evaluations
 from raddiag_hf.evaluation.evaluation_run import evaluate_model
@@ -35,6 +36,7 @@ from raddiag_hf.metrics.decision_rule import choose_decision_rule
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import make_case
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
+from tests.fixtures.folders import contents
 from tests.fixtures.prediction_tables import make_predictions
 
 QUICK = EvaluationSettings(
@@ -102,6 +104,15 @@ def test_what_is_written_can_be_read_by_a_program(folder, evaluation):
         "table.tex",
     ]
     assert "| Head |" in (folder / "out" / "table.md").read_text()
+
+
+def test_a_folder_that_no_evaluation_made_is_refused_and_left_as_it_was(folder, loaded, tmp_path):
+    for name in ("metrics.json", "report.html", "model.safetensors", "run.json"):
+        (tmp_path / name).write_text("years of work")
+    before = contents(tmp_path)
+    with pytest.raises(RunFolderError, match="is not empty and holds no run"):
+        evaluate_model(loaded, folder / "data", "test", tmp_path, QUICK)
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("split", [Split.TEST, Split.TRAIN])

@@ -33,12 +33,12 @@ def demo(
 ) -> None:
     """Draw phantoms, train a small RadDiag on them, evaluate it, and diagnose cases.
 
-    Writes report.html, the phantoms as a data set, the model, one phantom case as DICOM, and
-    metrics.json. The demo model knows phantoms only.
+    Writes report.html, the phantoms as a data set, the model, its evaluation, and one phantom case
+    as DICOM. The demo model knows phantoms only.
     """
     from raddiag_hf.cli.diagnosis_table import render_diagnosis
     from raddiag_hf.demo.demo_report import PHANTOMS_ONLY
-    from raddiag_hf.demo.demo_run import run_demo
+    from raddiag_hf.demo.demo_run import HEAD_FROM, TAIL_BELOW, run_demo
 
     quiet_libraries(with_datasets=True)
     start = time.perf_counter()
@@ -58,6 +58,6 @@ def demo(
         f"\nDone in {time.perf_counter() - start:.0f} s. Open {result.report}, and then try\n"
         f"  raddiag diagnose {result.case_dir} --model {result.model_dir}\n"
         f"  raddiag evaluate --model {result.model_dir} --dataset {result.cases_dir} "
-        "--output evaluation",
+        f"--head-from {HEAD_FROM} --tail-below {TAIL_BELOW} --output evaluation",
         console=console,
     )

@@ -13,6 +13,7 @@ from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.checkpoint_folders import list_checkpoints
 from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.publishers.loading import load_builder
 from raddiag_hf.demo.demo_cases import DemoCase, held_out_case, real_cases
@@ -35,6 +36,8 @@ HEAD_FROM, TAIL_BELOW = 50, 15
 CURVE_POINTS = 80
 """Points of the training curve."""
 BATCH_SIZE = 8
+DEMO_FILE = "demo.json"
+EVALUATION_FOLDER = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,20 @@ def run_demo(
     """Run the demo and leave its data set, model, evaluation and report in a folder.
 
     Args:
-        output_dir: What an earlier run left in it is replaced; nothing else is touched.
+        output_dir: A new or empty folder, or that of an earlier demo, which is made again.
         settings: How much to draw and to learn.
         progress: Hears of the steps.
+
+    Raises:
+        RunFolderError: If ``output_dir`` holds something that no demo made; nothing is touched.
+        RunInProgressError: If another demo is at work there.
     """
-    settings = settings or DemoSettings()
-    output_dir.mkdir(parents=True, exist_ok=True)
+    with RunFolder(output_dir, record=DEMO_FILE).claim({"made by": "raddiag demo"}):
+        return _run_alone(output_dir, settings or DemoSettings(), progress)
+
+
+def _run_alone(output_dir: Path, settings: DemoSettings, progress: Progress) -> DemoResult:
+    """Make the demo in a folder that is its own."""
     model_dir, cases_dir, case_dir = (output_dir / name for name in ("model", "cases", "case"))
     for made in (model_dir, cases_dir, case_dir):
         shutil.rmtree(made, ignore_errors=True)
@@ -81,7 +92,7 @@ def run_demo(
         loaded,
         cases_dir,
         Split.TEST,
-        output_dir,
+        output_dir / EVALUATION_FOLDER,
         EvaluationSettings(
             head_from=HEAD_FROM,
             tail_below=TAIL_BELOW,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.evaluation.report.tables import TABLE_FILES, EvaluatedModel, write_tables
 
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
@@ -24,6 +25,18 @@ FIGURE_FORMATS = ("png", "pdf")
 
 FILE_FORMAT = 1
 """Version of ``metrics.json`` and ``comparison.json``."""
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not empty and that no evaluation made.
+
+    Raises:
+        RunFolderError: As it says. One evaluation left, whole or begun, its predictions.
+    """
+    made = (PREDICTIONS_FILE, CALIBRATION_FILE)
+    parts = tuple(f"{Path(name).stem}.parts" for name in made)
+    if not any((folder / name).exists() for name in (*made, *parts)):
+        RunFolder(folder, record=PREDICTIONS_FILE).refuse_foreign()
 
 
 def write_metrics(content: Mapping[str, Any], folder: Path) -> None:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from raddiag_hf.checkpoints.loaded_model import LoadedModel, check_label_texts
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.processes import is_first_process
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.evaluation.breakdown import break_down
 from raddiag_hf.evaluation.evaluation_folder import (
     CALIBRATION_FILE,
     PREDICTIONS_FILE,
+    check_folder,
     write_metrics,
 )
 from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError, EvaluationSettings
@@ -61,7 +63,8 @@ def evaluate_model(
     Raises:
         CaseDataError: If data set, split or label column cannot be used.
         EvaluationInputError: If the choices cannot.
-        RunFolderError: If ``output`` holds predictions of something else.
+        RunFolderError: If ``output`` holds something that no evaluation made, or predictions of
+            something else.
         LabelMismatchError: If the data set's labels are not the model's.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
@@ -79,6 +82,8 @@ def evaluate_model(
         )
     check_label_texts(loaded.model, loaded.model_id)
     config_file = _writable_config(loaded) if settings.store else None
+    if is_first_process():
+        check_folder(output)
     config = loaded.model.config
     progress("Reading the data set", 0, 0)
     state = join_processes(loaded.model.device.type)
