@@ -378,7 +378,9 @@ def test_what_is_no_evaluation_is_refused(tmp_path, folder, evaluation):
     with pytest.raises(EvaluationInputError, match="named twice"):
         compare_evaluations([good, good])
     (tmp_path / "metrics.json").write_text('{"format": 1}')
-    with pytest.raises(EvaluationInputError, match=r"metrics.json: is not an evaluation"):
+    with pytest.raises(
+        EvaluationInputError, match=r"metrics.json: is not what `raddiag evaluate` writes"
+    ):
         compare_evaluations([good, tmp_path / "metrics.json"])
     with pytest.raises(FileNotFoundError):
         compare_evaluations([good, tmp_path / "absent" / "metrics.json"])

@@ -162,7 +162,10 @@ def _read(path: Path) -> _Evaluation:
     except FileFormatError as error:
         raise EvaluationInputError(f"{file}: {one_line(error)}") from None
     except (ValueError, TypeError, LookupError) as error:
-        raise EvaluationInputError(f"{file}: is not an evaluation: {error!r}") from None
+        raise EvaluationInputError(
+            f"{file}: is not what `raddiag evaluate` writes ({one_line(error)}); evaluate a "
+            "trained model first"
+        ) from None
 
 
 def _named(evaluations: Sequence[_Evaluation]) -> list[_Evaluation]:
