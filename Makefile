@@ -4,16 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# One thread for each of two workers: torch's own threads would only get into each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
 .PHONY: demo test test-all bench check style clean
 
 demo: $(STAMP)
 	$(BIN)/raddiag demo --output demo-output
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(PYTEST)
 	tests/lower_bounds.sh $(VENV)-lowest
 
 # The ablation reads the text encoder that the knowledge benchmark trains.
