@@ -115,6 +115,34 @@ def test_a_folder_that_no_evaluation_made_is_refused_and_left_as_it_was(folder, 
     assert contents(tmp_path) == before
 
 
+OVERWRITING = replace(QUICK, prediction=PredictionSettings(num_workers=0, overwrite=True))
+
+
+@pytest.mark.parametrize("settings", [QUICK, CALIBRATED, OVERWRITING])
+@pytest.mark.parametrize("name", ["predictions.parquet", "calibration_predictions.parquet"])
+def test_a_file_called_as_predictions_does_not_make_a_folder_ours(
+    folder, loaded, tmp_path, name, settings
+):
+    for file in (name, "metrics.json", "report.html"):
+        (tmp_path / file).write_text("years of work")
+    before = contents(tmp_path)
+    with pytest.raises(EvaluationInputError, match=rf"{name}: is not a table of predictions"):
+        evaluate_model(loaded, folder / "data", "test", tmp_path, settings)
+    assert contents(tmp_path) == before
+
+
+def test_choosing_thresholds_of_another_model_leaves_an_evaluation_as_it_was(
+    tmp_path, folder, loaded
+):
+    out = tmp_path / "out"
+    evaluate_model(loaded, folder / "data", "test", out, QUICK)
+    before = contents(out)
+    other = load_model(str(save_evaluation_model(tmp_path / "other", seed=1)), device="cpu")
+    with pytest.raises(RunFolderError, match="differs in model"):
+        evaluate_model(other, folder / "data", "test", out, CALIBRATED)
+    assert contents(out) == before
+
+
 @pytest.mark.parametrize("split", [Split.TEST, Split.TRAIN])
 def test_thresholds_are_never_chosen_on_other_than_validation_cases(split):
     with pytest.raises(EvaluationInputError, match=f"never on {split} cases"):
@@ -346,16 +374,16 @@ def test_results_of_another_model_do_not_stay_beside_new_predictions(tmp_path, f
     out = tmp_path / "out"
     results = ("metrics.json", "table.md", "table.tex", "report.html", "figures/roc.png")
     (out / "figures").mkdir(parents=True)
-    for name in (*results, "figures/mine.png", "calibration_predictions.parquet"):
+    for name in (*results, "figures/mine.png"):
         (out / name).write_text("of another model")
+    make_predictions().write(out / "calibration_predictions.parquet")
     left = []
 
     def list_results(what, done, total):
         if what.startswith("Predicting") and done:
             left.extend(name for name in results if (out / name).exists())
 
-    overwrite = replace(QUICK, prediction=PredictionSettings(num_workers=0, overwrite=True))
-    evaluate_model(loaded, folder / "data", "test", out, overwrite, list_results)
+    evaluate_model(loaded, folder / "data", "test", out, OVERWRITING, list_results)
     assert left == []
     assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
         *("metrics.json", "mine.png", "predictions.parquet", "table.md", "table.tex"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.run_folder import RunFolder
+from raddiag_hf.evaluation.prediction_table import read_provenance
 from raddiag_hf.evaluation.report.tables import TABLE_FILES, EvaluatedModel, write_tables
 
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
@@ -31,11 +32,16 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that is not empty and that no evaluation made.
 
     Raises:
-        RunFolderError: As it says. One evaluation left, whole or begun, its predictions.
+        RunFolderError: As it says. An evaluation leaves, whole or begun, its predictions.
+        EvaluationInputError: If a file is named as predictions are, and is no table of them.
     """
-    made = (PREDICTIONS_FILE, CALIBRATION_FILE)
-    parts = tuple(f"{Path(name).stem}.parts" for name in made)
-    if not any((folder / name).exists() for name in (*made, *parts)):
+    is_ours = False
+    for path in (folder / PREDICTIONS_FILE, folder / CALIBRATION_FILE):
+        if path.exists():
+            read_provenance(path)  # a name alone does not tell whose file it is
+            is_ours = True
+        is_ours |= path.with_name(f"{path.stem}.parts").is_dir()
+    if not is_ours:
         RunFolder(folder, record=PREDICTIONS_FILE).refuse_foreign()
 
 

@@ -25,7 +25,12 @@ from raddiag_hf.evaluation.model_evaluation import (
     evaluation_warnings,
     resample_warnings,
 )
-from raddiag_hf.evaluation.predict_cases import join_processes, predict_cases, remove_other_models
+from raddiag_hf.evaluation.predict_cases import (
+    check_predictions,
+    join_processes,
+    predict_cases,
+    remove_other_models,
+)
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics.calibration import reliability
@@ -97,9 +102,13 @@ def evaluate_model(
         )
     cases = opened[split]
     calibration = opened.get(settings.calibrate_on or "")
-    for wanted, name in ((calibration, CALIBRATION_FILE), (cases, PREDICTIONS_FILE)):
-        if wanted is not None:
-            predict_cases(loaded, wanted, output / name, settings.prediction, progress)
+    splits = {CALIBRATION_FILE: calibration, PREDICTIONS_FILE: cases}
+    wanted = {output / name: found for name, found in splits.items() if found is not None}
+    if state.is_main_process and not settings.prediction.overwrite:
+        for path, predicted in wanted.items():  # all of them before the first changes the folder
+            check_predictions(loaded, predicted, path)
+    for path, predicted in wanted.items():
+        predict_cases(loaded, predicted, path, settings.prediction, progress)
     if not state.is_main_process:
         return None
     table = PredictionTable.read(output / PREDICTIONS_FILE)

@@ -104,6 +104,22 @@ def predict_cases(
         state.wait_for_everyone()
 
 
+def check_predictions(loaded: LoadedModel, cases: CaseSplit, path: Path) -> None:
+    """Refuse predictions of another model or other data, whole or begun; write nothing.
+
+    Args:
+        loaded: The model.
+        cases: Labelled as the model.
+        path: Of the predictions, which need not be there.
+
+    Raises:
+        RunFolderError: As it says.
+        EvaluationInputError: If ``path`` is no table of predictions.
+    """
+    parts = path.with_name(f"{path.stem}.parts")
+    _compare(path, parts, _describe(loaded, cases), overwrite=False)
+
+
 def remove_other_models(path: Path, provenance: Mapping[str, str]) -> None:
     """Remove predictions of another model, where there are any.
 
