@@ -14,11 +14,11 @@ from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError, RunInProgressError
+from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.driver import METRICS_FILE
 from raddiag_hf.training.finetune_settings import (
     FinetuneError,
     FinetuneSettings,
@@ -79,7 +79,8 @@ def test_each_method_learns_what_can_be_seen(finished, method):
     assert table["auc"][table["group"].index("all")] > 0.8
     assert record.metrics["num_cases"] == 30
     assert record.metrics["bootstrap"]["resampled_unit"] == "patient"
-    assert json.loads((output / METRICS_FILE).read_text()) == record.metrics
+    metrics = json.loads((output / METRICS_FILE).read_text())
+    assert metrics == {"format": FILE_FORMAT, **record.metrics}
     assert TrainingRecord.from_json((output / RECORD_FILE).read_text()) == record
 
 

@@ -18,10 +18,11 @@ from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, find_damage, li
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.core.trainer import TrainingDivergedError
 from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
+from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training import train
-from raddiag_hf.training.driver import LABEL_SET_FILE, METRICS_FILE
+from raddiag_hf.training.driver import LABEL_SET_FILE
 from raddiag_hf.training.methods.weights import macro_metrics
 from raddiag_hf.training.network import check_network
 from raddiag_hf.training.recipe import DataSection, ModelSection, recipe_from_dict
@@ -77,7 +78,8 @@ def test_a_run_ends_with_decisions_metrics_record_and_card(tmp_path):
     assert "probabilities are" in config.decision_threshold_source
     assert "20 validation cases" in config.decision_threshold_source
     assert record.calibration_temperature == config.calibration_temperature
-    assert json.loads((folder / METRICS_FILE).read_text()) == record.metrics
+    metrics = json.loads((folder / METRICS_FILE).read_text())
+    assert metrics == {"format": FILE_FORMAT, **record.metrics}
     assert record.metrics["num_cases"] == 12
     assert (record.method, record.base_model) == ("from-scratch", None)
     assert "by the AUC on validation" in record.selection

@@ -4,15 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from raddiag_hf.checkpoints.loaded_model import LoadedModel, check_label_texts
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.processes import is_first_process
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.evaluation.breakdown import break_down
+from raddiag_hf.evaluation.evaluate_by_rule import evaluate_by_rule
 from raddiag_hf.evaluation.evaluation_folder import (
     CALIBRATION_FILE,
     PREDICTIONS_FILE,
@@ -32,7 +30,6 @@ from raddiag_hf.evaluation.predict_cases import (
     remove_other_models,
 )
 from raddiag_hf.evaluation.prediction_table import PredictionTable
-from raddiag_hf.labels.bands import band_columns
 from raddiag_hf.metrics.calibration import reliability
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
@@ -146,25 +143,21 @@ def _evaluate(
     warnings: list[str],
     progress: Progress,
 ) -> ModelEvaluation:
-    groups: dict[str, NDArray[np.intp]] = {}
-    if any(train_counts):
-        groups = band_columns(
-            train_counts, head_from=settings.head_from, tail_below=settings.tail_below
-        )
     bootstrap = None
     if settings.bootstrap.resamples:
         bootstrap = settings.bootstrap.drawing(settings.resample, table.patient_ids)
-    if rule.temperature != 1.0:
-        table = replace(table, logits=table.logits / np.float32(rule.temperature))
     progress("Computing metrics", 0, 0)
-    result = evaluate_predictions(
+    result, groups = evaluate_by_rule(
         table.labels,
         table.logits,
-        thresholds=rule.thresholds,
-        groups=groups,
+        rule,
         class_names=table.label_names,
+        train_counts=train_counts,
         bootstrap=bootstrap,
+        head_from=settings.head_from,
+        tail_below=settings.tail_below,
     )
+    table = replace(table, logits=rule.calibrated(table.logits))
     official = None
     if settings.official:
         official = evaluate_predictions(

@@ -39,6 +39,10 @@ class DecisionRule:
             source=config.decision_threshold_source,
         )
 
+    def calibrated(self, logits: ArrayLike) -> NDArray[np.float32]:
+        """Return the logits that the thresholds are for: their sigmoid is the probability."""
+        return np.asarray(logits, np.float32) / np.float32(self.temperature)
+
     def config_fields(self) -> dict[str, Any]:
         """Return the fields of `RadDiagConfig` that store the rule with a checkpoint."""
         return {

@@ -1,6 +1,5 @@
 """Training driver: claim a folder, fit by a method, choose thresholds, evaluate, save."""
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -22,10 +21,10 @@ from raddiag_hf.core.processes import is_first_process, wait_for_processes
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError
 from raddiag_hf.data.case_splits import CaseSplits
-from raddiag_hf.labels.bands import band_columns
+from raddiag_hf.evaluation.evaluate_by_rule import evaluate_by_rule
+from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE, write_json
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
-from raddiag_hf.metrics.class_metrics import evaluate_predictions
-from raddiag_hf.metrics.decision_rule import choose_decision_rule
+from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.model_card import write_model_card
@@ -38,7 +37,7 @@ from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
 
-METRICS_FILE, LABEL_SET_FILE = "metrics.json", "label_set.json"
+LABEL_SET_FILE = "label_set.json"
 MODEL_FILES = ("config.json", "preprocessor_config.json", LABEL_SET_FILE)
 """What a finished model has beside its weights."""
 USEFUL_GAIN = 0.01
@@ -148,15 +147,16 @@ def _evaluate(fitted: FittedModel, data: CaseSplits) -> dict[str, Any] | None:
     logits = fitted.predict(Split.TEST)
     if not is_first_process():
         return None
-    config, test = fitted.model.config, data[Split.TEST]
-    return evaluate_predictions(
+    test = data[Split.TEST]
+    result, _ = evaluate_by_rule(
         test.labels,
-        logits / config.calibration_temperature,
-        thresholds=config.decision_thresholds,
-        groups=band_columns(data.label_set.train_counts),
+        logits,
+        DecisionRule.of_model(fitted.model.config),
         class_names=data.label_set.names,
+        train_counts=data.label_set.train_counts,
         bootstrap=BootstrapSettings(patient_ids=test.patient_ids),
-    ).to_dict()
+    )
+    return result.to_dict()
 
 
 def _record(
@@ -198,8 +198,7 @@ def _save(run: TrainingRun, fitted: FittedModel, record: TrainingRecord) -> None
             run.processor.save_pretrained(target)
             run.data.label_set.save(target / LABEL_SET_FILE)
             if record.metrics is not None:
-                text = json.dumps(record.metrics, ensure_ascii=False, indent=1, allow_nan=False)
-                (target / METRICS_FILE).write_text(text + "\n", "utf-8")
+                write_json({"format": FILE_FORMAT, **record.metrics}, target / METRICS_FILE)
             write_model_card(target, record)
             (target / run.record_file).write_text(record.to_json(), "utf-8")
     if is_first_process():
