@@ -150,7 +150,7 @@ def studies(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("fusion_type", ["transformer", "mean", "max", "random"])
+@pytest.mark.parametrize("fusion_type", ["transformer", "attention", "mean", "max", "random"])
 def test_a_probe_that_fuses_late_is_judged_by_its_fused_predictions(studies, tmp_path, fusion_type):
     """The transformer is skipped, which leaves the mean."""
     base = save_tiny_model(tmp_path / "base", fusion_type=fusion_type)

@@ -41,9 +41,14 @@ def test_a_case_of_40_scans_takes_the_activations_of_one_of_4():
     assert growth < 16 * token_bytes < unbounded / 4
 
 
-@pytest.mark.parametrize("chunk_size", [None, 8])
-def test_the_plan_is_what_is_measured(chunk_size):
-    network = config(chunk_size, resnet_depth=18, resnet_width=8, hidden_size=64, image_size=64)
+@pytest.mark.parametrize(
+    ("chunk_size", "fusion"), [(None, "transformer"), (8, "transformer"), (None, "attention")]
+)
+def test_the_plan_is_what_is_measured(chunk_size, fusion):
+    fusions = {"slice_fusion": fusion, "fusion_type": fusion}
+    network = config(
+        chunk_size, **fusions, resnet_depth=18, resnet_width=8, hidden_size=64, image_size=64
+    )
     slices = [16, 12, 4, 16]
     plan = plan_memory(network, slices, chunk_size=chunk_size)
     expected = plan.gradients + plan.encoder + plan.tokens

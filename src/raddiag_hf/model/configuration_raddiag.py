@@ -6,8 +6,13 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
+from .presets import PRESETS
+
 ENCODER_TYPES = ("resnet_vit", "resnet", "vit")
-FUSION_TYPES = ("transformer", "max", "mean", "random")
+SLICE_ENCODER_TYPES = ("resnet_vit",)
+"""Encoders with one token for each slice."""
+SLICE_FUSION_TYPES = ("transformer", "attention")
+FUSION_TYPES = ("transformer", "attention", "max", "mean", "random")
 CLASSIFIER_TYPES = ("linear", "probe", "knowledge")
 CLASSIFICATION_LOSSES = ("bce", "focal", "asymmetric", "class_balanced", "logit_adjusted")
 RESNET_BLOCKS = {
@@ -48,8 +53,13 @@ class RadDiagConfig(PreTrainedConfig):
             (``resnet_vit``) or over patches and cubes (``vit``).
         normalize_attention_input: True: pre-norm layers. False: attention reads its input as it
             is, as the authors' checkpoints do.
-        fusion_type: ``transformer`` fuses scan embeddings; ``max``, ``mean`` and ``random`` pool
-            the predictions of single scans (paper, section 11.2).
+        slice_fusion: How slices become a scan, where the encoder has slice tokens. ``transformer``
+            is the paper's. ``attention`` is a weighted mean with ``num_attention_heads`` heads that
+            knows no order of slices (`attention_pooling`); it starts as the mean, so that good
+            features are of use from the first step, and has a hundredth of the weights.
+        fusion_type: ``transformer`` fuses scan embeddings, and so does ``attention``, the weighted
+            mean with ``num_fusion_heads`` heads; ``max``, ``mean`` and ``random`` pool the
+            predictions of single scans (paper, section 11.2).
         num_modality_slots: Rows of the modality embedding; slot 0 means none.
         classifier_type: ``linear`` is Linear-GELU-Linear; ``probe`` is one linear layer;
             ``knowledge`` is a dot product with projected label-text embeddings.
@@ -131,6 +141,7 @@ class RadDiagConfig(PreTrainedConfig):
     layer_norm_eps: float | int = 1e-12
     initializer_range: float | int = 0.02
 
+    slice_fusion: str = "transformer"
     fusion_type: str = "transformer"
     num_fusion_layers: int = 2
     num_fusion_heads: int = 4
@@ -197,6 +208,7 @@ class RadDiagConfig(PreTrainedConfig):
         """Refuse values outside the closed lists."""
         for field, allowed in (
             ("encoder_type", ENCODER_TYPES),
+            ("slice_fusion", SLICE_FUSION_TYPES),
             ("fusion_type", FUSION_TYPES),
             ("classifier_type", CLASSIFIER_TYPES),
             ("classification_loss", CLASSIFICATION_LOSSES),
@@ -257,6 +269,14 @@ class RadDiagConfig(PreTrainedConfig):
             raise ValueError(
                 f"image_size is {self.image_size}, which patch_size={self.patch_size} does not "
                 "divide"
+            )
+
+    def validate_slice_fusion(self) -> None:
+        """Refuse a slice fusion where there are no slice tokens to fuse."""
+        if self.slice_fusion != "transformer" and self.encoder_type not in SLICE_ENCODER_TYPES:
+            raise ValueError(
+                f"slice_fusion is {self.slice_fusion!r}, but encoder_type is "
+                f"{self.encoder_type!r}, which has no slice tokens; only {SLICE_ENCODER_TYPES} have"
             )
 
     def validate_temperature(self) -> None:
@@ -329,47 +349,3 @@ class RadDiagConfig(PreTrainedConfig):
                 f"decision_thresholds has {len(thresholds)} values, but there are "
                 f"{len(self.id2label)} labels"
             )
-
-
-def _transformer_preset(layers: int, hidden_size: int) -> dict[str, Any]:
-    heads = hidden_size // 64
-    return {
-        "hidden_size": hidden_size,
-        "intermediate_size": hidden_size,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-    }
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "raddiag": {},
-    **{
-        f"vit{layers}-mlp{mlp}": {
-            "encoder_type": "vit",
-            "patch_mlp_layers": mlp,
-            **_transformer_preset(layers, 768),
-        }
-        for layers in (6, 12)
-        for mlp in (2, 4)
-    },
-    **{
-        f"resnet{stem}-resnet{trunk}": {
-            "encoder_type": "resnet",
-            "stem_depth": stem,
-            "resnet_depth": trunk,
-            **_transformer_preset(1, 512),
-        }
-        for stem in (18, 34)
-        for trunk in (18, 34)
-    },
-    **{
-        f"resnet{depth}-vit{layers}": {
-            "encoder_type": "resnet_vit",
-            "resnet_depth": depth,
-            **_transformer_preset(layers, hidden_size),
-        }
-        for depth, hidden_size in ((34, 512), (50, 2048))
-        for layers in (6, 12)
-    },
-}
-"""The published network and every row of the paper's Table 1, as differences from the defaults."""

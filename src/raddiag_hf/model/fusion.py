@@ -1,4 +1,4 @@
-"""Fusion: from the scans of a case to the case, by a transformer or the paper's late fusions."""
+"""Fusion: from the scans of a case to the case, by transformer, attention or late fusion."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention_pooling import AttentionPooling
 from .configuration_raddiag import RadDiagConfig
 from .packing import pad_groups
 from .transformer import TokenEncoder
@@ -49,6 +50,40 @@ class TransformerFusion(nn.Module):
         tokens, is_real = pad_groups(scans, scan_counts)  # (cases, max scans, hidden)
         cases = self.scan_transformer(tokens, is_real, output_attentions)
         return CaseEncoding(cases.embedding, cases.attentions)
+
+
+class AttentionFusion(nn.Module):
+    """A weighted mean of a case's scan embeddings; what made a scan is read by its scores alone.
+
+    A new one takes the plain mean, and a case of one scan is that scan.
+    """
+
+    def __init__(self, config: RadDiagConfig) -> None:
+        super().__init__()
+        self.modality_embeddings = nn.Embedding(config.num_modality_slots, config.hidden_size)
+        self.scan_pooling = AttentionPooling(config, config.num_fusion_heads)
+
+    def forward(
+        self,
+        scan_embeddings: Tensor,
+        modality_slots: Tensor,
+        scan_counts: Tensor,
+        output_attentions: bool = False,
+    ) -> CaseEncoding:
+        """Fuse packed scans; see `RadDiagModel.fuse_scans` for the shapes."""
+        tokens, is_real = pad_groups(scan_embeddings, scan_counts)  # (cases, max scans, hidden)
+        context, _ = pad_groups(self.modality_embeddings(modality_slots), scan_counts)
+        cases = self.scan_pooling(tokens, is_real, output_attentions, context)
+        return CaseEncoding(cases.embedding, cases.attentions)
+
+
+FUSIONS = {"transformer": TransformerFusion, "attention": AttentionFusion}
+"""Fusions of embeddings; the other types fuse late, and have no weights."""
+
+
+def fuses_late(fusion_type: str) -> bool:
+    """Tell whether the predictions of single scans are pooled, not their embeddings."""
+    return fusion_type not in FUSIONS
 
 
 def pool_embeddings(scan_embeddings: Tensor, scan_counts: Tensor, how: str, draw: Tensor) -> Tensor:

@@ -6,118 +6,41 @@ Notable:
 - Packed batches: every real slice is there once, no padding slice is ever encoded (`packing`).
 - 2D and 3D scans of up to 15 modality slots in one case, in any order (`fusion`).
 - Slices are encoded in chunks, so that a case of any size fits; the gradients are the same.
-- Three encoder families, transformer or late fusion (`visual_encoders`, `fusion`).
+- Encoder families, and transformer, attention or late fusion (`visual_encoders`, `fusion`).
+- Slice features of a frozen encoder are computed once and fused ever after (`encode_slices`).
 - Linear heads, or label texts as classifier: labels can change without training (`heads`).
 - Scans are encoded once and classified in any combination (`classify_scans`).
 - An inference mode with folded batch norms and one input channel (`inference_mode`).
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import initialization as init
-from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import can_return_tuple
 
-from .configuration_raddiag import RadDiagConfig
-from .fusion import CaseEncoding, TransformerFusion, draw_scans, pool_embeddings, pool_predictions
-from .heads import HEADS, KnowledgeHead, LabelLayer, label_log_odds
-from .inference_mode import optimize_modules
+from .configuration_raddiag import SLICE_ENCODER_TYPES, RadDiagConfig
+from .fusion import (
+    FUSIONS,
+    CaseEncoding,
+    draw_scans,
+    fuses_late,
+    pool_embeddings,
+    pool_predictions,
+)
+from .heads import HEADS, KnowledgeHead
 from .label_texts import LabelTextEncoder, LabelTextError, replace_label_texts
 from .losses import classification_loss, key_slice_loss
 from .outputs import RadDiagClassifierOutput, RadDiagModelOutput
 from .packing import check_counts
-from .transformer import TokenEncoder
-from .visual_encoders import ENCODERS, ScanEncoding, ViTEncoder
+from .pretrained_raddiag import RadDiagPreTrainedModel
+from .slice_encoder import ScanEncoding, SliceEncoder, encode_in_chunks
+from .visual_encoders import ENCODERS
 
 INFERENCE_CHUNK_SIZE = 8
 """Slices that are encoded at once in inference mode: few enough for a processor's caches."""
 CHECKPOINTED_CHUNK_SIZE = 8
 """Slices that are encoded at once under activation checkpointing, where the config names none."""
-
-
-class RadDiagPreTrainedModel(PreTrainedModel):
-    """Initialisation, saving and training mode of all RadDiag models."""
-
-    config: RadDiagConfig
-    base_model_prefix = "raddiag"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # the loss is a mean over cases; Trainer must not rescale it
-    _no_split_modules = ("TransformerLayer", "ResNetBlock", "ResNetBottleneck")
-    _supports_sdpa = True
-
-    @property
-    def is_optimized_for_inference(self) -> bool:
-        """Whether the weights are no longer those of the configuration; see below."""
-        return bool(self.base_model.has_folded_weights)
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Initialise one module: He for convolutions, truncated normal for learned tokens."""
-        std = self.config.initializer_range
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
-            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            return
-        super()._init_weights(module)
-        if isinstance(module, TokenEncoder):
-            init.trunc_normal_(module.cls_token, std=std)
-            if module.position_embeddings is not None:
-                init.trunc_normal_(module.position_embeddings, std=std)
-        elif isinstance(module, ViTEncoder):
-            init.trunc_normal_(module.patch_positions, std=std)
-            init.trunc_normal_(module.cube_positions, std=std)
-        elif isinstance(module, LabelLayer):
-            if (log_odds := label_log_odds(self.config)) is not None:
-                init.copy_(module.bias, log_odds)
-        elif isinstance(module, KnowledgeHead):
-            init.zeros_(module.label_embeddings)
-            if module.trained_label_embeddings is not None:
-                init.zeros_(module.trained_label_embeddings)
-            if module.logit_bias is not None:
-                init.constant_(module.logit_bias, self.config.knowledge_logit_bias)
-
-    def optimize_for_inference(
-        self, dtype: torch.dtype = torch.float32
-    ) -> "RadDiagPreTrainedModel":
-        """Make the forward pass faster, for good, and return the model.
-
-        Batch norms are folded into their convolutions, the three equal input channels of the first
-        convolution into one, convolutions run channels-last, and slices go through the encoder a
-        few at a time unless the configuration says how many. The model changes in place and can
-        neither be trained nor saved afterwards.
-
-        Args:
-            dtype: What to compute in. ``torch.bfloat16`` is faster where the hardware has it and
-                changes logits by about a hundredth of their spread.
-
-        Raises:
-            ValueError: If the model is already optimised.
-        """
-        if self.is_optimized_for_inference:
-            raise ValueError("this model is already optimised for inference")
-        self.eval()
-        optimize_modules(self)
-        self.base_model.has_folded_weights = True  # with a classifier around it or without
-        self.requires_grad_(False)
-        return self.to(dtype=dtype)
-
-    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Save weights and configuration; see `PreTrainedModel.save_pretrained`.
-
-        Raises:
-            ValueError: If the model was optimised for inference: its weights are no longer those of
-                its configuration.
-        """
-        if self.is_optimized_for_inference:
-            raise ValueError(
-                "a model optimised for inference cannot be saved; save it before, or load it again"
-            )
-        super().save_pretrained(save_directory, *args, **kwargs)
 
 
 class RadDiagModel(RadDiagPreTrainedModel):
@@ -129,7 +52,8 @@ class RadDiagModel(RadDiagPreTrainedModel):
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__(config)
         self.encoder = ENCODERS[config.encoder_type](config)
-        self.fusion = TransformerFusion(config) if config.fusion_type == "transformer" else None
+        fusion = FUSIONS.get(config.fusion_type)
+        self.fusion = None if fusion is None else fusion(config)
         self.post_init()
 
     def train(self, mode: bool = True) -> "RadDiagModel":
@@ -155,19 +79,49 @@ class RadDiagModel(RadDiagPreTrainedModel):
             ValueError: If shapes and counts disagree, or a scan has more slices than the model has
                 positions; or in training, if chunks would change batch statistics.
         """
-        expected = (1, self.config.image_size, self.config.image_size)
-        if tuple(pixel_values.shape[1:]) != expected:
-            raise ValueError(
-                f"pixel_values has shape {tuple(pixel_values.shape)}, expected (slices, "
-                f"{', '.join(map(str, expected))}): use the model's own image processor"
-            )
-        check_counts("slice_counts", slice_counts, len(pixel_values), "slices in pixel_values")
-        if (largest := int(slice_counts.max())) > self.config.max_slices:
-            raise ValueError(
-                f"a scan has {largest} slices, the model takes at most {self.config.max_slices}: "
-                "resample with the image processor"
-            )
+        self._check_pixels(pixel_values)
+        self._check_slice_counts(slice_counts, len(pixel_values), "slices in pixel_values")
         return self.encoder(pixel_values, slice_counts, self._chunk_size(), output_attentions)
+
+    def encode_slices(self, pixel_values: Tensor) -> Tensor:
+        """Encode slices one by one, as far as a slice needs no scan around it.
+
+        Args:
+            pixel_values: ``(slices, 1, H, W)`` floats in [0, 1].
+
+        Returns:
+            Slice features ``(slices, hidden)``, in the dtype that the encoder computes in;
+            `fuse_slices` and ``forward(slice_features=...)`` go on from there.
+
+        Raises:
+            ValueError: If the shape is wrong, or the encoder has no slice features; or in training,
+                if chunks would change batch statistics.
+        """
+        encoder = self._slice_encoder()
+        self._check_pixels(pixel_values)
+        return encode_in_chunks(encoder.encode_slices, pixel_values, self._chunk_size())
+
+    def fuse_slices(
+        self, slice_features: Tensor, slice_counts: Tensor, output_attentions: bool = False
+    ) -> ScanEncoding:
+        """Fuse encoded slices into scans: with `encode_slices` before it, all of `encode_scans`.
+
+        Args:
+            slice_features: Slices of all scans in order, ``(slices, hidden)``.
+            slice_counts: Slices of each scan, int64, ``(scans,)``, summing to ``slices``.
+            output_attentions: Also return the attention probabilities of every layer.
+
+        Raises:
+            ValueError: If shapes and counts disagree, or the encoder has no slice features.
+        """
+        encoder, hidden = self._slice_encoder(), self.config.hidden_size
+        if slice_features.ndim != 2 or slice_features.shape[1] != hidden:
+            raise ValueError(
+                f"slice_features has shape {tuple(slice_features.shape)}, expected (slices, "
+                f"{hidden})"
+            )
+        self._check_slice_counts(slice_counts, len(slice_features), "slices in slice_features")
+        return encoder.fuse_slices(slice_features, slice_counts, output_attentions)
 
     def fuse_scans(
         self,
@@ -210,10 +164,12 @@ class RadDiagModel(RadDiagPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None = None,
+        *,
         slice_counts: Tensor,
         scan_counts: Tensor,
         modality_slots: Tensor,
+        slice_features: Tensor | None = None,
         output_attentions: bool | None = None,
     ) -> RadDiagModelOutput:
         """Embed a packed batch of cases; `RadDiagForImageClassification.forward` has the shapes.
@@ -223,7 +179,12 @@ class RadDiagModel(RadDiagPreTrainedModel):
         """
         if output_attentions is None:
             output_attentions = bool(self.config.output_attentions)
-        scans = self.encode_scans(pixel_values, slice_counts, output_attentions)
+        if pixel_values is not None and slice_features is None:
+            scans = self.encode_scans(pixel_values, slice_counts, output_attentions)
+        elif slice_features is not None and pixel_values is None:
+            scans = self.fuse_slices(slice_features, slice_counts, output_attentions)
+        else:
+            raise ValueError("expected either pixel_values or slice_features")
         cases = self.fuse_scans(
             scans.scan_embeddings, modality_slots, scan_counts, output_attentions
         )
@@ -235,6 +196,30 @@ class RadDiagModel(RadDiagPreTrainedModel):
             encoder_attentions=scans.attentions,
             fusion_attentions=cases.attentions,
         )
+
+    def _slice_encoder(self) -> SliceEncoder:
+        if not isinstance(self.encoder, SliceEncoder):
+            raise ValueError(
+                f"encoder_type is {self.config.encoder_type!r}, which has no slice features; "
+                f"expected one of {SLICE_ENCODER_TYPES}"
+            )
+        return self.encoder
+
+    def _check_pixels(self, pixel_values: Tensor) -> None:
+        expected = (1, self.config.image_size, self.config.image_size)
+        if tuple(pixel_values.shape[1:]) != expected:
+            raise ValueError(
+                f"pixel_values has shape {tuple(pixel_values.shape)}, expected (slices, "
+                f"{', '.join(map(str, expected))}): use the model's own image processor"
+            )
+
+    def _check_slice_counts(self, slice_counts: Tensor, total: int, what: str) -> None:
+        check_counts("slice_counts", slice_counts, total, what)
+        if (largest := int(slice_counts.max())) > self.config.max_slices:
+            raise ValueError(
+                f"a scan has {largest} slices, the model takes at most {self.config.max_slices}: "
+                "resample with the image processor"
+            )
 
     def _chunk_size(self) -> int | None:
         """Return how many slices to encode at once, refusing what would change the training."""
@@ -270,6 +255,10 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
     ) -> ScanEncoding:
         """Encode scans one by one; see `RadDiagModel.encode_scans`."""
         return self.raddiag.encode_scans(pixel_values, slice_counts, output_attentions)
+
+    def encode_slices(self, pixel_values: Tensor) -> Tensor:
+        """Encode slices one by one; see `RadDiagModel.encode_slices`."""
+        return self.raddiag.encode_slices(pixel_values)
 
     def classify_scans(
         self, scan_embeddings: Tensor, modality_slots: Tensor, scan_counts: Tensor
@@ -330,10 +319,12 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None = None,
+        *,
         slice_counts: Tensor,
         scan_counts: Tensor,
         modality_slots: Tensor,
+        slice_features: Tensor | None = None,
         key_slices: Tensor | None = None,
         labels: Tensor | None = None,
         output_attentions: bool | None = None,
@@ -343,6 +334,8 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         Args:
             pixel_values: All real slices of all scans of all cases in order, ``(slices, 1, H, W)``
                 floats in [0, 1].
+            slice_features: What `encode_slices` made of them, ``(slices, hidden)``: given instead,
+                the slice encoder is skipped.
             slice_counts: Slices of each scan, int64, ``(scans,)``, from 1 to ``max_slices``.
             scan_counts: Scans of each case, int64, ``(cases,)``, at least 1.
             modality_slots: Modality slot of each scan, int64, ``(scans,)``.
@@ -356,9 +349,10 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         """
         cases = self.raddiag(
             pixel_values,
-            slice_counts,
-            scan_counts,
-            modality_slots,
+            slice_counts=slice_counts,
+            scan_counts=scan_counts,
+            modality_slots=modality_slots,
+            slice_features=slice_features,
             output_attentions=output_attentions,
             return_dict=True,
         )
@@ -388,7 +382,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
     def _classify(
         self, case_embeddings: Tensor, scan_embeddings: Tensor, scan_counts: Tensor
     ) -> Tensor:
-        if self.config.fusion_type == "transformer":
+        if not fuses_late(self.config.fusion_type):
             return self.classifier(case_embeddings)
         draw = draw_scans(scan_embeddings, self.training)
         return pool_predictions(

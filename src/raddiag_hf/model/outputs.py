@@ -13,14 +13,15 @@ class RadDiagModelOutput(ModelOutput):
     Attributes:
         pooler_output: Case embeddings, ``(cases, hidden)``.
         scan_embeddings: ``(scans, hidden)``.
-        slice_attentions: Share of each slice in its scan's [CLS] token, ``(scans, max slices)``,
+        slice_attentions: Share of each slice in its scan, ``(scans, max slices)``,
             each row summing to 1 over the real slices and 0 beyond; None for encoders without
             slice tokens.
         slice_scores: The same before the softmax; what the key-slice loss reads.
         encoder_attentions: Attention probabilities of every layer over slices, each ``(scans,
-            heads, 1 + max slices, 1 + max slices)``, [CLS] first; only when asked for.
+            heads, 1 + max slices, 1 + max slices)``, [CLS] first; only when asked for. Of attention
+            pooling each head's share of every slice, ``(scans, heads, max slices)``.
         fusion_attentions: The same over scans, each ``(cases, heads, 1 + max scans, 1 + max
-            scans)``; only when asked for.
+            scans)``, or ``(cases, heads, max scans)``; only when asked for.
     """
 
     pooler_output: Tensor | None = None

@@ -13,19 +13,21 @@ from .configuration_raddiag import RadDiagConfig
 
 
 class TokenEncoding(NamedTuple):
-    """What a `TokenEncoder` answers for each row of tokens.
+    """What a `TokenEncoder` or an `AttentionPooling` answers for each row of tokens.
 
     Attributes:
-        embedding: The normalised [CLS] token, shape ``(rows, hidden)``.
-        cls_scores: Scaled query-key products of [CLS] with every token in the last layer, before
-            the softmax and averaged over heads, shape ``(rows, tokens)``; padding holds the lowest
-            finite value. The reference trains these towards the key slice.
+        embedding: The normalised [CLS] token, or the pooled tokens, shape ``(rows, hidden)``.
+        token_scores: How much each token draws the embedding, before the softmax and averaged over
+            heads, shape ``(rows, tokens)``; padding holds the lowest finite value. Of a transformer
+            the scaled query-key products of [CLS] in the last layer, which the reference trains
+            towards the key slice.
         attentions: Attention probabilities of every layer, each ``(rows, heads, 1 + tokens,
-            1 + tokens)`` with [CLS] first; None unless asked for.
+            1 + tokens)`` with [CLS] first, or the shares of a pooling, ``(rows, heads, tokens)``;
+            None unless asked for.
     """
 
     embedding: Tensor
-    cls_scores: Tensor
+    token_scores: Tensor
     attentions: tuple[Tensor, ...] | None
 
 
@@ -75,9 +77,9 @@ class Attention(nn.Module):
         else:
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
             first_scores = (key @ query[:, :, 0, :, None]).squeeze(-1) * scale
-        cls_scores = first_scores.mean(1).masked_fill(~is_real, lowest)[:, 1:]
+        token_scores = first_scores.mean(1).masked_fill(~is_real, lowest)[:, 1:]
         mixed = mixed.transpose(1, 2).reshape(rows, length, hidden)
-        return self.output(mixed), cls_scores, probabilities if output_attentions else None
+        return self.output(mixed), token_scores, probabilities if output_attentions else None
 
 
 class TransformerLayer(GradientCheckpointingLayer):
@@ -104,12 +106,12 @@ class TransformerLayer(GradientCheckpointingLayer):
         self, tokens: Tensor, is_real: Tensor, output_attentions: bool
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return new tokens, and what `Attention` returns beside them."""
-        attended, cls_scores, probabilities = self.attention(
+        attended, token_scores, probabilities = self.attention(
             self.attention_norm(tokens), is_real, output_attentions
         )
         tokens = tokens + attended
         tokens = tokens + self.fc2(self.activation(self.fc1(self.feed_forward_norm(tokens))))
-        return tokens, cls_scores, probabilities
+        return tokens, token_scores, probabilities
 
 
 class TokenEncoder(nn.Module):
@@ -152,10 +154,10 @@ class TokenEncoder(nn.Module):
         is_real = F.pad(is_real, (1, 0), value=True)
         attentions = []
         for layer in self.layers:
-            tokens, cls_scores, probabilities = layer(tokens, is_real, output_attentions)
+            tokens, token_scores, probabilities = layer(tokens, is_real, output_attentions)
             attentions.append(probabilities)
         return TokenEncoding(
             embedding=self.norm(tokens[:, 0]),
-            cls_scores=cls_scores,
+            token_scores=token_scores,
             attentions=tuple(attentions) if output_attentions else None,
         )

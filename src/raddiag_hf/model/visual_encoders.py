@@ -1,100 +1,38 @@
 """Visual encoders of the paper: packed slices in, one embedding per scan out (Figure 7a)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers.activations import ACT2FN
 
 from .configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
-from .packing import group_index, pad_groups
+from .packing import group_index
+from .slice_encoder import ScanEncoding, SliceEncoder, encode_in_chunks
 from .transformer import TokenEncoder
 
 if TYPE_CHECKING:
     from monai.networks.nets import ResNet
 
 
-class ScanEncoding(NamedTuple):
-    """What a visual encoder answers.
-
-    Attributes:
-        scan_embeddings: Shape ``(scans, hidden)``.
-        slice_scores: How much each slice draws the scan's [CLS] token, before the softmax, shape
-            ``(scans, max slices)``; None for encoders without slice tokens.
-        attentions: Attention probabilities of every layer; None unless asked for.
-    """
-
-    scan_embeddings: Tensor
-    slice_scores: Tensor | None
-    attentions: tuple[Tensor, ...] | None
-
-    @property
-    def slice_attentions(self) -> Tensor | None:
-        """Share of each slice in its scan, ``(scans, max slices)``; every row sums to 1."""
-        return None if self.slice_scores is None else self.slice_scores.softmax(1)
-
-
-def encode_in_chunks(
-    encode: Callable[[Tensor], Tensor], inputs: Tensor, chunk_size: int | None
-) -> Tensor:
-    """Apply ``encode`` to chunks of rows and join the results.
-
-    Where gradients are wanted, a chunk's activations are dropped after its forward pass and
-    computed again in the backward pass: one chunk's activations are alive at a time, for one more
-    forward pass, and the gradients are the same.
-
-    Args:
-        encode: Maps ``(rows, ...)`` to ``(rows, features)``, every row by itself.
-        inputs: Shape ``(rows, ...)``.
-        chunk_size: Rows of a chunk; None for all at once.
-
-    Returns:
-        ``(rows, features)``.
-    """
-    if chunk_size is None or len(inputs) <= chunk_size:
-        return encode(inputs)
-    chunks = torch.split(inputs, chunk_size)
-    if torch.is_grad_enabled():
-        return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in chunks])
-    return torch.cat([encode(chunk) for chunk in chunks])
-
-
-class ResNetViTEncoder(nn.Module):
+class ResNetViTEncoder(SliceEncoder):
     """A 2D ResNet on every slice, then a transformer over the slices of a scan.
 
-    A 2D image is a scan of one slice. This is the published network's encoder.
+    A 2D image is a scan of one slice. This is the published network's encoder; with
+    ``slice_fusion="attention"`` slices are pooled instead.
     """
 
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__()
         self.resnet = _resnet(config.resnet_depth, config, spatial_dims=2)
-        self.slice_transformer = TokenEncoder(
-            config,
-            config.num_hidden_layers,
-            config.num_attention_heads,
-            num_positions=config.max_slices,
-        )
+        self.add_slice_fusion(config)
 
     def encode_slices(self, pixel_values: Tensor) -> Tensor:
         """Return one feature vector per slice: ``(slices, 1, H, W)`` -> ``(slices, hidden)``."""
         weight = self.resnet.conv1.weight  # an adapter around the convolution has it too
         slices = pixel_values.to(weight.dtype).expand(-1, weight.shape[1], -1, -1)
         return self.resnet(slices)
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        slice_counts: Tensor,
-        chunk_size: int | None,
-        output_attentions: bool,
-    ) -> ScanEncoding:
-        """Encode packed slices; see `RadDiagModel.encode_scans` for the shapes."""
-        features = encode_in_chunks(self.encode_slices, pixel_values, chunk_size)
-        slices, is_real = pad_groups(features, slice_counts)  # (scans, max slices, hidden)
-        scans = self.slice_transformer(slices, is_real, output_attentions)
-        return ScanEncoding(scans.embedding, scans.cls_scores, scans.attentions)
 
 
 class VolumeEncoder(nn.Module):

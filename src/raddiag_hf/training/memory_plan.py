@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from raddiag_hf.data.batches.case_augmentation import UNKNOWN_ANATOMY, CaseAugmentation
 from raddiag_hf.data.store.case_metadata import CaseMetadata
-from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.configuration_raddiag import SLICE_ENCODER_TYPES, RadDiagConfig
+from raddiag_hf.model.fusion import AttentionFusion, TransformerFusion
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.model.visual_encoders import ResNetViTEncoder
+from raddiag_hf.model.slice_encoder import SliceEncoder
 
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
@@ -72,7 +73,7 @@ def plan_memory(
     process needs before any network is there; `HEADROOM` stands for them.
 
     Args:
-        config: Of a network with slice tokens (``encoder_type="resnet_vit"``).
+        config: Of a network with slice tokens (``encoder_type="resnet_vit"`` or ``"backbone"``).
         slice_counts: Slices of each scan of one micro-batch.
         num_cases: Cases that they belong to.
         chunk_size: Slices that are encoded at once; None for all.
@@ -81,9 +82,10 @@ def plan_memory(
     Raises:
         ValueError: If the encoder has no slice tokens, or there is no slice.
     """
-    if config.encoder_type != "resnet_vit":
+    if config.encoder_type not in SLICE_ENCODER_TYPES:
         raise ValueError(
-            f"encoder_type is {config.encoder_type!r}; memory can be planned for 'resnet_vit'"
+            f"encoder_type is {config.encoder_type!r}; memory can be planned for one of "
+            f"{SLICE_ENCODER_TYPES}"
         )
     num_slices = sum(slice_counts)
     if num_slices < 1:
@@ -208,7 +210,7 @@ def _encoder_bytes(
     model: RadDiagForImageClassification, num_slices: int, precision: Precision
 ) -> int:
     config = model.config
-    encoder = cast(ResNetViTEncoder, model.raddiag.encoder)
+    encoder = cast(SliceEncoder, model.raddiag.encoder)
     if precision == "bf16":
         encoder = encoder.to(torch.bfloat16)
     pixels = torch.empty(num_slices, 1, config.image_size, config.image_size, device="meta")
@@ -226,13 +228,18 @@ def _token_bytes(
     cases = torch.empty(
         num_cases, -(-scans // num_cases), hidden, device="meta", requires_grad=True
     )
-    runs = [(cast(ResNetViTEncoder, model.raddiag.encoder).slice_transformer, slices)]
-    if model.raddiag.fusion is not None:
-        runs.append((model.raddiag.fusion.scan_transformer, cases))
+    runs: list[tuple[nn.Module, Tensor]] = [
+        (cast(SliceEncoder, model.raddiag.encoder).slice_fusion, slices)
+    ]
+    fusion = model.raddiag.fusion
+    if isinstance(fusion, TransformerFusion):
+        runs.append((fusion.scan_transformer, cases))
+    elif isinstance(fusion, AttentionFusion):
+        runs.append((fusion.scan_pooling, cases))
     total = 4 * num_cases * config.num_labels * _FLOAT
-    for transformer, tokens in runs:
+    for module, tokens in runs:
         is_real = torch.ones(tokens.shape[:2], dtype=torch.bool, device="meta")
-        total += _kept_for_backward(partial(transformer, tokens, is_real), transformer)
+        total += _kept_for_backward(partial(module, tokens, is_real), module)
     return total
 
 

@@ -16,11 +16,12 @@ from raddiag_hf.data.case_splits import CaseSplit, CaseSplits, check_model_fits
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
-from raddiag_hf.model.configuration_raddiag import PRESETS, RadDiagConfig
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.heads import KnowledgeHead
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.label_texts import LabelTextError, label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.model.presets import PRESETS
 from raddiag_hf.training.recipe import LOSS_FIELDS, ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError, nearest_name
 from raddiag_hf.vocabulary import Split

@@ -105,6 +105,22 @@ def test_linear_layers_and_convolutions_learn_and_nothing_else(encoder_type):
     assert len(others) == 2
 
 
+def test_attention_over_slices_and_scans_is_learnt_whole():
+    both = {"slice_fusion": "attention", "fusion_type": "attention", "freeze_batch_norm": True}
+    before = logits(tiny_model(**both))
+    adapted = attach_adapters(tiny_model(**both), rank=2)
+    torch.testing.assert_close(logits(adapted), before)
+    learnt = [name for name, one in adapted.named_parameters() if one.requires_grad]
+    for module in ("slice_pooling", "fusion"):
+        names = [name for name in learnt if f".{module}." in name]
+        assert names
+        assert not [name for name in names if ".lora_" in name]
+    trained = trained_adapters(tiny_model(**both))
+    expected = logits(trained)
+    assert (expected - before).abs().max() > 0.01
+    torch.testing.assert_close(logits(trained.merge_and_unload()), expected, atol=1e-4, rtol=1e-4)
+
+
 def test_peft_alone_loads_saved_adapters(saved):
     folder, expected = saved
     config = AutoConfig.from_pretrained(folder)

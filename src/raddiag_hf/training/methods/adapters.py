@@ -20,21 +20,31 @@ def adapted_layers(model: RadDiagForImageClassification) -> list[str]:
     """Return the linear layers and convolutions of encoder and fusion, by name.
 
     Of a classifier of two layers, the first is among them. 3D convolutions of one voxel are not:
-    PEFT (0.21) cannot merge them.
+    PEFT (0.21) cannot merge them. Neither is what `learnt_layers` names.
     """
     kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
+    learnt = tuple(f"{name}." for name in learnt_layers(model))
     layers = [
         f"raddiag.{name}"
         for name, module in model.raddiag.named_modules()
         if isinstance(module, kinds)
         and not (isinstance(module, nn.Conv3d) and module.kernel_size == (1, 1, 1))
+        and not f"raddiag.{name}".startswith(learnt)
     ]
     return [*layers, "classifier.fc1"] if model.config.classifier_type == "linear" else layers
 
 
 def learnt_layers(model: RadDiagForImageClassification) -> list[str]:
-    """Return the modules that are learnt and saved whole: the last layer of the classifier."""
-    return ["classifier.fc2"] if model.config.classifier_type == "linear" else ["classifier"]
+    """Return the modules that are learnt and saved whole.
+
+    The last layer of the classifier, and attention pooling, which is as small as its adapters
+    would be and mostly new.
+    """
+    config = model.config
+    classifier = "classifier.fc2" if config.classifier_type == "linear" else "classifier"
+    slices = ["raddiag.encoder.slice_pooling"] if config.slice_fusion == "attention" else []
+    scans = ["raddiag.fusion"] if config.fusion_type == "attention" else []
+    return [*slices, *scans, classifier]
 
 
 def attach_adapters(model: RadDiagForImageClassification, rank: int) -> "PeftModel":

@@ -95,6 +95,7 @@ def fit_weights(
     config = model.config
     if args.ddp_find_unused_parameters is None:
         # Only separate stems for 2D and 3D scans can both be in a network and one not in a batch.
+        # Of a backbone, weights that the pooling does not read get no gradient at all.
         args.ddp_find_unused_parameters = config.encoder_type != "resnet_vit"
     keep, args.save_total_limit = args.save_total_limit, None
     callbacks: list[TrainerCallback] = [

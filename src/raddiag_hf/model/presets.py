@@ -1,0 +1,47 @@
+"""Presets: the networks that the paper names, as fields of a configuration."""
+
+from typing import Any
+
+
+def _transformer_preset(layers: int, hidden_size: int) -> dict[str, Any]:
+    heads = hidden_size // 64
+    return {
+        "hidden_size": hidden_size,
+        "intermediate_size": hidden_size,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "raddiag": {},
+    **{
+        f"vit{layers}-mlp{mlp}": {
+            "encoder_type": "vit",
+            "patch_mlp_layers": mlp,
+            **_transformer_preset(layers, 768),
+        }
+        for layers in (6, 12)
+        for mlp in (2, 4)
+    },
+    **{
+        f"resnet{stem}-resnet{trunk}": {
+            "encoder_type": "resnet",
+            "stem_depth": stem,
+            "resnet_depth": trunk,
+            **_transformer_preset(1, 512),
+        }
+        for stem in (18, 34)
+        for trunk in (18, 34)
+    },
+    **{
+        f"resnet{depth}-vit{layers}": {
+            "encoder_type": "resnet_vit",
+            "resnet_depth": depth,
+            **_transformer_preset(layers, hidden_size),
+        }
+        for depth, hidden_size in ((34, 512), (50, 2048))
+        for layers in (6, 12)
+    },
+}
+"""The published network and every row of the paper's Table 1, as differences from the defaults."""
