@@ -61,7 +61,7 @@ def test_every_head_weighs_its_own_channels_by_its_shares():
 def test_the_key_slice_loss_teaches_the_scores():
     model, batch = new_model(key_slice_loss_weight=1.0), packed_batch([[6]])
     batch |= {"labels": torch.zeros(1, 5), "key_slices": torch.tensor([4])}
-    optimizer = torch.optim.Adam(model.raddiag.encoder.slice_pooling.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.raddiag.encoder.slice_attention.parameters(), lr=0.02)
     for _ in range(60):
         optimizer.zero_grad()
         model(**batch).loss_key_slice.backward()

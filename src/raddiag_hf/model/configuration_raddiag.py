@@ -12,7 +12,8 @@ ENCODER_TYPES = ("resnet_vit", "resnet", "vit")
 SLICE_ENCODER_TYPES = ("resnet_vit",)
 """Encoders with one token for each slice."""
 SLICE_FUSION_TYPES = ("transformer", "attention")
-FUSION_TYPES = ("transformer", "attention", "max", "mean", "random")
+LATE_FUSION_TYPES = ("max", "mean", "random")
+FUSION_TYPES = ("transformer", "attention", *LATE_FUSION_TYPES)
 CLASSIFIER_TYPES = ("linear", "probe", "knowledge")
 CLASSIFICATION_LOSSES = ("bce", "focal", "asymmetric", "class_balanced", "logit_adjusted")
 RESNET_BLOCKS = {
@@ -175,6 +176,11 @@ class RadDiagConfig(PreTrainedConfig):
     calibration_temperature: float | int = 1.0
     decision_thresholds: list[float] | None = None
     decision_threshold_source: str | None = None
+
+    @property
+    def is_late_fusion(self) -> bool:
+        """Whether scans are classified one by one and their predictions pooled."""
+        return self.fusion_type in LATE_FUSION_TYPES
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "RadDiagConfig":

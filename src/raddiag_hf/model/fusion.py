@@ -61,7 +61,7 @@ class AttentionFusion(nn.Module):
     def __init__(self, config: RadDiagConfig) -> None:
         super().__init__()
         self.modality_embeddings = nn.Embedding(config.num_modality_slots, config.hidden_size)
-        self.scan_pooling = AttentionPooling(config, config.num_fusion_heads)
+        self.scan_attention = AttentionPooling(config, config.num_fusion_heads)
 
     def forward(
         self,
@@ -73,17 +73,12 @@ class AttentionFusion(nn.Module):
         """Fuse packed scans; see `RadDiagModel.fuse_scans` for the shapes."""
         tokens, is_real = pad_groups(scan_embeddings, scan_counts)  # (cases, max scans, hidden)
         context, _ = pad_groups(self.modality_embeddings(modality_slots), scan_counts)
-        cases = self.scan_pooling(tokens, is_real, output_attentions, context)
+        cases = self.scan_attention(tokens, is_real, output_attentions, context)
         return CaseEncoding(cases.embedding, cases.attentions)
 
 
 FUSIONS = {"transformer": TransformerFusion, "attention": AttentionFusion}
-"""Fusions of embeddings; the other types fuse late, and have no weights."""
-
-
-def fuses_late(fusion_type: str) -> bool:
-    """Tell whether the predictions of single scans are pooled, not their embeddings."""
-    return fusion_type not in FUSIONS
+"""Fusions of embeddings; late fusion has no weights."""
 
 
 def pool_embeddings(scan_embeddings: Tensor, scan_counts: Tensor, how: str, draw: Tensor) -> Tensor:

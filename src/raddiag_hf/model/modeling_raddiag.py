@@ -24,7 +24,6 @@ from .fusion import (
     FUSIONS,
     CaseEncoding,
     draw_scans,
-    fuses_late,
     pool_embeddings,
     pool_predictions,
 )
@@ -382,7 +381,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
     def _classify(
         self, case_embeddings: Tensor, scan_embeddings: Tensor, scan_counts: Tensor
     ) -> Tensor:
-        if not fuses_late(self.config.fusion_type):
+        if not self.config.is_late_fusion:
             return self.classifier(case_embeddings)
         draw = draw_scans(scan_embeddings, self.training)
         return pool_predictions(

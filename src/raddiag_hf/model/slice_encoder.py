@@ -74,7 +74,7 @@ class SliceEncoder(nn.Module):
         self.pools_slices = config.slice_fusion == "attention"
         num_heads = config.num_attention_heads
         if self.pools_slices:
-            self.slice_pooling = AttentionPooling(config, num_heads)
+            self.slice_attention = AttentionPooling(config, num_heads)
         else:
             self.slice_transformer = TokenEncoder(
                 config, config.num_hidden_layers, num_heads, num_positions=config.max_slices
@@ -83,7 +83,7 @@ class SliceEncoder(nn.Module):
     @property
     def slice_fusion(self) -> nn.Module:
         """What makes one embedding of a scan's slice tokens."""
-        return self.slice_pooling if self.pools_slices else self.slice_transformer
+        return self.slice_attention if self.pools_slices else self.slice_transformer
 
     def fuse_slices(
         self, features: Tensor, slice_counts: Tensor, output_attentions: bool

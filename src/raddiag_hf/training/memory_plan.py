@@ -235,7 +235,7 @@ def _token_bytes(
     if isinstance(fusion, TransformerFusion):
         runs.append((fusion.scan_transformer, cases))
     elif isinstance(fusion, AttentionFusion):
-        runs.append((fusion.scan_pooling, cases))
+        runs.append((fusion.scan_attention, cases))
     total = 4 * num_cases * config.num_labels * _FLOAT
     for module, tokens in runs:
         is_real = torch.ones(tokens.shape[:2], dtype=torch.bool, device="meta")

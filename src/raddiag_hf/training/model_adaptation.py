@@ -7,7 +7,6 @@ import torch
 
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
-from raddiag_hf.model.fusion import fuses_late
 from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (
@@ -57,7 +56,7 @@ def plan_adaptation(
         adopted, otherwise the whole model; the final classification layer is trained from scratch.
     """
     own = tuple(label_names(config))
-    has_fusion = not fuses_late(config.fusion_type)
+    has_fusion = not config.is_late_fusion
     is_probe = settings.method is Method.LINEAR_PROBE
     if settings.head is Head.KNOWLEDGE and config.classifier_type != "knowledge":
         raise FinetuneError(

@@ -111,7 +111,7 @@ def test_attention_over_slices_and_scans_is_learnt_whole():
     adapted = attach_adapters(tiny_model(**both), rank=2)
     torch.testing.assert_close(logits(adapted), before)
     learnt = [name for name, one in adapted.named_parameters() if one.requires_grad]
-    for module in ("slice_pooling", "fusion"):
+    for module in ("slice_attention", "fusion"):
         names = [name for name in learnt if f".{module}." in name]
         assert names
         assert not [name for name in names if ".lora_" in name]

@@ -42,7 +42,7 @@ def learnt_layers(model: RadDiagForImageClassification) -> list[str]:
     """
     config = model.config
     classifier = "classifier.fc2" if config.classifier_type == "linear" else "classifier"
-    slices = ["raddiag.encoder.slice_pooling"] if config.slice_fusion == "attention" else []
+    slices = ["raddiag.encoder.slice_attention"] if config.slice_fusion == "attention" else []
     scans = ["raddiag.fusion"] if config.fusion_type == "attention" else []
     return [*slices, *scans, classifier]
 

@@ -15,7 +15,8 @@ from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.progress import Progress
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.training_cases import TrainingCases
-from raddiag_hf.model.fusion import draw_scans, fuses_late, pool_embeddings, pool_predictions
+from raddiag_hf.model.configuration_raddiag import LATE_FUSION_TYPES
+from raddiag_hf.model.fusion import draw_scans, pool_embeddings, pool_predictions
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Split
 
@@ -40,7 +41,7 @@ class CaseFeatures:
 
     def case_embeddings(self) -> Tensor:
         """Return one embedding of each case, ``(cases, hidden)``; late fusion pools the scans'."""
-        if not fuses_late(self.fusion_type):
+        if self.fusion_type not in LATE_FUSION_TYPES:
             return self.rows
         draw = draw_scans(self.rows, training=False)
         return pool_embeddings(self.rows, self.row_counts, self.fusion_type, draw)
@@ -52,7 +53,7 @@ class CaseFeatures:
             classify: Maps embeddings ``(rows, hidden)`` to logits ``(rows, labels)``.
         """
         logits = classify(self.rows)
-        if not fuses_late(self.fusion_type):
+        if self.fusion_type not in LATE_FUSION_TYPES:
             return logits
         draw = draw_scans(self.rows, training=False)
         return pool_predictions(logits, self.row_counts, self.fusion_type, draw)
@@ -121,7 +122,7 @@ def _embed(encoder: Any, cases: Subset[Any], num_workers: int) -> dict[str, Tens
         cases, batch_size=BATCH_CASES, collate_fn=collate_cases, num_workers=num_workers
     )
     inputs = ("pixel_values", "slice_counts", "scan_counts", "modality_slots")
-    is_late = fuses_late(encoder.config.fusion_type)
+    is_late = encoder.config.is_late_fusion
     embeddings, counts = [], []
     for batch in loader:
         output = encoder(**{name: batch[name].to(encoder.device) for name in inputs})
