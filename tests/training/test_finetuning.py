@@ -36,7 +36,13 @@ from tests.fixtures.models import tiny_config, tiny_model
 from tests.fixtures.saved_models import label_names, save_tiny_model
 from tests.fixtures.text_encoders import tiny_text_encoder
 
-FAST = {"num_workers": 0, "device": "cpu", "num_epochs": 4, "batch_size": 12}
+FAST = {
+    "num_workers": 0,
+    "device": "cpu",
+    "num_epochs": 4,
+    "batch_size": 12,
+    "augmentation": "none",
+}
 SETTINGS = {
     Method.LINEAR_PROBE: FinetuneSettings(Method.LINEAR_PROBE, **FAST),
     Method.LORA: FinetuneSettings(Method.LORA, learning_rate=1e-2, lora_rank=4, **FAST),
@@ -461,3 +467,15 @@ def test_a_modality_that_the_model_does_not_know_is_refused(base, data, tmp_path
     )
     with pytest.raises(FinetuneError, match="has scans of CT, but the model has a slot only for"):
         finetune(str(folder), data, tmp_path / "out", SETTINGS[Method.LINEAR_PROBE])
+
+
+def test_without_a_model_a_small_network_learns_from_random_weights(data, tmp_path):
+    settings = FinetuneSettings(num_workers=0, device="cpu", num_epochs=6, image_size=32)
+    record = finetune(None, data, tmp_path / "out", settings)
+    assert (record.base_model, record.method) == (None, "full")
+    table = record.metrics["groups"]
+    assert table["auc"][table["group"].index("all")] > 0.8
+    assert record.choices[0].startswith("Start: a small network with random weights")
+    assert record.hyperparameters["train_batch_norm"]
+    loaded = read_model(str(tmp_path / "out"))
+    assert (loaded.model.config.image_size, loaded.processor.image_size) == (32, 32)

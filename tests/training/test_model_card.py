@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 from jinja2 import UndefinedError
 
 from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
-from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
+from raddiag_hf.training.finetune_settings import ChosenSettings, Method
 from raddiag_hf.training.model_card import render_model_card, write_model_card
 from raddiag_hf.training.record import TrainingRecord
 
@@ -38,7 +38,7 @@ def make_record(**fields) -> TrainingRecord:
             "cases_by_anatomy": {"Chest": 24},
             "label_column": "labels",
         },
-        hyperparameters=FinetuneSettings(Method.FULL).hyperparameters(),
+        hyperparameters=ChosenSettings(Method.FULL).hyperparameters(),
         selection="epoch 3 of 8, by the loss on validation, 0.2100",
         threshold_source="highest F1 on 8 validation cases",
         calibration_temperature=1.25,

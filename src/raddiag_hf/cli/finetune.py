@@ -1,4 +1,4 @@
-"""`raddiag finetune`: a trained model adapted to another data set."""
+"""`raddiag finetune`: a classifier of a user's own cases, with weights to start from or without."""
 
 import os
 import re
@@ -21,7 +21,9 @@ training split are set aside. An interrupted run resumes when the same command i
 
 **Examples**
 
-`raddiag finetune --model ID --dataset cases --method linear-probe --output ours`
+`raddiag finetune --dataset cases --output ours`
+
+`raddiag finetune --model ID --dataset cases --output ours`
 
 `raddiag finetune -m ID -d cases --method lora --lora-rank 16 --epochs 30 -o adapters`
 
@@ -34,16 +36,6 @@ training split are set aside. An interrupted run resumes when the same command i
 @with_options
 def finetune(
     *,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="ID",
-            help="Folder or Hub id of a RadDiag model; `raddiag convert-checkpoint` makes one of "
-            "the authors' checkpoint.",
-        ),
-    ],
     dataset: Annotated[
         str,
         typer.Option(
@@ -57,6 +49,18 @@ def finetune(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="A new folder, or the same again.")
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            "--start",
+            metavar="ID",
+            help="What to start from: folder or Hub id of a RadDiag model (`raddiag "
+            "convert-checkpoint` makes one of the authors' checkpoint); `backbone:` and folder or "
+            "Hub id of a vision backbone; or `scratch`, random weights, which is the default.",
+        ),
+    ] = None,
     settings: FinetuneSettings,
     text_encoder: Annotated[
         str | None,
@@ -69,7 +73,10 @@ def finetune(
         bool, typer.Option("--json", help="Print the record of the run as JSON, and nothing else.")
     ] = False,
 ) -> None:
-    """Adapt a model to your cases: few labels or many, X-ray or whole studies."""
+    """Train a classifier of your cases: few labels or many, X-ray or whole studies.
+
+    What no option says is chosen by start and data, and told with the reason.
+    """
     device = settings.device
     if not (device is None or re.fullmatch(r"cpu|mps|cuda(:\d+)?", device)):
         raise ArgumentError(f"--device {device}: expected cpu, cuda, cuda:N or mps")
@@ -98,6 +105,7 @@ def finetune(
         return
     console = Console()
     say(
+        *record.choices,
         f"Chosen on validation: {record.selection}",
         f"Thresholds: {record.threshold_source or 'none'}",
         *record.notes,

@@ -28,7 +28,8 @@ and take them as one parameter of the verb, beside what only the command line ha
 The verb is registered in `raddiag_hf.cli.main` like any other. It gets `raddiag probe DIR --epochs
 N`: help is what the docstring says of the field, without default where it is None or False; choices
 come from enums and `Literal`; a field that is a settings dataclass itself gives its own options; a
-truth value that is False by default is a flag, one that is True is a flag and its ``--no-`` form.
+truth value that is False by default is a flag; one that is True, or may be None, is a flag and its
+``--no-`` form.
 What is required comes first.
 """  # noqa: D214
 
@@ -144,7 +145,7 @@ def _info(name: str, hint: Any, default: Any, setting: Setting, text: str) -> An
     names = list(setting.names)
     if not any(one.startswith("--") for one in names):
         dashed = name.replace("_", "-")
-        is_pair = hint is bool and default is True
+        is_pair = hint == bool | None or (hint is bool and default is True)
         names.insert(0, f"--{dashed}/--no-{dashed}" if is_pair else f"--{dashed}")
     return typer.Option(*names, **shared)
 

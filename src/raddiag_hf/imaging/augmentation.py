@@ -28,6 +28,8 @@ class ScanAugmentation:
         noise_probability, contrast_probability, affine_probability, elastic_probability: Of each
             change by itself, 0 to 1; 0 turns it off. At the paper's 0.15 each, about half of all
             scans are changed.
+        flip_probability: Of swapping left and right, which the paper does not do: it teaches that
+            a finding may be on either side, and hides a heart on the wrong one.
         noise_std: The largest standard deviation of the Gaussian noise.
         contrast_gamma: Smallest and largest exponent applied to intensities in [0, 1], drawn
             uniformly.
@@ -54,6 +56,7 @@ class ScanAugmentation:
     contrast_probability: float = 0.15
     affine_probability: float = 0.15
     elastic_probability: float = 0.15
+    flip_probability: float = 0.0
 
     noise_std: float = 0.07
     contrast_gamma: tuple[float, float] = (0.5, 1.5)
@@ -106,6 +109,8 @@ class ScanAugmentation:
             self.contrast_probability,
         )
         is_drawn = random.random(len(probabilities)) < probabilities
+        if self.flip_probability and random.random() < self.flip_probability:
+            volume = volume[..., ::-1].copy()
         low, high = np.float64(volume.min()), np.float64(volume.max())
         if not is_drawn.any() or low == high:
             return volume

@@ -187,7 +187,8 @@ class RadDiagConfig(PreTrainedConfig):
         """Return the configuration of a network that the paper names.
 
         Args:
-            name: ``"raddiag"``, the published network, or a row of the paper's Table 1:
+            name: ``"raddiag"``, the published network; ``"small"``, for some hundred cases and
+                no weights to start from; or a row of the paper's Table 1:
                 ``"vit6-mlp2"``, ``"vit6-mlp4"``, ``"vit12-mlp2"``, ``"vit12-mlp4"`` (shared ViT
                 layers, embedding MLP layers), ``"resnet18-resnet34"`` and so on (stems, trunk),
                 ``"resnet34-vit6"``, ``"resnet50-vit12"`` and so on (slice ResNet, layers over

@@ -15,6 +15,19 @@ def _transformer_preset(layers: int, hidden_size: int) -> dict[str, Any]:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "raddiag": {},
+    "small": {
+        "image_size": 96,
+        "num_channels": 1,
+        "resnet_depth": 10,
+        "resnet_width": 24,
+        "num_attention_heads": 4,
+        "hidden_size": 192,
+        "intermediate_size": 192,
+        "initializer_range": 0.07,  # about hidden_size ** -0.5
+        "slice_fusion": "attention",
+        "fusion_type": "attention",
+        "classifier_type": "probe",
+    },
     **{
         f"vit{layers}-mlp{mlp}": {
             "encoder_type": "vit",

@@ -14,6 +14,28 @@ class FinetuneError(InputError):
     """A model, data set or setting that cannot be fine-tuned: which, and what was expected."""
 
 
+class Start(StrEnum):
+    """What a fine-tuning starts from."""
+
+    MODEL = "model"
+    """A RadDiag model: the authors', converted, or one of a user's own."""
+    BACKBONE = "backbone"
+    """A vision backbone of the Hub, and random weights behind it."""
+    SCRATCH = "scratch"
+    """Random weights alone, of a small network."""
+
+
+BACKBONE_PREFIX = "backbone:"
+"""What the address of a backbone begins with, so that it is not taken for a RadDiag model's."""
+
+
+def start_kind(address: str | None) -> Start:
+    """Return what an address stands for; no address is no weights."""
+    if address is None or address == Start.SCRATCH:
+        return Start.SCRATCH
+    return Start.BACKBONE if address.startswith(BACKBONE_PREFIX) else Start.MODEL
+
+
 class Method(StrEnum):
     """How much of the network adapts."""
 
@@ -23,6 +45,15 @@ class Method(StrEnum):
     """Low-rank adapters in encoder and fusion, and the last layer of the classifier."""
     FULL = "full"
     """All weights, those far from the classifier more slowly."""
+
+
+class Augmentation(StrEnum):
+    """How training cases are changed at random in every epoch."""
+
+    NONE = "none"
+    LIGHT = "light"
+    """Scans are turned, shifted and scaled a little, half of them mirrored; of a deep one, a
+    quarter of the slices is seen, others in every epoch."""
 
 
 class Head(StrEnum):
@@ -54,7 +85,7 @@ class FinetuneSettings:
 
     Attributes:
         method: linear-probe: logistic regression on case embeddings, in seconds. lora: adapters of
-            a few MB. full: all weights.
+            a few MB. full: all weights. By default full from scratch, else linear-probe.
         head: Classifier of a new label set: learnt from scratch, or a knowledge head that reads the
             label names. A label set that equals the model's keeps its classifier, except in a
             linear probe.
@@ -64,15 +95,25 @@ class FinetuneSettings:
         validation_fraction: Share of the training cases that are set aside, by patient, where the
             data set has no validation split.
         penalties: Penalties that a linear probe chooses from, on validation.
-        num_epochs: At most; training stops when validation gets no better.
-        patience: Epochs to wait for a better validation loss.
-        batch_size: Cases of a step.
-        learning_rate: Peak; by default 0.001 for lora, 0.0001 for full.
+        num_epochs: At most; training stops when validation gets no better. By default 20; from
+            scratch 40, or more where that would be fewer than 600 steps.
+        patience: Epochs to wait for a better validation loss, before training stops and returns to
+            the best; by default 5. From scratch, by default, training goes to the end of its
+            schedule and keeps its last weights: a few validation cases would choose at random.
+        batch_size: Cases of a step; by default 8, from scratch 16.
+        learning_rate: Peak; by default 0.001 for lora, 0.0001 for full, 0.002 from scratch.
         weight_decay: lora and full: of weights; norms, biases and learnt tokens have none.
-        layer_decay: full: factor of the learning rate from each layer to the one before.
+        layer_decay: full: factor of the learning rate from each layer to the one before; by default
+            0.8, from scratch 1.
         lora_rank: lora: rank of the adapters.
-        train_batch_norm: full: let batch norms follow the new data; needs a lot. Frozen, they keep
-            the statistics of pre-training, which small batches cannot replace.
+        train_batch_norm: full: let batch norms follow the new data, which takes batches of several
+            cases. By default so from scratch, where frozen ones would hold the statistics of
+            nothing; else they keep those of pre-training, which small batches cannot replace.
+        augmentation: lora and full: light turns, shifts, scales and mirrors scans, and shows a
+            quarter of the slices of deep ones; none leaves them as they are. By default light.
+        image_size: Height and width of a slice in pixels; from scratch 96 by default, of a backbone
+            its own. A RadDiag model has its own.
+        max_slices: The most slices of a scan; from scratch and for a backbone 32 by default.
         chunk_size: Slices encoded at once; fewer need less memory.
         device: cpu, cuda or mps; by default the first GPU, where there is one.
         num_workers: Processes that decode cases.
@@ -82,20 +123,23 @@ class FinetuneSettings:
         FinetuneError: If a value is out of its range, or values contradict each other.
     """
 
-    method: Method
+    method: Method | None = None
     head: Head = Head.NEW
     fusion: Fusion = Fusion.AUTO
     label_column: Annotated[str | None, Setting(metavar="NAME")] = None
     validation_fraction: Annotated[float, Setting(above=0, max=0.9)] = 0.125
     penalties: Annotated[tuple[float, ...], Setting(python_only=True)] = PENALTIES
-    num_epochs: Annotated[int, Setting("--epochs", min=1)] = 20
-    patience: Annotated[int, Setting(min=1)] = 5
-    batch_size: Annotated[int, Setting(min=1)] = 8
+    num_epochs: Annotated[int | None, Setting("--epochs", min=1, metavar="N")] = None
+    patience: Annotated[int | None, Setting(min=1, metavar="N")] = None
+    batch_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
     learning_rate: Annotated[float | None, Setting(above=0, metavar="LR")] = None
     weight_decay: Annotated[float, Setting(min=0)] = 0.05
-    layer_decay: Annotated[float, Setting(above=0, max=1)] = 0.8
+    layer_decay: Annotated[float | None, Setting(above=0, max=1, metavar="X")] = None
     lora_rank: Annotated[int, Setting(min=1)] = 8
-    train_batch_norm: bool = False
+    train_batch_norm: bool | None = None
+    augmentation: Augmentation | None = None
+    image_size: Annotated[int | None, Setting(min=16, metavar="PIXELS")] = None
+    max_slices: Annotated[int | None, Setting(min=1, metavar="N")] = None
     chunk_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
     device: Annotated[str | None, Setting(metavar="NAME")] = None
     num_workers: Annotated[int, Setting("--workers", min=0, metavar="N")] = min(
@@ -106,19 +150,15 @@ class FinetuneSettings:
     def __post_init__(self) -> None:
         check_settings(self, FinetuneError)
         # As recipes have them: text and lists.
-        for name, kind in {"method": Method, "head": Head, "fusion": Fusion}.items():
-            object.__setattr__(self, name, kind(getattr(self, name)))
+        kinds = {"method": Method, "head": Head, "fusion": Fusion, "augmentation": Augmentation}
+        for name, kind in kinds.items():
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, kind(value))
         object.__setattr__(self, "penalties", tuple(self.penalties))
         if not self.penalties or not all(0 < one < math.inf for one in self.penalties):
             raise FinetuneError(f"penalties are {list(self.penalties)}, expected positive numbers")
-        if self.method is Method.LINEAR_PROBE and self.head is Head.KNOWLEDGE:
-            raise FinetuneError("head is knowledge, but a linear probe learns its own head")
-        if self.lora_rank != FinetuneSettings.lora_rank and self.method is not Method.LORA:
-            raise FinetuneError(f"lora_rank is {self.lora_rank}, but the method is {self.method}")
-        if self.train_batch_norm and self.method is not Method.FULL:
-            raise FinetuneError(
-                f"train_batch_norm is for full fine-tuning: {self.method} saves no batch statistics"
-            )
+        if self.method is not None:
+            self._check_method(self.method)
         if self.train_batch_norm and self.chunk_size is not None:
             raise FinetuneError(
                 f"chunk_size is {self.chunk_size}, but batch norms can only be trained unchunked"
@@ -128,33 +168,40 @@ class FinetuneSettings:
                 "batch_size is 1, but batch norms can only be trained on several cases at once"
             )
 
-    @property
-    def peak_learning_rate(self) -> float:
-        """The learning rate that is used."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        return 1e-3 if self.method is Method.LORA else 1e-4
+    def _check_method(self, method: Method) -> None:
+        is_probe = method is Method.LINEAR_PROBE
+        if is_probe and self.head is Head.KNOWLEDGE:
+            raise FinetuneError(f"head is knowledge, but a {method} learns its own head")
+        if self.lora_rank != FinetuneSettings.lora_rank and method is not Method.LORA:
+            raise FinetuneError(f"lora_rank is {self.lora_rank}, but the method is {method}")
+        if self.train_batch_norm and method is not Method.FULL:
+            raise FinetuneError(
+                f"train_batch_norm is for full fine-tuning: {method} saves no batch statistics"
+            )
+        if is_probe and self.augmentation is Augmentation.LIGHT:
+            raise FinetuneError(f"augmentation is light, but a {method} sees every case once")
+
+
+@dataclass(frozen=True)
+class ChosenSettings(FinetuneSettings):
+    """Settings without gaps; see `choose_settings`."""
+
+    method: Method = Method.FULL
+    num_epochs: int = 20
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    layer_decay: float = 0.8
+    train_batch_norm: bool = False
+    augmentation: Augmentation = Augmentation.NONE
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the settings that decide this method's result, as JSON values."""
-        of_method = {
+        by_gradient = ("num_epochs", "patience", "batch_size", "learning_rate", "weight_decay")
+        of_method: dict[Method, tuple[str, ...]] = {
             Method.LINEAR_PROBE: ("penalties",),
-            Method.LORA: ("num_epochs", "patience", "batch_size", "weight_decay", "lora_rank"),
-            Method.FULL: (
-                "num_epochs",
-                "patience",
-                "batch_size",
-                "weight_decay",
-                "layer_decay",
-                "train_batch_norm",
-            ),
-        }[self.method]
-        values = asdict(self)
-        found = {name: values[name] for name in of_method}
-        if self.method is not Method.LINEAR_PROBE:
-            found["learning_rate"] = self.peak_learning_rate
-        else:
-            found["penalties"] = list(self.penalties)
-        return found | {
-            name: values[name] for name in ("head", "fusion", "validation_fraction", "seed")
+            Method.LORA: (*by_gradient, "augmentation", "lora_rank"),
+            Method.FULL: (*by_gradient, "augmentation", "layer_decay", "train_batch_norm"),
         }
+        shared = ("head", "fusion", "validation_fraction", "image_size", "max_slices", "seed")
+        values = asdict(self) | {"penalties": list(self.penalties)}
+        return {name: values[name] for name in (*of_method[self.method], *shared)}

@@ -13,22 +13,34 @@ from raddiag_hf.checkpoints.loaded_model import (
     choose_device,
     model_fingerprint,
 )
-from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder
+from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.data.opening import SourceOptions, open_cases
+from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.driver import TrainingRun, complete_run
-from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSettings, Method
+from raddiag_hf.training.finetune_defaults import choose_settings
+from raddiag_hf.training.finetune_settings import (
+    Augmentation,
+    ChosenSettings,
+    FinetuneError,
+    FinetuneSettings,
+    Method,
+    Start,
+    start_kind,
+)
 from raddiag_hf.training.methods.adapters import attach_adapters, save_adapters
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.methods.linear_probe import fit_probe
 from raddiag_hf.training.methods.weights import fit_weights, parameter_groups
 from raddiag_hf.training.model_adaptation import adapt_model, plan_adaptation
 from raddiag_hf.training.record import TrainingOrigin, TrainingRecord, public_name
+from raddiag_hf.training.starts import open_start
 from raddiag_hf.vocabulary import Split
 
 RECORD_FILE = "finetuning.json"
@@ -36,13 +48,29 @@ WORK_FOLDER, CHECKPOINT_FOLDER = ".work", "checkpoints"
 """What an unfinished run needs to resume: features, checkpoints, and which run it is."""
 WARMUP_SHARE = 0.1
 EVALUATION_BATCH_CASES = 4
+MOST_EVALUATIONS = 20
+KEPT_BYTES = 2 * 2**30
+"""Memory that packed cases may take; data sets that need more are decoded in every epoch."""
+SLICE_SHARE = 0.25
+LIGHT_AUGMENTATION = ScanAugmentation(
+    noise_probability=0,
+    contrast_probability=0,
+    affine_probability=1,
+    elastic_probability=0,
+    flip_probability=0.5,
+    rotation_degrees=15,
+    translation=0.125,
+    scaling=0.15,
+    shear=0,
+)
+"""What changes neither diagnosis nor intensities, for data sets too small to show it."""
 
 
 def finetune(
-    model_id: str,
+    model_id: str | None,
     dataset: Path | str,
     output: Path | str,
-    settings: FinetuneSettings,
+    settings: FinetuneSettings | None = None,
     *,
     revision: str | None = None,
     token: str | None = None,
@@ -61,11 +89,13 @@ def finetune(
     left as it is, unless files of it are gone, which are made again.
 
     Args:
-        model_id: A folder or Hub id of a RadDiag model; see `load_model`.
+        model_id: What to start from: a folder or Hub id of a RadDiag model, ``backbone:`` and the
+            folder or Hub id of a vision backbone, or None for random weights; see `open_start`.
         dataset: A folder, such as ``raddiag dataset build`` or ``import`` wrote, the name of a
             builder, or a data set on the Hub; see `open_cases`.
         output: Folder to make.
-        settings: How to adapt.
+        settings: How to adapt; what they leave open is chosen by start and data, and
+            ``record.choices`` says why.
         revision: Branch, tag or commit of the model on the Hub.
         token: Access token; the one that is signed in by default.
         text_encoder: Folder or Hub id of the text encoder that a knowledge head was trained with;
@@ -82,17 +112,20 @@ def finetune(
         LabelTextsMissingError: If a knowledge head that stays never had label texts.
         RunFolderError, StorageError, TrainingDivergedError: As `complete_run`.
     """
-    device = choose_device(settings.device)
+    asked = settings or FinetuneSettings()
+    device = choose_device(asked.device)
     access: SourceOptions = {"token": token, **(source or {})}
-    data = open_cases(dataset, label_column=settings.label_column, **access).for_training(
-        settings.validation_fraction, settings.seed
+    data = open_cases(dataset, label_column=asked.label_column, **access).for_training(
+        asked.validation_fraction, asked.seed
     )
-    loaded = read_model(model_id, revision=revision, token=token)
+    start = start_kind(model_id)
+    settings, choices = choose_settings(asked, start, data)
+    loaded = open_start(model_id, data, settings, revision=revision, token=token)
     is_lora = settings.method is Method.LORA
     if loaded.has_adapters and is_lora:
         raise FinetuneError(
-            f"{model_id}: holds adapters, and adapters to adapters cannot be loaded: adapt the "
-            "model that they belong to, or choose another method"
+            f"{loaded.model_id}: holds adapters, and adapters to adapters cannot be loaded: adapt "
+            "the model that they belong to, or choose another method"
         )
     _check_modalities(data, loaded)
     base_digest = (
@@ -141,12 +174,13 @@ def finetune(
         data=data,
         processor=loaded.processor,
         origin=TrainingOrigin(
-            base_model=public_name(model_id),
+            base_model=None if start is Start.SCRATCH else public_name(loaded.model_id),
             base_revision=loaded.revision,
             method=str(settings.method),
             head=adaptation.head,
             fusion=adaptation.fusion,
             hyperparameters=settings.hyperparameters(),
+            choices=choices,
         ),
         fit=fit,
         device=device,
@@ -181,7 +215,7 @@ def _fit_by_gradient(
     model: RadDiagForImageClassification,
     base: LoadedModel,
     data: CaseSplits,
-    settings: FinetuneSettings,
+    settings: ChosenSettings,
     checkpoints: Path,
     base_digest: str | None,
     progress: Progress,
@@ -192,18 +226,20 @@ def _fit_by_gradient(
     trained: Any = attach_adapters(model, settings.lora_rank) if is_lora else model
     groups = parameter_groups(
         model,
-        learning_rate=settings.peak_learning_rate,
+        learning_rate=settings.learning_rate,
         layer_decay=1.0 if is_lora else settings.layer_decay,
         weight_decay=settings.weight_decay,
     )
     fitted = fit_weights(
         trained,
-        _training_arguments(settings, checkpoints),
+        _training_arguments(settings, checkpoints, len(data[Split.TRAIN])),
         data,
         base.processor,
         progress,
-        optimizer=torch.optim.AdamW(groups, lr=settings.peak_learning_rate),
-        patience=settings.patience,
+        augmentation=_augmentation(settings),
+        optimizer=torch.optim.AdamW(groups, lr=settings.learning_rate),
+        patience=_patience(settings),
+        in_memory=_fit_in_memory(data, base.processor),
     )
 
     def save(folder: Path) -> None:
@@ -218,8 +254,43 @@ def _fit_by_gradient(
     return replace(fitted, save=save)
 
 
-def _training_arguments(settings: FinetuneSettings, folder: Path) -> TrainingArguments:
+def _augmentation(settings: ChosenSettings) -> CaseAugmentation | None:
+    if settings.augmentation is not Augmentation.LIGHT:
+        return None
+    return CaseAugmentation(
+        scan_augmentation=LIGHT_AUGMENTATION,
+        key_slice_probability=0,
+        mixing_probability=0,
+        scan_drop_probability=0,
+        slice_share=SLICE_SHARE,
+        shuffle_scans=False,
+    )
+
+
+def _fit_in_memory(data: CaseSplits, processor: RadDiagImageProcessor) -> bool:
+    """Whether all cases together, as the network reads them, are small enough to be kept."""
+    slices = sum(int(one.slice_counts(processor.max_slices).sum()) for one in data.values())
+    return slices * processor.image_size**2 * torch.float32.itemsize <= KEPT_BYTES
+
+
+def _patience(settings: ChosenSettings) -> int | None:
+    """Return the evaluations to wait for a better one."""
+    if settings.patience is None:
+        return None
+    return -(-settings.patience // _epochs_between_evaluations(settings))
+
+
+def _epochs_between_evaluations(settings: ChosenSettings) -> int:
+    """Few cases take many short epochs; each evaluation writes a checkpoint."""
+    return -(-settings.num_epochs // MOST_EVALUATIONS)
+
+
+def _training_arguments(
+    settings: ChosenSettings, folder: Path, num_cases: int
+) -> TrainingArguments:
     uses_cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    steps = -(-num_cases // settings.batch_size)
+    interval = steps * _epochs_between_evaluations(settings)
     return TrainingArguments(
         output_dir=str(folder),
         use_cpu=uses_cpu,
@@ -229,11 +300,14 @@ def _training_arguments(settings: FinetuneSettings, folder: Path) -> TrainingArg
         num_train_epochs=settings.num_epochs,
         lr_scheduler_type="cosine",
         warmup_steps=WARMUP_SHARE,
-        eval_strategy="epoch",
-        save_strategy="epoch",
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
         save_total_limit=1,
-        logging_strategy="epoch",
-        load_best_model_at_end=True,
+        logging_strategy="steps",
+        logging_steps=interval,
+        load_best_model_at_end=settings.patience is not None,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         restore_callback_states_from_checkpoint=True,

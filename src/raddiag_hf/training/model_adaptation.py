@@ -10,8 +10,8 @@ from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (
+    ChosenSettings,
     FinetuneError,
-    FinetuneSettings,
     Fusion,
     Head,
     Method,
@@ -38,7 +38,7 @@ class Adaptation:
 
 
 def plan_adaptation(
-    config: RadDiagConfig, label_set: LabelSet, is_single_scan: bool, settings: FinetuneSettings
+    config: RadDiagConfig, label_set: LabelSet, is_single_scan: bool, settings: ChosenSettings
 ) -> Adaptation:
     """Decide what of a model of this configuration stays.
 
@@ -91,7 +91,7 @@ def adapt_model(
     adaptation: Adaptation,
     label_set: LabelSet,
     num_train_cases: int,
-    settings: FinetuneSettings,
+    settings: ChosenSettings,
 ) -> RadDiagForImageClassification:
     """Return a model of the new labels with the weights of ``base`` that stay.
 
@@ -100,7 +100,7 @@ def adapt_model(
     their text embeddings.
 
     The loss that the base was trained with stays, with the label counts of the new training cases;
-    a linear probe has the cross-entropy that it is fitted with.
+    probes have the cross-entropy that they are fitted with.
 
     Args:
         base: The trained model.

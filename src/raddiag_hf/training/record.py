@@ -28,6 +28,7 @@ class TrainingOrigin:
         head: Where the classifier comes from, in words.
         fusion: Whether scans are fused, in words.
         hyperparameters: The settings that decide the result, as JSON values.
+        choices: What nobody asked for and was chosen by start and data, with the reason.
     """
 
     base_model: str | None
@@ -36,6 +37,7 @@ class TrainingOrigin:
     head: str
     fusion: str
     hyperparameters: Mapping[str, Any]
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,8 @@ class TrainingRecord(TrainingOrigin):
         try:
             content = json.loads(text)
             check_format(content.pop("format", 1), FILE_FORMAT)
-            content |= {name: tuple(content[name]) for name in ("label_names", "notes")}
+            content.setdefault("choices", [])  # of records before there were any
+            content |= {name: tuple(content[name]) for name in ("label_names", "notes", "choices")}
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"is no record of a training: {error!r}") from error

@@ -232,3 +232,48 @@ def test_impossible_options_are_refused(options, message):
 def test_a_negative_seed_is_refused(split):
     with pytest.raises(ValueError, match="seed is -1"):
         training_cases(split, None, seed=-1)
+
+
+def packed_scan(depth, key):
+    """A scan whose slices can be told apart by their one intensity."""
+    slices = torch.linspace(0.1, 0.9, depth)[:, None, None, None].expand(-1, 1, 4, 4)
+    return {
+        "pixel_values": slices,
+        "slice_counts": torch.tensor([depth]),
+        "scan_counts": torch.tensor([1]),
+        "modality_slots": torch.tensor([1]),
+        "key_slices": torch.tensor([key]),
+        "labels": torch.zeros(1, 2),
+    }
+
+
+@given(depth=st.integers(1, 40), key=st.integers(-1, 39), seed=st.integers(0, 99))
+def test_a_share_of_the_slices_is_one_of_each_section_in_order(depth, key, seed):
+    key = min(key, depth - 1)
+    quarter = replace(NOTHING, slice_share=0.25)
+    case = packed_scan(depth, key)
+    found = quarter.augment_scans(case, PROCESSOR, np.random.default_rng(seed))
+    kept = found["pixel_values"][:, 0, 0, 0]
+    assert len(kept) == int(found["slice_counts"]) == min(depth, max(4, round(depth / 4)))
+    assert (kept.diff() > 0).all()
+    shown = int(found["key_slices"])
+    if key < 0:
+        assert shown == -1
+    else:
+        distances = (kept - case["pixel_values"][key, 0, 0, 0]).abs()
+        torch.testing.assert_close(distances[shown], distances.min())
+
+
+def test_kept_cases_are_augmented_as_decoded_ones_are(split):
+    augmentation = replace(NOTHING, scan_augmentation=ScanAugmentation(flip_probability=0.5))
+    decoded = training_cases(split, augmentation)
+    kept = training_cases(split, augmentation)
+    told = []
+    kept.keep_in_memory(lambda *step: told.append(step))
+    assert told[-1] == ("Reading cases", 12, 12)
+    assert all(are_equal(kept[index], decoded[index]) for index in (0, 5, 17))
+
+
+def test_cases_whose_scans_are_chosen_cannot_be_kept_packed(split):
+    with pytest.raises(ValueError, match="dropped, shuffled or mixed"):
+        training_cases(split, EVERYTHING).keep_in_memory()

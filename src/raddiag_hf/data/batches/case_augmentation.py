@@ -15,6 +15,8 @@ from raddiag_hf.model.scan_resampling import stretch_to_unit_range
 from raddiag_hf.vocabulary import Anatomy
 
 UNKNOWN_ANATOMY = ANATOMIES.index(Anatomy.UNKNOWN)
+FEWEST_SLICES = 4
+"""Slices that a scan keeps, where it has so many."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,14 @@ class CaseAugmentation:
         max_mixed_cases: The most cases in a mixture, the first one counted.
         scan_drop_probability: Of leaving out a scan. A case keeps at least one; its labels stay,
             though what shows them may be gone.
+        slice_share: Of the slices of a scan, how many are kept, but no fewer than
+            `FEWEST_SLICES`: one of each equal section at random, so that an epoch costs less and
+            shows other slices than the last. 1 keeps all.
         shuffle_scans: Put the scans of a case in random order. Modality slots go by the order, so
             this decides which CT is the first.
 
     Raises:
-        ValueError: If a probability is not one, or ``max_mixed_cases`` is below 1.
+        ValueError: If a probability or share is not one, or ``max_mixed_cases`` is below 1.
 
     Source:
         Paper, sections 4.4 and 11.3. qiaoyu-zheng/RP3D-Diag, ``RadNet_Dataset_earlyAna``:
@@ -54,14 +59,24 @@ class CaseAugmentation:
     mixing_probability: float = 0.3
     max_mixed_cases: int = 2
     scan_drop_probability: float = 0.1
+    slice_share: float = 1.0
     shuffle_scans: bool = True
 
     def __post_init__(self) -> None:
         for name in (one.name for one in fields(self) if one.name.endswith("_probability")):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
+        if not 0 < self.slice_share <= 1:
+            raise ValueError(
+                f"slice_share is {self.slice_share}, expected more than 0 and at most 1"
+            )
         if self.max_mixed_cases < 1:
             raise ValueError(f"max_mixed_cases is {self.max_mixed_cases}, expected at least 1")
+
+    @property
+    def changes_scans(self) -> bool:
+        """Whether it changes which scans a case has, or their order."""
+        return bool(self.mixing_probability or self.scan_drop_probability or self.shuffle_scans)
 
     def draw_partners(
         self, row: int, anatomies: NDArray[np.int64], random: np.random.Generator
@@ -116,6 +131,7 @@ class CaseAugmentation:
                 changed = self._change(stack[:1], random)
                 stack = changed.expand(processor.grey_picture_slices, -1, -1)
             else:
+                stack, key = self._draw_slices(stack, key, random)
                 stack = self._change(stack, random)
             stacks.append(stack)
             keys.append(key)
@@ -124,6 +140,18 @@ class CaseAugmentation:
             "slice_counts": torch.tensor([len(stack) for stack in stacks]),
             "key_slices": torch.tensor(keys),
         }
+
+    def _draw_slices(
+        self, stack: Tensor, key: int, random: np.random.Generator
+    ) -> tuple[Tensor, int]:
+        """Return the slices that are kept, and the place among them of the one next to the key."""
+        count = max(FEWEST_SLICES, round(self.slice_share * len(stack)))
+        if count >= len(stack):
+            return stack, key
+        sections = np.linspace(0, len(stack), count + 1).astype(int)
+        kept = random.integers(sections[:-1], sections[1:])
+        nearest = int(np.abs(kept - key).argmin()) if key >= 0 else key
+        return stack[torch.from_numpy(kept)], nearest
 
     def _change(self, stack: Tensor, random: np.random.Generator) -> Tensor:
         if self.scan_augmentation is None:

@@ -10,6 +10,7 @@ from datasets import Dataset, Features
 from numpy.typing import NDArray
 from torch import Tensor
 
+from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation, mix_cases
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, decode_case, label_columns
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -102,6 +103,26 @@ class TrainingCases(torch.utils.data.Dataset[dict[str, Tensor]]):
         # Workers that live on between epochs see a new epoch only in shared memory.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._packed: list[dict[str, Tensor]] = []
+
+    def keep_in_memory(self, progress: Progress = no_progress) -> None:
+        """Pack every case now, and augment what was packed from here on.
+
+        For data sets that fit: a case is decoded and resampled once, not once in every epoch.
+
+        Args:
+            progress: Called after every case.
+
+        Raises:
+            ValueError: If the augmentation chooses scans or mixes cases: it needs them unpacked.
+        """
+        if self.augmentation is not None and self.augmentation.changes_scans:
+            raise ValueError(
+                "cases whose scans are dropped, shuffled or mixed cannot be kept packed"
+            )
+        for row in range(len(self)):
+            self._packed.append(self.packer(self.split[row]))
+            progress("Reading cases", row + 1, len(self))
 
     @property
     def epoch(self) -> int:
@@ -122,15 +143,25 @@ class TrainingCases(torch.utils.data.Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         row = index % len(self)
         if self.augmentation is None:
-            return self.packer(self.split[row])
+            return self._packed[row] if self._packed else self.packer(self.split[row])
         random = np.random.default_rng((self.seed, self.epoch, max(index, row)))
         cases = []
         for mixed in (row, *self.augmentation.draw_partners(row, self._anatomies, random)):
-            stored = self.split[mixed]
-            kept = self.augmentation.draw_scans(len(stored["scans"]), random)
-            case = self.packer(stored | {"scans": [stored["scans"][number] for number in kept]})
+            case = self._draw_case(mixed, self.augmentation, random)
             cases.append(self.augmentation.augment_scans(case, self.packer.processor, random))
         return mix_cases(cases)
+
+    def _draw_case(
+        self, row: int, augmentation: CaseAugmentation, random: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """Return a packed case with the scans that are drawn."""
+        if self._packed:
+            case = self._packed[row]
+            augmentation.draw_scans(len(case["slice_counts"]), random)  # all; what follows is drawn
+            return case  # from the same generator, kept in memory or not
+        stored = self.split[row]
+        kept = augmentation.draw_scans(len(stored["scans"]), random)
+        return self.packer(stored | {"scans": [stored["scans"][number] for number in kept]})
 
 
 def count_slices(

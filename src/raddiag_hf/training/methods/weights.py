@@ -43,7 +43,7 @@ from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
 
-_LAYER = re.compile(r".*?(?:\.layer\d|\.trunk\.\d|\.layers\.\d+|^classifier)\b")
+_LAYER = re.compile(r".*?(?:\.layer\d|\.trunk\.\d|\.layers\.\d+|\.\w+_attention|^classifier)\b")
 _UNDECAYED = ("cls_token", "position_embeddings", "modality_embeddings.weight", "_positions")
 
 METRIC_NAMES = {"loss": "loss", "auc": "AUC", "ap": "AP"}
@@ -61,6 +61,7 @@ def fit_weights(
     repeat_factors: NDArray[np.float64] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     patience: int | None = None,
+    in_memory: bool = False,
 ) -> FittedModel:
     """Train the weights that require a gradient, and return to the best where ``args`` say so.
 
@@ -78,6 +79,8 @@ def fit_weights(
         repeat_factors: How often each training case comes in an epoch.
         optimizer: That of ``args`` if None.
         patience: Evaluations without a better metric after which training stops; None for never.
+        in_memory: Decode and resample every case once and keep it; see
+            `TrainingCases.keep_in_memory`.
 
     Raises:
         InputError: If several GPUs are visible to this one process.
@@ -104,11 +107,12 @@ def fit_weights(
     ]
     if patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
+    train = data[Split.TRAIN].pack(processor, augmentation, args.seed)
     held_out = {name: one.pack(processor) for name, one in data.items() if name != Split.TRAIN}
     trainer = RadDiagTrainer(
         model=model,
         args=args,
-        train_dataset=data[Split.TRAIN].pack(processor, augmentation, args.seed),
+        train_dataset=train,
         eval_dataset=held_out.get(Split.VALIDATION),
         processing_class=processor,
         compute_metrics=macro_metrics,
@@ -125,6 +129,9 @@ def fit_weights(
     else:
         if checkpoint is not None:
             logger.info("resuming from %s", checkpoint)
+        if in_memory:
+            for cases in (train, *held_out.values()):
+                cases.keep_in_memory(progress)
         with named_checkpoint_failure(folder):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
@@ -146,9 +153,9 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return the trainable parameters of a RadDiag model as groups for an optimizer.
 
-    A layer is a stage of a ResNet, a transformer layer or the classifier, in the order of the
-    forward pass. What stands outside of any layer shares the rate of the layer before it; the
-    stems come first. Norms, biases and learnt tokens have no weight decay.
+    A layer is a stage of a ResNet, a transformer layer, an attention pooling or the classifier, in
+    the order of the forward pass. What stands outside of any layer shares the rate of the layer
+    before it; the stems come first. Norms, biases and learnt tokens have no weight decay.
 
     Args:
         model: Of any encoder family.

@@ -1,0 +1,110 @@
+"""What a fine-tuning does where nobody said: settings by start and data, and why.
+
+The values come from `benchmarks/real_data.py` and the notes that it prints: they hold on all of its
+data sets, and none is the best on each.
+"""
+
+from typing import Any
+
+from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.training.finetune_settings import (
+    Augmentation,
+    ChosenSettings,
+    FinetuneError,
+    FinetuneSettings,
+    Method,
+    Start,
+)
+from raddiag_hf.vocabulary import Split
+
+SCRATCH_EPOCHS, SCRATCH_STEPS, SCRATCH_BATCH = 40, 600, 16
+"""From scratch: passes over the data, the fewest steps that these should make, cases of a step."""
+IMAGE_SIZE, MAX_SLICES = 96, 32
+
+
+def choose_settings(
+    settings: FinetuneSettings, start: Start, data: CaseSplits
+) -> tuple[ChosenSettings, tuple[str, ...]]:
+    """Return settings without gaps, and in words what was chosen and why.
+
+    Args:
+        settings: As asked for; what is None is chosen.
+        start: What the training starts from.
+        data: The cases to learn from.
+
+    Raises:
+        FinetuneError: If what was asked for does not suit the start.
+    """
+    method = settings.method or (Method.FULL if start is Start.SCRATCH else Method.LINEAR_PROBE)
+    if start is Start.SCRATCH and method is not Method.FULL:
+        raise FinetuneError(
+            f"method is {method}, but random weights can only be trained as a whole: name a model "
+            "or a backbone to start from, or choose full"
+        )
+    if start is Start.MODEL:
+        for name in ("image_size", "max_slices"):
+            if getattr(settings, name) is not None:
+                raise FinetuneError(
+                    f"{name} is {getattr(settings, name)}, but a RadDiag model has its own"
+                )
+    chosen: dict[str, Any] = {"method": method}
+    if start is Start.SCRATCH:
+        chosen |= _from_scratch(settings, len(data[Split.TRAIN]))
+    elif method in (Method.FULL, Method.LORA):
+        chosen |= {
+            "patience": 5,
+            "learning_rate": 1e-3 if method is Method.LORA else 1e-4,
+            "augmentation": Augmentation.LIGHT,
+        }
+    asked = {name: value for name, value in vars(settings).items() if value is not None}
+    return ChosenSettings(**chosen | asked), _reasons(settings, start, chosen, data)
+
+
+def _from_scratch(settings: FinetuneSettings, num_cases: int) -> dict[str, Any]:
+    batch_size = settings.batch_size or _even_batch(num_cases)
+    steps = -(-num_cases // batch_size)
+    return {
+        "num_epochs": max(SCRATCH_EPOCHS, -(-SCRATCH_STEPS // steps)),
+        "patience": None,
+        "batch_size": batch_size,
+        "learning_rate": 2e-3,
+        "layer_decay": 1.0,
+        "train_batch_norm": True,
+        "augmentation": Augmentation.LIGHT,
+        "image_size": IMAGE_SIZE,
+        "max_slices": MAX_SLICES,
+    }
+
+
+def _even_batch(num_cases: int) -> int:
+    """Return the cases of a step by which an epoch's last step is as full as can be.
+
+    Batch norms take a step of one case for as much as a full one.
+    """
+    sizes = range(SCRATCH_BATCH, SCRATCH_BATCH + SCRATCH_BATCH // 2)
+    return max(sizes, key=lambda size: (num_cases % size or size) / size)
+
+
+def _reasons(
+    asked: FinetuneSettings, start: Start, chosen: dict[str, Any], data: CaseSplits
+) -> tuple[str, ...]:
+    """Return what was chosen, in the order in which a reader would ask."""
+    cases = len(data[Split.TRAIN])
+    reasons = []
+    if start is Start.SCRATCH:
+        reasons.append(
+            "Start: a small network with random weights, for nothing else was named; a vision "
+            "backbone (--start backbone:ID) often learns more from few cases."
+        )
+        if asked.num_epochs is None:
+            reasons.append(
+                f"Epochs: {chosen['num_epochs']}, for {cases} training cases in steps of "
+                f"{chosen['batch_size']}, at {chosen['learning_rate']:g}; batch norms are trained, "
+                "for those of random weights have seen nothing."
+            )
+    elif asked.method is None:
+        reasons.append(
+            f"Method: linear-probe, the fastest on {cases} training cases; lora and full adapt the "
+            "encoder too."
+        )
+    return tuple(reasons)

@@ -1,0 +1,80 @@
+"""What is chosen where nobody said: by start, by method and by the number of cases."""
+
+import pytest
+
+from raddiag_hf.training.finetune_defaults import choose_settings
+from raddiag_hf.training.finetune_settings import (
+    Augmentation,
+    FinetuneError,
+    FinetuneSettings,
+    Method,
+    Start,
+    start_kind,
+)
+from raddiag_hf.vocabulary import Split
+
+
+def chosen(start, num_cases=300, **asked):
+    data = {Split.TRAIN: range(num_cases)}
+    return choose_settings(FinetuneSettings(**asked), start, data)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        (None, Start.SCRATCH),
+        ("scratch", Start.SCRATCH),
+        ("backbone:facebook/dinov2-small", Start.BACKBONE),
+        ("someone/model", Start.MODEL),
+    ],
+)
+def test_an_address_says_what_it_is(address, kind):
+    assert start_kind(address) is kind
+
+
+def test_random_weights_are_trained_as_a_whole_to_the_end_of_the_schedule():
+    settings, reasons = chosen(Start.SCRATCH)
+    assert settings.method is Method.FULL
+    assert settings.train_batch_norm
+    assert settings.augmentation is Augmentation.LIGHT
+    assert settings.patience is None
+    assert "random weights" in reasons[0]
+
+
+@pytest.mark.parametrize("num_cases", [5, 41, 62, 233, 307, 411, 5000])
+def test_no_step_from_scratch_is_nearly_empty(num_cases):
+    batch = chosen(Start.SCRATCH, num_cases)[0].batch_size
+    rest = num_cases % batch or batch
+    assert 16 <= batch < 24
+    assert rest >= min(num_cases, batch * 2 / 3)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"num_epochs": 3, "batch_size": 5, "learning_rate": 1e-3},
+        {"augmentation": Augmentation.NONE, "train_batch_norm": False, "image_size": 64},
+        {"patience": 2, "layer_decay": 0.5, "max_slices": 4},
+    ],
+)
+def test_what_was_asked_for_is_kept(asked):
+    settings, _ = chosen(Start.SCRATCH, **asked)
+    assert {name: getattr(settings, name) for name in asked} == asked
+
+
+def test_a_model_is_probed_unless_another_method_is_named():
+    assert chosen(Start.MODEL)[0].method is Method.LINEAR_PROBE
+    lora, _ = chosen(Start.MODEL, method="lora")
+    assert (lora.learning_rate, lora.patience, lora.train_batch_norm) == (1e-3, 5, False)
+
+
+@pytest.mark.parametrize(
+    ("start", "asked", "message"),
+    [
+        (Start.SCRATCH, {"method": "lora"}, "random weights can only be trained as a whole"),
+        (Start.MODEL, {"image_size": 64}, "image_size is 64, but a RadDiag model has its own"),
+    ],
+)
+def test_what_does_not_suit_the_start_is_refused(start, asked, message):
+    with pytest.raises(FinetuneError, match=message):
+        chosen(start, **asked)
