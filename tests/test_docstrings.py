@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import Dinov2Model
 
 from raddiag_hf import RadDiagForImageClassification, RadDiagImageProcessor
 from raddiag_hf.inference.diagnose import diagnose_case
@@ -13,7 +14,7 @@ from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import LABELS, make_scan
 from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
-from tests.fixtures.models import tiny_config
+from tests.fixtures.models import BACKBONES, tiny_config
 from tests.fixtures.text_encoders import tiny_text_encoder
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -40,6 +41,7 @@ def folder(tmp_path_factory):
     knowledge_model.save_pretrained(folder / "knowledge-model")
     volume = np.moveaxis(make_scan(0, (6, 32, 32)).volume, 0, -1)  # depth last, as published
     np.save(folder / "knee.npy", volume)
+    Dinov2Model(BACKBONES["dinov2"][0]).save_pretrained(folder / "dinov2")
     return folder
 
 

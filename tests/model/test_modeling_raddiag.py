@@ -8,7 +8,7 @@ import torch
 from raddiag_hf import RadDiagForImageClassification
 from tests.fixtures.models import packed_batch, tiny_config, tiny_model
 
-ENCODERS = ("resnet_vit", "resnet", "vit")
+ENCODERS = ("resnet_vit", "resnet", "vit", "backbone")
 
 
 def logits_of(model, batch):

@@ -4,13 +4,15 @@ import math
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig
 
 from .presets import PRESETS
 
-ENCODER_TYPES = ("resnet_vit", "resnet", "vit")
-SLICE_ENCODER_TYPES = ("resnet_vit",)
+ENCODER_TYPES = ("resnet_vit", "resnet", "vit", "backbone")
+SLICE_ENCODER_TYPES = ("resnet_vit", "backbone")
 """Encoders with one token for each slice."""
+BACKBONE_POOLINGS = ("class", "mean", "class_mean", "pooled")
 SLICE_FUSION_TYPES = ("transformer", "attention")
 LATE_FUSION_TYPES = ("max", "mean", "random")
 FUSION_TYPES = ("transformer", "attention", *LATE_FUSION_TYPES)
@@ -32,13 +34,14 @@ class RadDiagConfig(PreTrainedConfig):
     """Shape and behaviour of a RadDiag model.
 
     The defaults are the published network (paper, section 4.4): ResNet-50 on every slice, one
-    transformer layer over the slices of a scan, two over the scans of a case. All fields are flat:
-    attention reads its implementation from this very object.
+    transformer layer over the slices of a scan, two over the scans of a case. All fields but
+    ``backbone_config`` are flat: attention reads its implementation from this very object.
 
     Fields that need more than their name:
         encoder_type: ``resnet_vit`` encodes slices with a 2D ResNet and mixes them with a
             transformer; ``resnet`` has a 2D and a 3D stem and a shared trunk; ``vit`` embeds 2D
-            patches and 3D cubes separately and shares its layers (paper, section 4.2.1).
+            patches and 3D cubes separately and shares its layers (paper, section 4.2.1);
+            ``backbone`` encodes slices with any vision model that `AutoModel` knows.
         image_size: Height and width of every slice, in pixels.
         max_slices: The most slices of one scan; the slice transformer has this many positions.
         num_channels: Input channels of the backbone; the grey channel is repeated into them.
@@ -49,6 +52,13 @@ class RadDiagConfig(PreTrainedConfig):
         resnet_width: Channels of the first stage; 64 in every published network.
         patch_size, cube_depth, patch_mlp_layers: Pixels of a square patch, slices of a 3D cube,
             and layers of the MLPs that embed them (``vit`` only).
+        backbone_config: The backbone's own configuration (``backbone`` only, as all that follow);
+            its weights are among ours.
+        backbone: Hub id or name that it came from; for people to read.
+        backbone_pooling: What of its answer is a slice's feature vector: the ``class`` token, the
+            ``mean`` of patch tokens (without register tokens) or of the last feature map, both
+            one behind the other (``class_mean``), or what its own head made (``pooled``).
+        backbone_mean, backbone_std: Of its input channels, by which grey in [0, 1] is normalised.
         hidden_size: Width of every token: slice, scan and case embeddings.
         num_hidden_layers, num_attention_heads, intermediate_size: The transformer over slices
             (``resnet_vit``) or over patches and cubes (``vit``).
@@ -107,6 +117,7 @@ class RadDiagConfig(PreTrainedConfig):
     """
 
     model_type = "raddiag"
+    sub_configs: ClassVar[dict[str, type]] = {"backbone_config": AutoConfig}
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "loss_classification",
         "loss_key_slice",
@@ -132,6 +143,12 @@ class RadDiagConfig(PreTrainedConfig):
     patch_size: int = 32
     cube_depth: int = 4
     patch_mlp_layers: int = 2
+
+    backbone_config: dict[str, Any] | PreTrainedConfig | None = None
+    backbone: str | None = None
+    backbone_pooling: str = "class_mean"
+    backbone_mean: list[float] | None = None
+    backbone_std: list[float] | None = None
 
     hidden_size: int = 2048
     num_hidden_layers: int = 1
@@ -177,6 +194,11 @@ class RadDiagConfig(PreTrainedConfig):
     decision_thresholds: list[float] | None = None
     decision_threshold_source: str | None = None
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        if isinstance(self.backbone_config, dict):
+            self.backbone_config = AutoConfig.for_model(**self.backbone_config)
+        super().__post_init__(**kwargs)
+
     @property
     def is_late_fusion(self) -> bool:
         """Whether scans are classified one by one and their predictions pooled."""
@@ -215,6 +237,7 @@ class RadDiagConfig(PreTrainedConfig):
         """Refuse values outside the closed lists."""
         for field, allowed in (
             ("encoder_type", ENCODER_TYPES),
+            ("backbone_pooling", BACKBONE_POOLINGS),
             ("slice_fusion", SLICE_FUSION_TYPES),
             ("fusion_type", FUSION_TYPES),
             ("classifier_type", CLASSIFIER_TYPES),
@@ -277,6 +300,22 @@ class RadDiagConfig(PreTrainedConfig):
                 f"image_size is {self.image_size}, which patch_size={self.patch_size} does not "
                 "divide"
             )
+
+    def validate_backbone(self) -> None:
+        """Refuse a backbone without a configuration, or a normalisation that it cannot have."""
+        if self.encoder_type != "backbone":
+            return
+        if self.backbone_config is None:
+            raise ValueError("encoder_type is 'backbone', which needs backbone_config")
+        for field in ("backbone_mean", "backbone_std"):
+            values = getattr(self, field)
+            if values is None or len(values) != self.num_channels:
+                raise ValueError(
+                    f"{field} is {values}, expected a number for each of the {self.num_channels} "
+                    "channels"
+                )
+        if min(self.backbone_std or ()) <= 0:
+            raise ValueError(f"backbone_std is {self.backbone_std}, expected positive numbers")
 
     def validate_slice_fusion(self) -> None:
         """Refuse a slice fusion where there are no slice tokens to fuse."""

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from .backbone import BackboneEncoder
+
 _BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 
@@ -11,15 +13,26 @@ _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 def optimize_modules(model: nn.Module) -> None:
     """Fold batch norms and equal input channels, and lay convolutions out channels-last, in place.
 
+    A backbone only gets the layout: nothing tells in general which convolution its batch norms
+    follow, and whether they do more than normalise.
+
     Args:
         model: In evaluation mode. Every batch norm named ``bnN`` follows the convolution ``convN``
             beside it, or stands behind a convolution in a sequence, as in MONAI's ResNets.
     """
-    for module in list(model.modules()):
+    foreign = {
+        part
+        for module in model.modules()
+        if isinstance(module, BackboneEncoder)
+        for part in module.backbone.modules()
+    }
+    own = [module for module in model.modules() if module not in foreign]
+    for module in own:
         _fold_batch_norms(module)
-    for module in list(model.modules()):
+    for module in own:
         if (resnet := getattr(module, "resnet", None)) is not None:
             resnet.conv1 = _sum_input_channels(resnet.conv1)
+    for module in list(model.modules()):
         if isinstance(module, nn.Conv2d):
             _lay_out(module, torch.channels_last)
         elif isinstance(module, nn.Conv3d):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
+from .backbone import BackboneEncoder
 from .configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
 from .packing import group_index
 from .slice_encoder import ScanEncoding, SliceEncoder, encode_in_chunks
@@ -126,7 +127,12 @@ class ViTEncoder(VolumeEncoder):
         return grid.permute(0, 1, 3, 5, 2, 4, 6).reshape(scans, -1, depth * size * size)
 
 
-ENCODERS = {"resnet_vit": ResNetViTEncoder, "resnet": ResNetEncoder, "vit": ViTEncoder}
+ENCODERS = {
+    "resnet_vit": ResNetViTEncoder,
+    "resnet": ResNetEncoder,
+    "vit": ViTEncoder,
+    "backbone": BackboneEncoder,
+}
 
 
 def _encode_by_depth(

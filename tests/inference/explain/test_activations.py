@@ -16,6 +16,7 @@ from tests.fixtures.models import tiny_model
         ("resnet", 256, 1, "layer4"),
         ("resnet", 256, 24, "layer2"),
         ("vit", 32, 24, "tokens"),
+        ("backbone", 32, 24, "features"),
     ],
 )
 def test_the_deepest_layer_that_tells_places_apart_is_looked_at(

@@ -15,7 +15,7 @@ from raddiag_hf.inference.explain.saliency import (
 from raddiag_hf.model.transformer import TokenEncoding
 from tests.fixtures.models import packed_batch, tiny_model
 
-ENCODERS = ["resnet_vit", "resnet", "vit"]
+ENCODERS = ["resnet_vit", "resnet", "vit", "backbone"]
 ALL_CHANNELS = 10_000
 
 
@@ -135,7 +135,7 @@ def test_random_weights_give_another_map(encoder_type):
     batch["pixel_values"] = F.avg_pool2d(batch["pixel_values"], 5, 1, 2)
     maps = []
     for seed in (0, 0, 1, 2):
-        layer = "tokens" if encoder_type == "vit" else "layer2"
+        layer = {"vit": "tokens", "backbone": "features"}.get(encoder_type, "layer2")
         model = tiny_model(seed, encoder_type=encoder_type)
         maps.append(explain(model, batch, layer=layer, max_masks=ALL_CHANNELS).values)
     assert spearman(maps[0], maps[1]) == pytest.approx(1)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from raddiag_hf.model.backbone import BackboneEncoder
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.model.visual_encoders import ResNetEncoder, ResNetViTEncoder, ViTEncoder
 
@@ -20,15 +21,18 @@ FEWEST_MAP_PIXELS = 7
 TOKENS = "tokens"
 """Patch and cube tokens as the last transformer layer reads them (``vit``)."""
 
+FEATURES = "features"
+"""Patch tokens, or the last feature map, of a ``backbone``."""
+
 
 class ActivationMaps(NamedTuple):
     """Activation maps of one scan.
 
     Attributes:
-        values: Shape ``(channels, depth, height, width)``, not negative: tokens, which have both
-            signs, are counted from each channel's lowest place. A depth below the number of slices
-            means that the encoder strides over slices.
-        layer: Where they come from: a stage of the ResNet, or ``tokens``.
+        values: Shape ``(channels, depth, height, width)``, not negative: tokens and the features of
+            a backbone, which have both signs, are counted from each channel's lowest place. A depth
+            below the number of slices means that the encoder strides over slices.
+        layer: Where they come from: a stage of the ResNet, ``tokens`` or ``features``.
     """
 
     values: Tensor
@@ -45,7 +49,8 @@ def default_layer(model: RadDiagForImageClassification, num_slices: int) -> str:
     wide_enough = [
         stage
         for stage in stages
-        if stage == TOKENS or -(-model.config.image_size // STRIDES[stage]) >= FEWEST_MAP_PIXELS
+        if stage in (TOKENS, FEATURES)
+        or -(-model.config.image_size // STRIDES[stage]) >= FEWEST_MAP_PIXELS
     ]
     return wide_enough[-1] if wide_enough else stages[0]
 
@@ -54,6 +59,8 @@ def available_layers(model: RadDiagForImageClassification, num_slices: int) -> t
     """Return the layers whose maps of a scan of that many slices tell slices apart, in order."""
     if model.config.encoder_type == "vit":
         return (TOKENS,)
+    if model.config.encoder_type == "backbone":
+        return (FEATURES,)
     if model.config.encoder_type == "resnet" and num_slices > 1:
         return VOLUME_STAGES
     return tuple(STRIDES)
@@ -84,6 +91,10 @@ def activation_maps(
     if isinstance(encoder, ViTEncoder):
         last = encoder.shared_transformer.layers[-1]
         hook = last.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    elif isinstance(encoder, BackboneEncoder):
+        hook = encoder.backbone.register_forward_hook(
+            lambda _, __, answer: kept.append(encoder.feature_maps(answer))
+        )
     else:
         module = _stage(encoder, layer, num_slices)
         hook = module.register_forward_hook(lambda _, __, output: kept.append(output))
@@ -100,6 +111,8 @@ def activation_maps(
         values = kept[0][0]
     else:
         values = torch.cat(kept).transpose(0, 1)
+        if layer == FEATURES:
+            values = values - values.amin((1, 2, 3), keepdim=True)
     return ActivationMaps(values.float(), layer)
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from raddiag_hf.checkpoints.adapters import ADAPTER_BASE, ADAPTER_BASE_FORMAT, BASE_DIGEST_KEY
 from raddiag_hf.core.extras import require_extra
+from raddiag_hf.model.backbone import BackboneEncoder
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 if TYPE_CHECKING:
@@ -20,18 +21,35 @@ def adapted_layers(model: RadDiagForImageClassification) -> list[str]:
     """Return the linear layers and convolutions of encoder and fusion, by name.
 
     Of a classifier of two layers, the first is among them. 3D convolutions of one voxel are not:
-    PEFT (0.21) cannot merge them. Neither is what `learnt_layers` names.
+    PEFT (0.21) cannot merge them. Neither is what `learnt_layers` names, nor what a backbone has of
+    convolutions beside linear layers (patch embeddings, depthwise ones).
     """
     kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
     learnt = tuple(f"{name}." for name in learnt_layers(model))
+    encoder = model.raddiag.encoder
+    skipped = _unadapted(encoder.backbone) if isinstance(encoder, BackboneEncoder) else set()
     layers = [
         f"raddiag.{name}"
         for name, module in model.raddiag.named_modules()
         if isinstance(module, kinds)
         and not (isinstance(module, nn.Conv3d) and module.kernel_size == (1, 1, 1))
         and not f"raddiag.{name}".startswith(learnt)
+        and module not in skipped
     ]
     return [*layers, "classifier.fc1"] if model.config.classifier_type == "linear" else layers
+
+
+def _unadapted(backbone: nn.Module) -> set[nn.Module]:
+    """Return the layers of a backbone that take no adapter, or none that is of use."""
+    modules = list(backbone.modules())
+    convolutions = {one for one in modules if isinstance(one, nn.Conv2d | nn.Conv3d)}
+    # Attention of torch's own reads the weights of its projection without calling it.
+    uncalled = {
+        part for one in modules if isinstance(one, nn.MultiheadAttention) for part in one.modules()
+    }
+    if any(isinstance(one, nn.Linear) for one in set(modules) - uncalled):
+        return uncalled | convolutions
+    return uncalled | {one for one in convolutions if getattr(one, "groups", 1) > 1}
 
 
 def learnt_layers(model: RadDiagForImageClassification) -> list[str]:

@@ -43,8 +43,15 @@ from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
 
-_LAYER = re.compile(r".*?(?:\.layer\d|\.trunk\.\d|\.layers\.\d+|\.\w+_attention|^classifier)\b")
-_UNDECAYED = ("cls_token", "position_embeddings", "modality_embeddings.weight", "_positions")
+_LAYER = re.compile(
+    r".*?(?:\.layer\d|\.trunk\.\d|\.(?:layers?|stages|blocks)\.\d+"  # the latter of backbones
+    r"|\.(?:slice|scan)_attention|^classifier)\b"
+)
+_UNDECAYED = (
+    "cls_token", "class_embedding", "mask_token", "register_tokens", "reg_token", "probe",
+    "position_embeddings", "position_embedding.weight", "pos_embed", "_positions",
+    "modality_embeddings.weight",
+)  # fmt: skip
 
 METRIC_NAMES = {"loss": "loss", "auc": "AUC", "ap": "AP"}
 
@@ -153,9 +160,10 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return the trainable parameters of a RadDiag model as groups for an optimizer.
 
-    A layer is a stage of a ResNet, a transformer layer, an attention pooling or the classifier, in
-    the order of the forward pass. What stands outside of any layer shares the rate of the layer
-    before it; the stems come first. Norms, biases and learnt tokens have no weight decay.
+    A layer is a stage of a convolutional network, a transformer layer, attention pooling or the
+    classifier, in the order of the forward pass. What stands outside of any layer shares the rate
+    of the layer before it; the stems come first. Norms, biases and learnt tokens have no weight
+    decay.
 
     Args:
         model: Of any encoder family.

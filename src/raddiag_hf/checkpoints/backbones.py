@@ -1,0 +1,277 @@
+"""Backbones: a vision model of the Hub or of a folder as the start of a RadDiag model."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, cast
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+
+from raddiag_hf.checkpoints.loaded_model import LoadedModel
+from raddiag_hf.checkpoints.saved_model import PROCESSOR_FILE, read_json_object
+from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.extras import require_extra
+from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
+from raddiag_hf.model.backbone import BackboneEncoder, native_image_size
+from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+
+logger = logging.getLogger(__name__)
+
+SETTINGS_FILES = ("config.json", PROCESSOR_FILE)
+SAFE_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
+TENSOR_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+"""Pickles, of which transformers reads tensors alone (``weights_only=True``)."""
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+DEFAULT_IMAGE_SIZE = 224
+POOLER_PREFIXES = ("pooler.", "head.")
+"""What only ``backbone_pooling="pooled"`` reads; many checkpoints of classifiers lack it."""
+SLICE_HEADS = (8, 6, 4, 3, 2, 1)
+READ_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, StrictDataclassError)
+"""What transformers raises for configurations that it does not know and weights that do not fit."""
+
+
+def load_backbone(
+    backbone_id: str,
+    *,
+    labels: Sequence[str] | None = None,
+    pooling: str | None = None,
+    image_size: int | None = None,
+    max_slices: int = 32,
+    revision: str | None = None,
+    token: str | None = None,
+    **fields: Any,
+) -> LoadedModel:
+    """Make a RadDiag model whose slice encoder is a vision backbone; the rest is new.
+
+    Slices and scans are pooled by attention and classified by one linear layer: what learns from
+    few cases, and starts as a linear probe on the mean. All of it can be changed by ``fields``.
+
+    Args:
+        backbone_id: Folder or Hub id of what `AutoModel` loads: vision transformers (ViT, DINOv2,
+            DINOv3), the vision tower of CLIP-like models, convolutional networks; timm's, where
+            timm is installed. Code of a repository is never run.
+        labels: Label names in the order of the logit columns; two without a name by default.
+        pooling: What is a slice's feature vector, see `RadDiagConfig`. By default what the model
+            was trained to answer with: its own head for CLIP-like towers and timm, class token
+            and mean of patches for other transformers, the mean for convolutional networks.
+        image_size: Height and width of slices in pixels; by default what its image processor
+            makes, or the size that it was made for.
+        max_slices: The most slices of a scan.
+        revision: Branch, tag or commit on the Hub.
+        token: Access token; the one that is signed in by default.
+        fields: Other fields of `RadDiagConfig`.
+
+    Returns:
+        A model in evaluation mode, float32, on the CPU; its image processor; where it came from.
+
+    Raises:
+        ModelSourceError: If the backbone is not available, is no vision model, or its weights are
+            not all there.
+        ExtraMissingError: If it needs timm, which is not installed.
+        ValueError: If ``pooling``, ``image_size`` or a field does not suit it.
+
+    Example:
+        >>> start = load_backbone("dinov2", labels=["Normal", "Pneumonia"])  # or a Hub id
+        >>> start.model.config.backbone_pooling
+        'class_mean'
+
+    Source:
+        The recipe (2D backbone, attention over slices that knows no order, linear head) is that of
+        "Revisiting 2D Foundation Models for Scalable 3D Medical Image Classification", CVPR 2026.
+    """
+    source, content = open_model_source(backbone_id, "", revision, token)
+    if content is not None and content["model_type"] == "raddiag":
+        raise ModelSourceError(
+            f"{backbone_id}: is a RadDiag model, not a backbone: give it as the model to start from"
+        )
+    folder = source.fetch_folder(SETTINGS_FILES)
+    config = _read_backbone_config(folder, backbone_id)
+    network, absent = _read_network(_fetch_weights(source, backbone_id), config, backbone_id)
+    processor = _processor_settings(folder, backbone_id)
+    mean, std = _normalisation(processor, config, backbone_id)
+    pooling = pooling or _default_pooling(network, config)
+    size = image_size or _processor_size(processor) or native_image_size(config)
+    if absent and pooling == "pooled":
+        raise ModelSourceError(
+            f"{backbone_id}: has no weights of its own head ({absent[0]}), which pooling 'pooled' "
+            "reads; choose class, mean or class_mean"
+        )
+    raddiag_config = _build_config(
+        network,
+        {
+            "backbone_config": config.to_dict(),
+            "backbone": backbone_id if source.commit else Path(backbone_id).expanduser().name,
+            "backbone_pooling": pooling,
+            "backbone_mean": mean,
+            "backbone_std": std,
+            "num_channels": len(mean),
+            "image_size": size or DEFAULT_IMAGE_SIZE,
+            "max_slices": max_slices,
+            **_label_fields(labels),
+            **fields,
+        },
+    )
+    model = RadDiagForImageClassification(raddiag_config)
+    cast(BackboneEncoder, model.raddiag.encoder).backbone.load_state_dict(network.state_dict())
+    return LoadedModel(
+        model.eval(),
+        RadDiagImageProcessor(image_size=raddiag_config.image_size, max_slices=max_slices),
+        backbone_id,
+        source.commit,
+    )
+
+
+def _read_backbone_config(folder: Path, backbone_id: str) -> PreTrainedConfig:
+    """Read a backbone's configuration; of a model of pictures and texts, its vision tower's."""
+    content = read_json_object(folder / "config.json", backbone_id)
+    if "model_type" not in content and "architecture" in content:
+        require_extra("timm", extra="timm", needed_by=f"{backbone_id}: a model of timm")
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except READ_ERRORS as error:
+        raise ModelSourceError(f"{backbone_id}: config.json: {one_line(error)}") from None
+    config = getattr(config, "vision_config", config)
+    config.num_labels = 2  # names of a thousand classes would travel with every model
+    config.name_or_path = ""  # a folder may be named after people
+    return config
+
+
+def _fetch_weights(source: ModelSource, backbone_id: str) -> Path:
+    """Return the folder with weights: tensors alone, or else a pickle that is read as such."""
+    for patterns in (SAFE_WEIGHTS, TENSOR_WEIGHTS):
+        folder = source.fetch_folder((*SETTINGS_FILES, *patterns))
+        if any(any(folder.glob(pattern)) for pattern in patterns):
+            return folder
+    raise ModelSourceError(
+        f"{backbone_id}: has no weights, expected model.safetensors or pytorch_model.bin"
+    )
+
+
+def _read_network(
+    folder: Path, config: PreTrainedConfig, backbone_id: str
+) -> tuple[PreTrainedModel, list[str]]:
+    """Read a backbone, refusing one whose weights are not all there: the rest would be noise.
+
+    Returns:
+        The network, float32; and the weights of its own pooling head that are missing.
+    """
+    try:
+        network, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+        )
+    except UnpicklingError:
+        raise ModelSourceError(
+            f"{backbone_id}: its weights are a pickle of more than tensors, which could run code; "
+            "use a copy with model.safetensors"
+        ) from None
+    except (*READ_ERRORS, SafetensorError) as error:
+        raise ModelSourceError(f"{backbone_id}: {one_line(error)}") from None
+    if network.main_input_name != "pixel_values":
+        raise ModelSourceError(
+            f"{backbone_id}: reads {network.main_input_name}, expected a model of pictures"
+        )
+    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    needed = [name for name in absent if not name.startswith(POOLER_PREFIXES)]
+    if needed:
+        raise ModelSourceError(
+            f"{backbone_id}: {len(needed)} tensors are missing or of another shape than "
+            f"config.json says, the first is {needed[0]}"
+        )
+    if unused := sorted(report["unexpected_keys"]):
+        logger.info("%s: %d tensors are not used: %s", backbone_id, len(unused), ", ".join(unused))
+    return network.eval(), absent
+
+
+def _build_config(network: PreTrainedModel, fields: dict[str, Any]) -> RadDiagConfig:
+    """Return the configuration, as wide as the features are that the network gives."""
+    probe = RadDiagConfig(encoder_type="backbone", slice_fusion="attention", **fields | _ONE_WIDE)
+    width = _feature_width(network, probe)
+    heads = next(heads for heads in SLICE_HEADS if width % heads == 0)
+    return RadDiagConfig(
+        **{
+            "encoder_type": "backbone",
+            "slice_fusion": "attention",
+            "fusion_type": "attention",
+            "classifier_type": "probe",
+            "hidden_size": width,
+            "num_attention_heads": heads,
+            "num_fusion_heads": heads,
+            **fields,
+        }
+    )
+
+
+_ONE_WIDE = {"hidden_size": 1, "num_attention_heads": 1, "num_fusion_heads": 1}
+
+
+@torch.no_grad()
+def _feature_width(network: PreTrainedModel, probe: RadDiagConfig) -> int:
+    with torch.device("meta"):  # its own weights are not needed
+        encoder = BackboneEncoder(probe)
+    encoder.backbone = network
+    slices = torch.zeros(1, 1, probe.image_size, probe.image_size)
+    return encoder.pool(encoder.run_backbone(slices)).shape[1]
+
+
+def _default_pooling(network: PreTrainedModel, config: PreTrainedConfig) -> str:
+    """Return what a backbone was trained to answer with, as far as its kind tells."""
+    if config.model_type == "timm_wrapper" or config.model_type.endswith("_vision_model"):
+        return "pooled"
+    names = [name for name, _ in network.named_parameters()]
+    has_class_token = any("cls_token" in name or "class_embedding" in name for name in names)
+    return "class_mean" if has_class_token else "mean"
+
+
+def _processor_settings(folder: Path, backbone_id: str) -> dict[str, Any]:
+    """Return what the image processor that is saved beside a backbone says; empty without one."""
+    if not (folder / PROCESSOR_FILE).is_file():
+        return {}
+    return read_json_object(folder / PROCESSOR_FILE, f"{backbone_id}: its image processor")
+
+
+def _normalisation(
+    processor: dict[str, Any], config: PreTrainedConfig, backbone_id: str
+) -> tuple[list[float], list[float]]:
+    """Return mean and deviation of the channels; ImageNet's where nobody says."""
+    if processor.get("do_normalize", True) is False:
+        channels = getattr(config, "num_channels", 3)
+        return [0.0] * channels, [1.0] * channels
+    timm = getattr(config, "pretrained_cfg", None) or {}
+    mean = processor.get("image_mean") or timm.get("mean")
+    std = processor.get("image_std") or timm.get("std")
+    if mean is None or std is None:
+        logger.warning(
+            "%s: has no %s that says how pictures are normalised, so ImageNet's mean and deviation "
+            "are taken", backbone_id, PROCESSOR_FILE,
+        )  # fmt: skip
+        return IMAGENET_MEAN, IMAGENET_STD
+    return [float(value) for value in mean], [float(value) for value in std]
+
+
+def _processor_size(processor: dict[str, Any]) -> int | None:
+    """Return the height and width that a processor makes, in pixels; None if it does not say."""
+    crops = processor.get("do_center_crop") and processor.get("crop_size")
+    size = crops or processor.get("size")
+    if isinstance(size, dict):
+        size = size.get("height") or size.get("shortest_edge")
+    return size if isinstance(size, int) else None
+
+
+def _label_fields(labels: Sequence[str] | None) -> dict[str, Any]:
+    if labels is None:
+        return {}
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: column for column, label in enumerate(labels)},
+    }
