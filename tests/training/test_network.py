@@ -8,17 +8,19 @@ from transformers import TrainingArguments
 
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import read_model
+from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
-from raddiag_hf.training.network import build_model, read_text_encoder
-from raddiag_hf.training.recipe import ModelSection
+from raddiag_hf.training.network import build_model, check_network, read_text_encoder
+from raddiag_hf.training.recipe import ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.train import open_splits, train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
 from tests.fixtures.models import tiny_config
 from tests.fixtures.recipes import NARROW_CONFIG, quick_recipe, write_training_cases
+from tests.fixtures.saved_models import save_tiny_model
 from tests.fixtures.text_encoders import tiny_text_encoder
 
 LABELS = ["Normal", "Pneumothorax", "Hip fracture"]
@@ -151,3 +153,28 @@ def test_the_trainer_refuses_a_model_without_label_texts(tmp_path):
     model = RadDiagForImageClassification(tiny_config(classifier_type="knowledge"))
     with pytest.raises(LabelTextsMissingError, match="no label texts"):
         RadDiagTrainer(model=model, args=TrainingArguments(str(tmp_path)))
+
+
+def test_a_new_network_starts_from_backbone_weights(cases, tmp_path):
+    torch.manual_seed(5)
+    config = NARROW_CONFIG | {"classifier_type": "probe"}
+    section = ModelSection(config=config, backbone_weights=str(tmp_path / "resnet.pth"))
+    recipe = replace(quick_recipe(cases, tmp_path / "out"), model=section)
+    data = open_splits(recipe.data)
+    source = build_model(replace(recipe, model=ModelSection(config=config)), data, None, None)[0]
+    weights = source.raddiag.encoder.resnet.state_dict()
+    torch.save(weights, tmp_path / "resnet.pth")
+    check_network(recipe, None)
+    built = build_model(recipe, data, None, None)[0].raddiag.encoder.resnet.state_dict()
+    assert all(torch.equal(built[name], tensor) for name, tensor in weights.items())
+    del weights["bn1.weight"]
+    torch.save(weights, tmp_path / "resnet.pth")
+    with pytest.raises(ModelSourceError, match=r"the first is bn1\.weight"):
+        check_network(recipe, None)
+
+
+def test_a_checkpoint_takes_no_backbone_weights(tmp_path):
+    section = ModelSection(checkpoint="anywhere", backbone_weights="resnet.pth")
+    start = read_model(str(save_tiny_model(tmp_path / "base")))
+    with pytest.raises(RecipeError, match=r"model\.backbone_weights: a checkpoint brings its own"):
+        check_network(Recipe(model=section), start)

@@ -56,7 +56,8 @@ def find_model(
     if config["model_type"] != "raddiag":
         raise ModelSourceError(
             f"{source.name}: config.json says model_type {config['model_type']!r}, expected "
-            "'raddiag'"
+            "'raddiag'; a vision model can be what `raddiag finetune --start "
+            f"backbone:{source.name}` starts from"
         )
     return source, source.fetch_folder(SAVED_MODEL_FILES, subfolder)
 

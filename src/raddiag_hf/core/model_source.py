@@ -130,7 +130,8 @@ def open_model_source(
     if path.exists():
         raise ModelSourceError(
             f"{model_id}: is a file, expected a model's folder or Hub id; "
-            "`raddiag convert-checkpoint` makes a folder of a checkpoint file"
+            "`raddiag convert-checkpoint` makes a folder of the authors' checkpoint file, and "
+            "`raddiag train ... model.backbone_weights=FILE` starts from weights of a ResNet"
         )
     if model_id.startswith((".", "/", "~")) or model_id.count("/") != 1:
         raise ModelSourceError(f"{model_id}: no such folder, and not a Hub id (owner/name)")

@@ -10,6 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
 from raddiag_hf.checkpoints.loading import read_model
+from raddiag_hf.checkpoints.torchvision_weights import torchvision_tensors
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.settings import check_value
 from raddiag_hf.data.case_splits import CaseSplit, CaseSplits, check_model_fits
@@ -83,6 +84,9 @@ def build_model(
                 **fields,
             }
         model = RadDiagForImageClassification(build_config(section, data.label_set, fields))
+        if section.backbone_weights is not None:
+            weights = torchvision_tensors(model, section.backbone_weights)
+            model.load_state_dict(weights, strict=False)
         _give_label_texts(model, section, label_texts)
         sizes = {"image_size": model.config.image_size, "max_slices": model.config.max_slices}
         processor = _build_processor({**sizes, **section.processor})
@@ -105,6 +109,8 @@ def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
 
     Raises:
         RecipeError: If a name is unknown or a value refused.
+        ModelSourceError: If backbone weights are not available or do not fit.
+        CheckpointError: If their file does not hold tensors alone.
     """
     section = recipe.model
     fields = {
@@ -115,6 +121,8 @@ def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
     if checkpoint is not None:
         if section.processor:
             raise RecipeError("model.processor: a checkpoint brings its own image processor")
+        if section.backbone_weights is not None:
+            raise RecipeError("model.backbone_weights: a checkpoint brings its own weights")
         config = copy.deepcopy(checkpoint.model.config)
         _change_config(config, fields)
         config.train_label_counts = [0] * config.num_labels  # some losses need any
@@ -126,7 +134,11 @@ def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
         return
     _build_processor(section.processor)
     counts = {"train_label_counts": [0], "num_train_cases": 0}
-    build_config(section, LabelSet(("any label",)), {**fields, **counts})
+    config = build_config(section, LabelSet(("any label",)), {**fields, **counts})
+    if section.backbone_weights is not None:
+        with torch.device("meta"):
+            network = RadDiagForImageClassification(config)
+        torchvision_tensors(network, section.backbone_weights)
 
 
 def _build_processor(options: Mapping[str, Any]) -> RadDiagImageProcessor:

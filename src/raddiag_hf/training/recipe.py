@@ -89,6 +89,8 @@ class ModelSection:
         preset: The network to start from random weights; see `RadDiagConfig.from_preset`.
         checkpoint: The saved model to start from instead, a folder or Hub id; its labels must be
             those of the data.
+        backbone_weights: Weights with torchvision's names (ImageNet, RadImageNet) that the ResNet
+            of a new network starts from: a file, a folder or a Hub id; see `torchvision_tensors`.
         config: Fields of `RadDiagConfig` that replace those of preset or checkpoint.
         processor: Options of `RadDiagImageProcessor`; sizes come from the configuration.
         text_encoder: The text encoder by which a ``knowledge`` classifier reads the label names of
@@ -104,6 +106,7 @@ class ModelSection:
 
     preset: str = "raddiag"
     checkpoint: str | None = None
+    backbone_weights: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     processor: dict[str, Any] = field(default_factory=dict)
     text_encoder: str | None = None
