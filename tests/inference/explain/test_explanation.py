@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from raddiag_hf import RadDiagImageProcessor
-from raddiag_hf.inference.case import CaseError
+from raddiag_hf.inference.case import CaseError, pack_case
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.explain.explanation import LabelError, explain_case, label_index
 from raddiag_hf.inference.explain.saliency import ScoreCamSettings
@@ -87,6 +88,20 @@ def test_shares_by_leaving_out_and_by_attention_each_sum_to_one(explanation):
         [scan.attention_share for scan in explanation.scans],
     ):
         assert sum(shares) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("num_scans", [1, 2])
+def test_attention_pooling_shares_are_those_of_the_scans(num_scans):
+    both = {"slice_fusion": "attention", "fusion_type": "attention"}
+    model = tiny_model(**both, **label_names())
+    scans = CASE[:num_scans]
+    explanation = explain_case(model, PROCESSOR, scans, label="Normal", settings=FEW)
+    batch = pack_case(model, PROCESSOR, scans)
+    with torch.no_grad():
+        (shares,) = model(**batch, output_attentions=True).fusion_attentions
+    assert [scan.attention_share for scan in explanation.scans] == pytest.approx(
+        shares[0].mean(0).tolist(), abs=1e-5
+    )
 
 
 def test_fusion_without_attention_has_no_attention_share():

@@ -43,7 +43,8 @@ class ScanExplanation:
         contribution: Share and effect by leaving the scan out, and attention over its slices; for
             the label that is explained.
         attention_share: Part of the scan in the attention of the case's [CLS] token in the last
-            fusion layer, mean over heads, among all scans; None where fusion has no attention.
+            fusion layer, or in attention pooling, mean over heads, among all scans; None where
+            fusion has no attention.
         saliency: Where in the scan the score comes from.
         profile: How high the map rises in each encoded slice, the highest being 1.
         peak: Slice, row and column of the map's highest place in the scan as read; None where the
@@ -221,7 +222,8 @@ def _attention_shares(
         )
     if not cases.attentions:
         return None
-    among_scans = cases.attentions[-1][0, :, 0, 1:].float().mean(0)
+    last = cases.attentions[-1][0]  # of a transformer with [CLS] first, of a pooling without
+    among_scans = (last[:, 0, 1:] if last.ndim == 3 else last).float().mean(0)
     shares: list[float] = (among_scans / among_scans.sum()).tolist()
     return shares
 
