@@ -15,10 +15,14 @@ from transformers import (
     CLIPModel,
     Dinov2Model,
     ResNetModel,
+    Siglip2VisionConfig,
+    Siglip2VisionModel,
     SiglipConfig,
     SiglipModel,
     ViTConfig,
     ViTForImageClassification,
+    ViTMAEConfig,
+    ViTMAEModel,
 )
 
 from raddiag_hf import Scan, diagnose_case
@@ -169,6 +173,18 @@ def test_what_is_no_vision_model_is_refused(tmp_path):
         load_backbone(texts)
     with pytest.raises(ModelSourceError, match="no such folder"):
         load_backbone(str(tmp_path / "absent"))
+
+
+def test_a_network_that_masks_its_input_at_random_is_refused(tmp_path):
+    model = ViTMAEModel(ViTMAEConfig(**VISION, decoder_hidden_size=16))
+    with pytest.raises(ModelSourceError, match="gives another answer each time"):
+        load_backbone(save(model, tmp_path / "mae", **PROCESSOR))
+
+
+def test_a_network_that_reads_more_than_pictures_is_refused(tmp_path):
+    model = Siglip2VisionModel(Siglip2VisionConfig(**VISION))
+    with pytest.raises(ModelSourceError, match=r"with pictures alone: .*spatial"):
+        load_backbone(save(model, tmp_path / "siglip2", **PROCESSOR))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("timm") is not None, reason="timm is installed")

@@ -103,6 +103,7 @@ def load_backbone(
             "reads; choose class, mean or class_mean"
         )
     raddiag_config = _build_config(
+        backbone_id,
         network,
         {
             "backbone_config": config.to_dict(),
@@ -193,10 +194,12 @@ def _read_network(
     return network.eval(), absent
 
 
-def _build_config(network: PreTrainedModel, fields: dict[str, Any]) -> RadDiagConfig:
+def _build_config(
+    backbone_id: str, network: PreTrainedModel, fields: dict[str, Any]
+) -> RadDiagConfig:
     """Return the configuration, as wide as the features are that the network gives."""
     probe = RadDiagConfig(encoder_type="backbone", slice_fusion="attention", **fields | _ONE_WIDE)
-    width = _feature_width(network, probe)
+    width = _feature_width(backbone_id, network, probe)
     heads = next(heads for heads in SLICE_HEADS if width % heads == 0)
     return RadDiagConfig(
         **{
@@ -216,12 +219,30 @@ _ONE_WIDE = {"hidden_size": 1, "num_attention_heads": 1, "num_fusion_heads": 1}
 
 
 @torch.no_grad()
-def _feature_width(network: PreTrainedModel, probe: RadDiagConfig) -> int:
+def _feature_width(backbone_id: str, network: PreTrainedModel, probe: RadDiagConfig) -> int:
+    """Ask a network twice; return how many features it gives.
+
+    Raises:
+        ModelSourceError: If it cannot be asked, or masks its input at random as masked
+            autoencoders do.
+    """
     with torch.device("meta"):  # its own weights are not needed
         encoder = BackboneEncoder(probe)
     encoder.backbone = network
-    slices = torch.zeros(1, 1, probe.image_size, probe.image_size)
-    return encoder.pool(encoder.run_backbone(slices)).shape[1]
+    slices = torch.linspace(0, 1, probe.image_size**2).view(1, 1, probe.image_size, -1)
+    try:
+        first, second = (encoder.run_backbone(slices) for _ in range(2))
+    except TypeError as error:
+        raise ModelSourceError(
+            f"{backbone_id}: cannot be asked with pictures alone: {one_line(error)}"
+        ) from None
+    features = encoder.pool(first)
+    if not torch.allclose(features, encoder.pool(second), atol=1e-4, rtol=1e-3):
+        raise ModelSourceError(
+            f"{backbone_id}: gives another answer each time it is asked, as masked autoencoders "
+            "do, which hide parts of a picture at random; use the encoder that was saved without it"
+        )
+    return features.shape[1]
 
 
 def _default_pooling(network: PreTrainedModel, config: PreTrainedConfig) -> str:

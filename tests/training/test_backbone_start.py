@@ -1,0 +1,54 @@
+"""A vision backbone is fine-tuned as any other model, by every method."""
+
+import pytest
+import torch
+from transformers import Dinov2Model
+
+from raddiag_hf import diagnose_case, explain_case
+from raddiag_hf.checkpoints.backbones import load_backbone
+from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
+from raddiag_hf.training.finetuning import finetune
+from tests.fixtures.cases import LABELS, make_scan
+from tests.fixtures.finetuning import write_visible_store
+from tests.fixtures.models import BACKBONES
+
+FAST = {
+    "num_workers": 0, "device": "cpu", "num_epochs": 1, "batch_size": 6, "augmentation": "none",
+}  # fmt: skip
+SETTINGS = {
+    Method.LINEAR_PROBE: FinetuneSettings(Method.LINEAR_PROBE, **FAST),
+    Method.LORA: FinetuneSettings(Method.LORA, lora_rank=2, **FAST),
+    Method.FULL: FinetuneSettings(Method.FULL, **FAST),
+}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("start")
+    torch.manual_seed(0)
+    Dinov2Model(BACKBONES["dinov2"][0]).save_pretrained(folder / "dinov2")
+    loaded = load_backbone(str(folder / "dinov2"), max_slices=8)
+    loaded.model.save_pretrained(folder / "model")
+    loaded.processor.save_pretrained(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "cases"
+    write_visible_store(folder, train=18, validation=12, test=6)
+    return folder
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_each_method_ends_with_a_model_that_diagnoses_and_explains(start, data, tmp_path, method):
+    output = tmp_path / "out"
+    finetune(str(start), data, output, SETTINGS[method])
+    loaded = load_model(str(output), device="cpu")
+    assert loaded.model.config.backbone == "dinov2"
+    scans = [make_scan(0, (6, 32, 32))]
+    diagnosis = diagnose_case(loaded.model, loaded.processor, scans)
+    assert {finding.label for finding in diagnosis.findings} == set(LABELS.names)
+    explanation = explain_case(loaded.model, loaded.processor, scans)
+    assert explanation.scans[0].saliency.layer == "features"
