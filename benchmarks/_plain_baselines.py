@@ -72,7 +72,7 @@ def mean_auc(labels: NDArray[np.float32], scores: Array) -> float:
     return float(np.mean([roc_auc_score(labels[:, c], scores[:, c]) for c in kept]))
 
 
-def raw_pixels(splits: dict[str, Slices], seed: int) -> tuple[Array, float]:
+def raw_pixels(splits: dict[str, Slices]) -> tuple[Array, float]:
     """Logistic regression on 64 x 64 pixels: test scores of cases, and CPU seconds."""
     start = time.process_time()
     return _logistic(splits, lambda x: _resize(x[:, None], RAW_PIXELS).flatten(1)), _since(start)

@@ -15,7 +15,7 @@ from raddiag_hf.model.scan_resampling import stretch_to_unit_range
 from raddiag_hf.vocabulary import Anatomy
 
 UNKNOWN_ANATOMY = ANATOMIES.index(Anatomy.UNKNOWN)
-FEWEST_SLICES = 4
+FEWEST_SLICES = 2
 """Slices that a scan keeps, where it has so many."""
 
 
