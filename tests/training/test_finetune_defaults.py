@@ -2,6 +2,7 @@
 
 import pytest
 
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.training.finetune_defaults import choose_settings
 from raddiag_hf.training.finetune_settings import (
     Augmentation,
@@ -14,9 +15,16 @@ from raddiag_hf.training.finetune_settings import (
 from raddiag_hf.vocabulary import Split
 
 
-def chosen(start, num_cases=300, **asked):
-    data = {Split.TRAIN: range(num_cases)}
-    return choose_settings(FinetuneSettings(**asked), start, data)
+class Cases(dict):
+    """What the choice looks at: how many training cases there are, and their labels."""
+
+    def __init__(self, num_cases, labels):
+        super().__init__({Split.TRAIN: range(num_cases)})
+        self.label_set = LabelSet(labels)
+
+
+def chosen(start, num_cases=300, labels=("Normal", "Fracture"), **asked):
+    return choose_settings(FinetuneSettings(**asked), start, Cases(num_cases, labels))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +68,20 @@ def test_no_step_from_scratch_is_nearly_empty(num_cases):
 def test_what_was_asked_for_is_kept(asked):
     settings, _ = chosen(Start.SCRATCH, **asked)
     assert {name: getattr(settings, name) for name in asked} == asked
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("Left pneumothorax", Augmentation.SIDED),
+        ("Dextrocardia", Augmentation.SIDED),
+        ("Bright spot", Augmentation.LIGHT),
+    ],
+)
+def test_scans_are_not_mirrored_where_a_label_names_a_side(label, expected):
+    settings, reasons = chosen(Start.SCRATCH, labels=("Normal", label))
+    assert settings.augmentation is expected
+    assert any("names a side" in one for one in reasons) == (expected is Augmentation.SIDED)
 
 
 def test_a_model_is_probed_unless_another_method_is_named():

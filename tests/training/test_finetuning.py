@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForImageClassification
+from transformers import AutoModelForImageClassification, Dinov2Model
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
@@ -32,7 +32,7 @@ from raddiag_hf.training.record import TrainingRecord
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, numbered, write_store
 from tests.fixtures.finetuning import visible_case, write_visible_store
-from tests.fixtures.models import tiny_config, tiny_model
+from tests.fixtures.models import BACKBONES, tiny_config, tiny_model
 from tests.fixtures.saved_models import label_names, save_tiny_model
 from tests.fixtures.text_encoders import tiny_text_encoder
 
@@ -470,7 +470,9 @@ def test_a_modality_that_the_model_does_not_know_is_refused(base, data, tmp_path
 
 
 def test_without_a_model_a_small_network_learns_from_random_weights(data, tmp_path):
-    settings = FinetuneSettings(num_workers=0, device="cpu", num_epochs=6, image_size=32)
+    settings = FinetuneSettings(
+        num_workers=0, device="cpu", num_epochs=6, image_size=32, augmentation="none"
+    )
     record = finetune(None, data, tmp_path / "out", settings)
     assert (record.base_model, record.method) == (None, "full")
     table = record.metrics["groups"]
@@ -479,3 +481,26 @@ def test_without_a_model_a_small_network_learns_from_random_weights(data, tmp_pa
     assert record.hyperparameters["train_batch_norm"]
     loaded = read_model(str(tmp_path / "out"))
     assert (loaded.model.config.image_size, loaded.processor.image_size) == (32, 32)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backbone") / "dinov2"
+    torch.manual_seed(0)
+    Dinov2Model(BACKBONES["dinov2"][0]).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("method", [None, Method.LORA, Method.FULL])
+def test_a_backbone_is_probed_adapted_or_trained_and_saved_whole(backbone, data, tmp_path, method):
+    rate = {Method.LORA: 3e-2, Method.FULL: 3e-3}.get(method)
+    options = {"num_workers": 0, "device": "cpu", "augmentation": "none", "image_size": 32}
+    settings = FinetuneSettings(method, learning_rate=rate, num_epochs=8, **options)
+    record = finetune(f"backbone:{backbone}", data, tmp_path / "out", settings)
+    assert record.base_model == "dinov2"
+    assert not record.is_adapter
+    table = record.metrics["groups"]
+    assert table["auc"][table["group"].index("all")] > 0.8
+    model = AutoModelForImageClassification.from_pretrained(tmp_path / "out")
+    assert model.config.encoder_type == "backbone"
+    assert not list((tmp_path / "out").glob("adapter*"))

@@ -64,7 +64,7 @@ def test_the_card_says_what_was_done_and_found():
 
 
 def test_the_hub_reads_its_front_matter(tmp_path):
-    path = write_model_card(tmp_path, make_record(method="lora"))
+    path = write_model_card(tmp_path, make_record(method="lora", is_adapter=True))
     assert path.name == "README.md"
     data = ModelCard.load(path).data
     assert data.library_name == "peft"

@@ -29,6 +29,9 @@ TENSOR_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 """Pickles, of which transformers reads tensors alone (``weights_only=True``)."""
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 DEFAULT_IMAGE_SIZE = 224
+NAMED_LARGER = ("dinov2", "dinov2_with_registers")
+"""Kinds whose configuration names the 518 pixels of a last stage of training; it costs five times
+what the usual size does."""
 POOLER_PREFIXES = ("pooler.", "head.")
 """What only ``backbone_pooling="pooled"`` reads; many checkpoints of classifiers lack it."""
 SLICE_HEADS = (8, 6, 4, 3, 2, 1)
@@ -96,7 +99,7 @@ def load_backbone(
     processor = _processor_settings(folder, backbone_id)
     mean, std = _normalisation(processor, config, backbone_id)
     pooling = pooling or _default_pooling(network, config)
-    size = image_size or _processor_size(processor) or native_image_size(config)
+    size = image_size or _processor_size(processor) or _usual_image_size(config)
     if absent and pooling == "pooled":
         raise ModelSourceError(
             f"{backbone_id}: has no weights of its own head ({absent[0]}), which pooling 'pooled' "
@@ -112,7 +115,7 @@ def load_backbone(
             "backbone_mean": mean,
             "backbone_std": std,
             "num_channels": len(mean),
-            "image_size": size or DEFAULT_IMAGE_SIZE,
+            "image_size": size,
             "max_slices": max_slices,
             **_label_fields(labels),
             **fields,
@@ -287,6 +290,12 @@ def _processor_size(processor: dict[str, Any]) -> int | None:
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     return size if isinstance(size, int) else None
+
+
+def _usual_image_size(config: PreTrainedConfig) -> int:
+    """Return the height and width that a backbone is used at where nobody says."""
+    native = native_image_size(config) or DEFAULT_IMAGE_SIZE
+    return min(native, DEFAULT_IMAGE_SIZE) if config.model_type in NAMED_LARGER else native
 
 
 def _label_fields(labels: Sequence[str] | None) -> dict[str, Any]:

@@ -4,6 +4,8 @@ The values come from `benchmarks/real_data.py` and the notes that it prints: the
 data sets, and none is the best on each.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from raddiag_hf.data.case_splits import CaseSplits
@@ -20,6 +22,8 @@ from raddiag_hf.vocabulary import Split
 SCRATCH_EPOCHS, SCRATCH_STEPS, SCRATCH_BATCH = 40, 240, 16
 """From scratch: passes over the data, the fewest steps that these should make, cases of a step."""
 IMAGE_SIZE, MAX_SLICES = 96, 32
+SIDE = re.compile(r"\b(left|right|dextro\w*|levo\w*|laevo\w*|situs)\b", re.IGNORECASE)
+"""What a mirrored scan would teach the wrong way round."""
 
 
 def choose_settings(
@@ -50,11 +54,12 @@ def choose_settings(
     chosen: dict[str, Any] = {"method": method}
     if start is Start.SCRATCH:
         chosen |= _from_scratch(settings, len(data[Split.TRAIN]))
+        chosen["augmentation"] = _augmentation(data.label_set.names)
     elif method in (Method.FULL, Method.LORA):
         chosen |= {
             "patience": 5,
             "learning_rate": 1e-3 if method is Method.LORA else 1e-4,
-            "augmentation": Augmentation.LIGHT,
+            "augmentation": _augmentation(data.label_set.names),
         }
     asked = {name: value for name, value in vars(settings).items() if value is not None}
     return ChosenSettings(**chosen | asked), _reasons(settings, start, chosen, data)
@@ -70,10 +75,14 @@ def _from_scratch(settings: FinetuneSettings, num_cases: int) -> dict[str, Any]:
         "learning_rate": 2e-3,
         "layer_decay": 1.0,
         "train_batch_norm": True,
-        "augmentation": Augmentation.LIGHT,
         "image_size": IMAGE_SIZE,
         "max_slices": MAX_SLICES,
     }
+
+
+def _augmentation(label_names: Sequence[str]) -> Augmentation:
+    is_sided = any(SIDE.search(name) for name in label_names)
+    return Augmentation.SIDED if is_sided else Augmentation.LIGHT
 
 
 def _even_batch(num_cases: int) -> int:
@@ -107,4 +116,6 @@ def _reasons(
             f"Method: linear-probe, the fastest on {cases} training cases; lora and full adapt the "
             "encoder too."
         )
+    if asked.augmentation is None and chosen.get("augmentation") is Augmentation.SIDED:
+        reasons.append("Augmentation: no mirrored scans, for a label names a side.")
     return tuple(reasons)

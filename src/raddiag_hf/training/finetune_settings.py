@@ -54,6 +54,8 @@ class Augmentation(StrEnum):
     LIGHT = "light"
     """Scans are turned, shifted and scaled a little, half of them mirrored; of a deep one, a
     quarter of the slices is seen, others in every epoch."""
+    SIDED = "sided"
+    """The same without mirrors, for labels that tell left from right."""
 
 
 class Head(StrEnum):
@@ -110,7 +112,8 @@ class FinetuneSettings:
             cases. By default so from scratch, where frozen ones would hold the statistics of
             nothing; else they keep those of pre-training, which small batches cannot replace.
         augmentation: lora and full: light turns, shifts, scales and mirrors scans, and shows a
-            quarter of the slices of deep ones; none leaves them as they are. By default light.
+            quarter of the slices of deep ones; sided does not mirror; none leaves them as they are.
+            By default light, or sided where a label names a side.
         image_size: Height and width of a slice in pixels; from scratch 96 by default, of a backbone
             its own. A RadDiag model has its own.
         max_slices: The most slices of a scan; from scratch and for a backbone 32 by default.
@@ -178,8 +181,10 @@ class FinetuneSettings:
             raise FinetuneError(
                 f"train_batch_norm is for full fine-tuning: {method} saves no batch statistics"
             )
-        if is_probe and self.augmentation is Augmentation.LIGHT:
-            raise FinetuneError(f"augmentation is light, but a {method} sees every case once")
+        if is_probe and self.augmentation not in (None, Augmentation.NONE):
+            raise FinetuneError(
+                f"augmentation is {self.augmentation}, but a {method} sees every case once"
+            )
 
 
 @dataclass(frozen=True)

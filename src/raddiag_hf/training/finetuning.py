@@ -80,8 +80,9 @@ def finetune(
 ) -> TrainingRecord:
     """Adapt a model to a data set, choose thresholds, evaluate, and save the result.
 
-    ``output`` then holds a model that `load_model` and ``from_pretrained`` read (adapters alone for
-    LoRA, beside the configuration of the adapted model), and all else that `complete_run` writes.
+    ``output`` then holds a model that `load_model` and ``from_pretrained`` read, and all else that
+    `complete_run` writes. Of a RadDiag model LoRA saves adapters alone, beside the configuration of
+    the adapted model; those of a backbone are merged.
     Everything is chosen on validation cases, which are set aside by patient where the data set has
     none.
 
@@ -128,8 +129,9 @@ def finetune(
             "the model that they belong to, or choose another method"
         )
     _check_modalities(data, loaded)
+    saves_adapters = is_lora and start is Start.MODEL
     base_digest = (
-        weights_fingerprint(loaded.model.state_dict()) if is_lora else None
+        weights_fingerprint(loaded.model.state_dict()) if saves_adapters else None
     )  # with its own label names
     adaptation = plan_adaptation(loaded.model.config, data.label_set, data.is_single_scan, settings)
     if adaptation.classifier_type == "knowledge":
@@ -180,6 +182,7 @@ def finetune(
             head=adaptation.head,
             fusion=adaptation.fusion,
             hyperparameters=settings.hyperparameters(),
+            is_adapter=saves_adapters,
             choices=choices,
         ),
         fit=fit,
@@ -244,10 +247,12 @@ def _fit_by_gradient(
 
     def save(folder: Path) -> None:
         model.config.encoder_chunk_size = base.model.config.encoder_chunk_size
-        if is_lora:
+        if base_digest is not None:
             address = Path(base.model_id).expanduser()
             place = str(address.resolve()) if address.is_dir() else base.model_id
             save_adapters(trained, folder, place, base.revision, base_digest)
+        elif is_lora:  # a backbone is no model that adapters could name
+            trained.merge_and_unload().save_pretrained(folder)
         else:
             fitted.save(folder)
 
@@ -255,10 +260,13 @@ def _fit_by_gradient(
 
 
 def _augmentation(settings: ChosenSettings) -> CaseAugmentation | None:
-    if settings.augmentation is not Augmentation.LIGHT:
+    if settings.augmentation is Augmentation.NONE:
         return None
+    scan_augmentation = LIGHT_AUGMENTATION
+    if settings.augmentation is Augmentation.SIDED:
+        scan_augmentation = replace(scan_augmentation, flip_probability=0)
     return CaseAugmentation(
-        scan_augmentation=LIGHT_AUGMENTATION,
+        scan_augmentation=scan_augmentation,
         key_slice_probability=0,
         mixing_probability=0,
         scan_drop_probability=0,

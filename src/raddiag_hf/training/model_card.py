@@ -58,7 +58,7 @@ def render_model_card(record: TrainingRecord) -> str:
         record=record,
         title=TITLES[record.method],
         base=_base(record.base_model, is_on_hub),
-        is_adapter=record.method == Method.LORA,
+        is_adapter=record.is_adapter,
         metrics=shown,
         groups=_group_rows(metrics, shown),
         classes=classes[:MOST_LABELS],
@@ -75,9 +75,8 @@ def _base(name: str | None, is_on_hub: bool) -> str:
 
 def _metadata(record: TrainingRecord, is_on_hub: bool) -> str:
     """Return the front matter that the Hub reads."""
-    is_adapter = record.method == Method.LORA
     data = ModelCardData(
-        library_name="peft" if is_adapter else "transformers",
+        library_name="peft" if record.is_adapter else "transformers",
         pipeline_tag="image-classification",
         tags=["raddiag", "radiology", "medical-imaging"],
         base_model=record.base_model if is_on_hub else None,

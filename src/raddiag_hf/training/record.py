@@ -28,6 +28,7 @@ class TrainingOrigin:
         head: Where the classifier comes from, in words.
         fusion: Whether scans are fused, in words.
         hyperparameters: The settings that decide the result, as JSON values.
+        is_adapter: Whether adapters alone are saved, beside the name of their base.
         choices: What nobody asked for and was chosen by start and data, with the reason.
     """
 
@@ -37,6 +38,7 @@ class TrainingOrigin:
     head: str
     fusion: str
     hyperparameters: Mapping[str, Any]
+    is_adapter: bool = False
     choices: tuple[str, ...] = ()
 
 
@@ -83,7 +85,8 @@ class TrainingRecord(TrainingOrigin):
         try:
             content = json.loads(text)
             check_format(content.pop("format", 1), FILE_FORMAT)
-            content.setdefault("choices", [])  # of records before there were any
+            content.setdefault("choices", [])  # records of earlier versions had none, and adapters
+            content.setdefault("is_adapter", content["method"] == "lora")  # in all of one method
             content |= {name: tuple(content[name]) for name in ("label_names", "notes", "choices")}
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:

@@ -1,14 +1,19 @@
 """What a fine-tuning starts from: a RadDiag model, a vision backbone, or random weights."""
 
+from typing import Any
+
 import torch
 
+from raddiag_hf.checkpoints.backbones import load_backbone
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.finetune_defaults import MAX_SLICES
 from raddiag_hf.training.finetune_settings import (
+    BACKBONE_PREFIX,
     ChosenSettings,
     Start,
     start_kind,
@@ -40,21 +45,29 @@ def open_start(
     kind = start_kind(address)
     if kind is Start.SCRATCH or address is None:
         return _random_network(data, settings)
+    if kind is Start.BACKBONE:
+        torch.manual_seed(settings.seed)
+        return load_backbone(
+            address.removeprefix(BACKBONE_PREFIX),
+            labels=data.label_set.names,
+            image_size=settings.image_size,
+            max_slices=settings.max_slices or MAX_SLICES,
+            revision=revision,
+            token=token,
+            **_label_fields(data),
+        )
     return read_model(address, revision=revision, token=token)
 
 
 def _random_network(data: CaseSplits, settings: ChosenSettings) -> LoadedModel:
     """Return a small network that starts at the prevalence of the labels."""
-    label_set = data.label_set
     config = RadDiagConfig.from_preset(
         "small",
         image_size=settings.image_size,
         max_slices=settings.max_slices,
-        id2label=label_set.id2label,
-        label2id=label_set.label2id,
-        label_set_fingerprint=label_set.fingerprint,
-        train_label_counts=data[Split.TRAIN].label_counts,
-        num_train_cases=len(data[Split.TRAIN]),
+        id2label=data.label_set.id2label,
+        label2id=data.label_set.label2id,
+        **_label_fields(data),
     )
     torch.manual_seed(settings.seed)
     return LoadedModel(
@@ -63,3 +76,12 @@ def _random_network(data: CaseSplits, settings: ChosenSettings) -> LoadedModel:
         model_id=Start.SCRATCH,
         revision=None,
     )
+
+
+def _label_fields(data: CaseSplits) -> dict[str, Any]:
+    """Return what a new classifier knows of its labels: which they are, and how rare each is."""
+    return {
+        "label_set_fingerprint": data.label_set.fingerprint,
+        "train_label_counts": data[Split.TRAIN].label_counts,
+        "num_train_cases": len(data[Split.TRAIN]),
+    }
