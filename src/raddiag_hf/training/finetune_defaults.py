@@ -19,7 +19,7 @@ from raddiag_hf.training.finetune_settings import (
 )
 from raddiag_hf.vocabulary import Split
 
-SCRATCH_EPOCHS, SCRATCH_STEPS, SCRATCH_BATCH = 40, 240, 16
+SCRATCH_EPOCHS, SCRATCH_STEPS, SCRATCH_BATCH = 40, 180, 16
 """From scratch: passes over the data, the fewest steps that these should make, cases of a step."""
 IMAGE_SIZE, MAX_SLICES = 96, 32
 SIDE = re.compile(r"\b(left|right|dextro\w*|levo\w*|laevo\w*|situs)\b", re.IGNORECASE)

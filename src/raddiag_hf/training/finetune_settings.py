@@ -98,7 +98,7 @@ class FinetuneSettings:
             data set has no validation split.
         penalties: Penalties that a linear probe chooses from, on validation.
         num_epochs: At most; training stops when validation gets no better. By default 20; from
-            scratch 40, or more where that would be fewer than 240 steps.
+            scratch 40, or more where that would be fewer than 180 steps.
         patience: Epochs to wait for a better validation loss, before training stops and returns to
             the best; by default 5. From scratch, by default, training goes to the end of its
             schedule and keeps its last weights: a few validation cases would choose at random.

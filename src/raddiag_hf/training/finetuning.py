@@ -48,7 +48,7 @@ WORK_FOLDER, CHECKPOINT_FOLDER = ".work", "checkpoints"
 """What an unfinished run needs to resume: features, checkpoints, and which run it is."""
 WARMUP_SHARE = 0.1
 EVALUATION_BATCH_CASES = 4
-MOST_EVALUATIONS = 20
+MOST_EVALUATIONS = 10
 KEPT_BYTES = 2 * 2**30
 """Memory that packed cases may take; data sets that need more are decoded in every epoch."""
 SLICE_SHARE = 0.25
