@@ -84,6 +84,12 @@ def test_scans_are_not_mirrored_where_a_label_names_a_side(label, expected):
     assert any("names a side" in one for one in reasons) == (expected is Augmentation.SIDED)
 
 
+def test_a_backbone_stays_as_it_is_and_attention_is_learnt():
+    settings, reasons = chosen(Start.BACKBONE)
+    assert settings.method is Method.ATTENTIVE_PROBE
+    assert reasons[0].startswith("Method: attentive-probe")
+
+
 def test_a_model_is_probed_unless_another_method_is_named():
     assert chosen(Start.MODEL)[0].method is Method.LINEAR_PROBE
     lora, _ = chosen(Start.MODEL, method="lora")

@@ -19,6 +19,11 @@ from raddiag_hf.training.finetune_settings import (
 )
 from raddiag_hf.vocabulary import Split
 
+METHOD_OF_START = {
+    Start.SCRATCH: Method.FULL,
+    Start.BACKBONE: Method.ATTENTIVE_PROBE,
+    Start.MODEL: Method.LINEAR_PROBE,
+}
 SCRATCH_EPOCHS, SCRATCH_STEPS, SCRATCH_BATCH = 40, 180, 16
 """From scratch: passes over the data, the fewest steps that these should make, cases of a step."""
 IMAGE_SIZE, MAX_SLICES = 96, 32
@@ -39,7 +44,7 @@ def choose_settings(
     Raises:
         FinetuneError: If what was asked for does not suit the start.
     """
-    method = settings.method or (Method.FULL if start is Start.SCRATCH else Method.LINEAR_PROBE)
+    method = settings.method or METHOD_OF_START[start]
     if start is Start.SCRATCH and method is not Method.FULL:
         raise FinetuneError(
             f"method is {method}, but random weights can only be trained as a whole: name a model "
@@ -113,8 +118,8 @@ def _reasons(
             )
     elif asked.method is None:
         reasons.append(
-            f"Method: linear-probe, the fastest on {cases} training cases; lora and full adapt the "
-            "encoder too."
+            f"Method: {METHOD_OF_START[start]}, which takes the encoder as it is; lora and full "
+            f"adapt it to {cases} training cases, and take longer."
         )
     if asked.augmentation is None and chosen.get("augmentation") is Augmentation.SIDED:
         reasons.append("Augmentation: no mirrored scans, for a label names a side.")

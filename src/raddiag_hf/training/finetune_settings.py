@@ -41,6 +41,8 @@ class Method(StrEnum):
 
     LINEAR_PROBE = "linear-probe"
     """Logistic regression on case embeddings, which stay as they are."""
+    ATTENTIVE_PROBE = "attentive-probe"
+    """The same, and attention over slices and scans, on slice features that stay."""
     LORA = "lora"
     """Low-rank adapters in encoder and fusion, and the last layer of the classifier."""
     FULL = "full"
@@ -56,6 +58,10 @@ class Augmentation(StrEnum):
     quarter of the slices is seen, others in every epoch."""
     SIDED = "sided"
     """The same without mirrors, for labels that tell left from right."""
+
+
+PROBES = (Method.LINEAR_PROBE, Method.ATTENTIVE_PROBE)
+"""Methods that leave the encoder as it is."""
 
 
 class Head(StrEnum):
@@ -86,8 +92,10 @@ class FinetuneSettings:
     """How to fine-tune; the defaults suit some hundred to some thousand cases.
 
     Attributes:
-        method: linear-probe: logistic regression on case embeddings, in seconds. lora: adapters of
-            a few MB. full: all weights. By default full from scratch, else linear-probe.
+        method: linear-probe: logistic regression on case embeddings, in seconds. attentive-probe:
+            attention over slices and scans too, on slice features that are computed once. lora:
+            adapters of a few MB. full: all weights. By default full from scratch, attentive-probe
+            for a backbone, and linear-probe for a RadDiag model.
         head: Classifier of a new label set: learnt from scratch, or a knowledge head that reads the
             label names. A label set that equals the model's keeps its classifier, except in a
             linear probe.
@@ -172,7 +180,7 @@ class FinetuneSettings:
             )
 
     def _check_method(self, method: Method) -> None:
-        is_probe = method is Method.LINEAR_PROBE
+        is_probe = method in PROBES
         if is_probe and self.head is Head.KNOWLEDGE:
             raise FinetuneError(f"head is knowledge, but a {method} learns its own head")
         if self.lora_rank != FinetuneSettings.lora_rank and method is not Method.LORA:
@@ -204,6 +212,7 @@ class ChosenSettings(FinetuneSettings):
         by_gradient = ("num_epochs", "patience", "batch_size", "learning_rate", "weight_decay")
         of_method: dict[Method, tuple[str, ...]] = {
             Method.LINEAR_PROBE: ("penalties",),
+            Method.ATTENTIVE_PROBE: ("penalties",),
             Method.LORA: (*by_gradient, "augmentation", "lora_rank"),
             Method.FULL: (*by_gradient, "augmentation", "layer_decay", "train_batch_norm"),
         }

@@ -21,6 +21,7 @@ from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.data.opening import SourceOptions, open_cases
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
+from raddiag_hf.model.configuration_raddiag import SLICE_ENCODER_TYPES
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.driver import TrainingRun, complete_run
@@ -35,6 +36,7 @@ from raddiag_hf.training.finetune_settings import (
     start_kind,
 )
 from raddiag_hf.training.methods.adapters import attach_adapters, save_adapters
+from raddiag_hf.training.methods.attentive_probe import fit_attentive_probe
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.methods.linear_probe import fit_probe
 from raddiag_hf.training.methods.weights import fit_weights, parameter_groups
@@ -129,6 +131,14 @@ def finetune(
             "the model that they belong to, or choose another method"
         )
     _check_modalities(data, loaded)
+    if settings.method is Method.ATTENTIVE_PROBE and (
+        loaded.model.config.encoder_type not in SLICE_ENCODER_TYPES
+    ):
+        raise FinetuneError(
+            f"method is attentive-probe, but the encoder of {loaded.model_id} is "
+            f"{loaded.model.config.encoder_type}, which has no features of single slices; choose "
+            "another method"
+        )
     saves_adapters = is_lora and start is Start.MODEL
     base_digest = (
         weights_fingerprint(loaded.model.state_dict()) if saves_adapters else None
@@ -148,18 +158,18 @@ def finetune(
         model = adapt_model(
             loaded.model, adaptation, data.label_set, len(data[Split.TRAIN]), settings
         )
+        shared: Any = {
+            "penalties": settings.penalties,
+            "work": work,
+            "device": device,
+            "num_workers": settings.num_workers,
+            "chunk_size": settings.chunk_size,
+        }
         if settings.method is Method.LINEAR_PROBE:
-            return fit_probe(
-                model,
-                data,
-                loaded.processor,
-                report,
-                penalties=settings.penalties,
-                work=work,
-                base=base,
-                device=device,
-                num_workers=settings.num_workers,
-                chunk_size=settings.chunk_size,
+            return fit_probe(model, data, loaded.processor, report, base=base, **shared)
+        if settings.method is Method.ATTENTIVE_PROBE:
+            return fit_attentive_probe(
+                model, data, loaded.processor, report, seed=settings.seed, **shared
             )
         return _fit_by_gradient(
             model, loaded, data, settings, work / CHECKPOINT_FOLDER, base_digest, report

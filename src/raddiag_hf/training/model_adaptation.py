@@ -10,11 +10,11 @@ from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (
+    PROBES,
     ChosenSettings,
     FinetuneError,
     Fusion,
     Head,
-    Method,
 )
 
 
@@ -57,7 +57,7 @@ def plan_adaptation(
     """
     own = tuple(label_names(config))
     has_fusion = not config.is_late_fusion
-    is_probe = settings.method is Method.LINEAR_PROBE
+    is_probe = settings.method in PROBES
     if settings.head is Head.KNOWLEDGE and config.classifier_type != "knowledge":
         raise FinetuneError(
             f"head is knowledge, but the model's classifier is {config.classifier_type}; only a "
@@ -121,7 +121,7 @@ def adapt_model(
         "train_label_counts": list(label_set.train_counts) or None,
         "num_train_cases": num_train_cases,
     }
-    if settings.method is Method.LINEAR_PROBE:
+    if settings.method in PROBES:
         changes["classification_loss"] = "bce"
     if adaptation.classifier_type != "knowledge":
         changes |= {

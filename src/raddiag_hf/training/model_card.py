@@ -19,6 +19,7 @@ TITLES = {
     "from-scratch": "trained on",
     "continued": "trained further on",
     Method.LINEAR_PROBE: "adapted by a linear probe to",
+    Method.ATTENTIVE_PROBE: "adapted by an attentive probe to",
     Method.LORA: "adapted by low-rank adapters to",
     Method.FULL: "adapted by full fine-tuning to",
 }

@@ -1,0 +1,143 @@
+"""Attentive probe: it finds the slice that matters, or stays the mean that it started as."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from raddiag_hf.data.opening import open_cases
+from raddiag_hf.data.store.case_writer import BuiltCase
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.training.methods.attentive_probe import fit_attentive_probe
+from raddiag_hf.training.methods.features import SliceFeatures, extract_slice_features
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import LABELS, make_case, numbered, write_store
+from tests.fixtures.models import tiny_model
+
+PROCESSOR = RadDiagImageProcessor(image_size=32, max_slices=8)
+
+
+def needle_case(number):
+    """A scan of eight slices of noise, one of which shows the label."""
+    case = make_case(number)
+    first = case.scans[0]
+    random = np.random.default_rng(number)
+    volume = random.integers(0, 700, (8, 24, 24)).astype(np.float32)
+    label = LABELS.names.index(case.labels["labels"][0])
+    slice_ = random.integers(8)
+    volume[slice_] = 0
+    volume[slice_, :, label * 8 : (label + 1) * 8] = 1000
+    scan = replace(first.scan, volume=volume)
+    return BuiltCase(replace(case, scans=(replace(first, scan=scan),)))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("needles") / "cases"
+    items = {
+        Split.TRAIN: numbered(range(60)),
+        Split.VALIDATION: numbered(range(60, 100)),
+        Split.TEST: numbered(range(100, 140)),
+    }
+    write_store(folder, items, build_case=needle_case)
+    return open_cases(folder)
+
+
+def attentive_model(**fields):
+    fields = {"slice_fusion": "attention", "fusion_type": "attention"} | fields
+    return tiny_model(classifier_type="probe", num_labels=len(LABELS), **fields)
+
+
+def fit(model, data, work, **options):
+    options = {"penalties": (1.0, 100.0), "num_workers": 0, "chunk_size": None, "seed": 0} | options
+    device = torch.device("cpu")
+    return fit_attentive_probe(model, data, PROCESSOR, work=work, device=device, **options)
+
+
+@pytest.fixture(scope="module")
+def fitted(data, tmp_path_factory):
+    return fit(attentive_model(), data, tmp_path_factory.mktemp("work"))
+
+
+def validation_losses(selection):
+    after, before = selection.split("on validation: ")[1].split(", and ")
+    return float(after), float(before.split()[0])
+
+
+def test_attention_helps_where_one_slice_of_many_matters(fitted):
+    assert fitted.selection.startswith("attention over slices and scans with penalty")
+    after, before = validation_losses(fitted.selection)
+    assert after < 0.95 * before
+
+
+def test_what_is_saved_predicts_what_was_predicted(fitted, data, tmp_path):
+    fitted.save(tmp_path / "out")
+    model = type(fitted.model).from_pretrained(tmp_path / "out").eval()
+    case = data[Split.TEST].pack(PROCESSOR)[0]
+    inputs = {name: case[name] for name in case if name not in ("labels", "key_slices")}
+    with torch.inference_mode():
+        found = model(**inputs).logits[0]
+    expected = fitted.predict(Split.TEST)[0]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
+
+
+def test_the_encoder_stays_as_it_is(fitted):
+    before = attentive_model().raddiag.encoder.resnet.state_dict()
+    after = fitted.model.raddiag.encoder.resnet.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_same_seed_gives_the_same_weights_from_kept_features(data, tmp_path):
+    first = fit(attentive_model(), data, tmp_path)
+    folder = next(tmp_path.glob("slice-features-*"))
+    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    second = fit(attentive_model(), data, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+    state = second.model.state_dict()
+    assert all(torch.equal(one, state[name]) for name, one in first.model.state_dict().items())
+
+
+def test_another_fusion_reads_the_same_features_and_another_encoder_does_not(data, tmp_path):
+    model = attentive_model()
+    late = attentive_model(fusion_type="mean")
+    late.load_state_dict(model.state_dict(), strict=False)
+    fit(model, data, tmp_path)
+    fit(late, data, tmp_path)
+    assert len(list(tmp_path.glob("slice-features-*"))) == 1
+    fit(attentive_model(seed=1), data, tmp_path)
+    assert len(list(tmp_path.glob("slice-features-*"))) == 2
+
+
+def test_slice_features_are_what_the_model_says_of_each_slice(data, tmp_path):
+    model = attentive_model()
+    packed = {Split.TEST: data[Split.TEST].pack(PROCESSOR)}
+    found = extract_slice_features(
+        model,
+        packed,
+        tmp_path,
+        device=torch.device("cpu"),
+        num_workers=0,
+        chunk_size=None,
+        progress=lambda *_: None,
+    )[Split.TEST]
+    case = packed[Split.TEST][3]
+    with torch.inference_mode():
+        expected = model.raddiag.encode_slices(case["pixel_values"])
+    chosen = found.select([3])
+    torch.testing.assert_close(chosen["slice_features"], expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(chosen["slice_counts"], case["slice_counts"])
+
+
+def test_cases_are_selected_with_all_that_is_theirs():
+    features = SliceFeatures(
+        slices=torch.arange(6.0)[:, None],
+        slice_counts=torch.tensor([2, 1, 3]),
+        scan_counts=torch.tensor([1, 2]),
+        modality_slots=torch.tensor([4, 5, 6]),
+    )
+    chosen = features.select([1, 0])
+    assert chosen["slice_features"][:, 0].tolist() == [2, 3, 4, 5, 0, 1]
+    assert chosen["slice_counts"].tolist() == [1, 3, 2]
+    assert chosen["scan_counts"].tolist() == [2, 1]
+    assert chosen["modality_slots"].tolist() == [5, 6, 4]
