@@ -30,6 +30,7 @@ RECORD = TrainingRecord(
     threshold_source=None,
     calibration_temperature=1.0,
     metrics=None,
+    warnings=(),
     notes=(),
     created_at="2026-11-27",
     hardware="CPU",

@@ -505,3 +505,17 @@ def test_a_backbone_is_probed_adapted_or_trained_and_saved_whole(backbone, data,
     model = AutoModelForImageClassification.from_pretrained(tmp_path / "out")
     assert model.config.encoder_type == "backbone"
     assert not list((tmp_path / "out").glob("adapter*"))
+
+
+def test_a_training_that_cannot_learn_says_so_and_saves_no_confident_card(tmp_path, caplog):
+    splits = {Split.TRAIN: range(60), Split.VALIDATION: range(60, 100)}
+    write_store(tmp_path / "noise", {name: numbered(one) for name, one in splits.items()})
+    settings = FinetuneSettings(
+        Method.FULL, learning_rate=1e-9, train_batch_norm=False, image_size=32, **FAST
+    )
+    record = finetune("scratch", tmp_path / "noise", tmp_path / "out", settings)
+    assert "the loss on validation was never below" in caplog.text
+    told = " ".join(record.warnings)
+    assert "no better than the frequency" in told or "the same answer" in told
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "**Not to be relied on:**" in card.split("## Use")[0]

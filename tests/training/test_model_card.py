@@ -43,6 +43,7 @@ def make_record(**fields) -> TrainingRecord:
         threshold_source="highest F1 on 8 validation cases",
         calibration_temperature=1.25,
         metrics=result.to_dict(),
+        warnings=("there are 8 training cases",),
         notes=("1 labels have no training case",),
         created_at="2026-11-21",
         hardware="CPU, 2 cores, x86_64",
@@ -57,6 +58,7 @@ def test_the_card_says_what_was_done_and_found():
         "full fine-tuning", "epoch 3 of 8", "highest F1 on 8 validation cases", "2026-11-21",
         "CPU, 2 cores", "| train | 8 | 5 | 9 |", "CT 20, X-ray 7", "divided by 1.250",
         "20 bootstrap resamples of patients", "0.750 [", "Pneumothorax \\| left",
+        "**Not to be relied on:** there are 8 training cases.",
         "1 labels have no training case", "https://huggingface.co/owner/raddiag",
     ):  # fmt: skip
         assert text in card

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from raddiag_hf.cli.console import ArgumentError, quiet_libraries, say, step_progress
@@ -111,6 +112,8 @@ def finetune(
         *record.notes,
         console=console,
     )
+    for warning in record.warnings:
+        console.print(f"[bold yellow]Not to be relied on:[/] {escape(warning)}.")
     if record.metrics is not None:
         console.print(_metrics_table(record.metrics["groups"], record.metrics["num_cases"]))
     say(

@@ -22,6 +22,8 @@ Killed at any moment, the same command resumes the run and ends with the same we
 
 `raddiag train phantoms`
 
+`raddiag train scratch data.dataset=cases output=ours`
+
 `raddiag train pretrain data.dataset=rp3d output=run-1 training.learning_rate=1e-4`
 
 `raddiag train pretrain data.dataset=rp3d --num-processes 8`
@@ -38,7 +40,8 @@ class TrainOptions:
     """What to train, and how to start it.
 
     Attributes:
-        recipe: A YAML file, or one of pretrain, finetune, lora, linear_probe, phantoms.
+        recipe: A YAML file, or one of pretrain, scratch, finetune, lora, linear_probe,
+            attentive_probe, phantoms.
         overrides: Changes to the recipe.
         num_processes: Processes, one per GPU; one by default.
         accelerate_config: ddp, fsdp2, deepspeed, or a file that `accelerate config` wrote.

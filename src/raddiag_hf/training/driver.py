@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from raddiag_hf.checkpoints.adapters import ADAPTER_WEIGHTS
@@ -26,6 +28,7 @@ from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE, w
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.training.known_failures import find_failures
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.model_card import write_model_card
 from raddiag_hf.training.record import (
@@ -96,9 +99,11 @@ def complete_run(run: TrainingRun, progress: Progress = no_progress) -> Training
         if (finished := _finished_record(run)) is not None:
             return finished
         fitted = run.fit(progress)
-        notes = _choose_decisions(fitted, run.data)
+        logits = fitted.predict(Split.VALIDATION) if Split.VALIDATION in run.data else None
+        warnings = find_failures(run.data, logits)
+        notes = _choose_decisions(fitted, run.data, logits)
         metrics = _evaluate(fitted, run.data)
-        record = _record(run, fitted, metrics, notes)
+        record = _record(run, fitted, metrics, notes, warnings)
         _save(run, fitted, record)
         return record
 
@@ -126,13 +131,14 @@ def _finished_record(run: TrainingRun) -> TrainingRecord | None:
     return record
 
 
-def _choose_decisions(fitted: FittedModel, data: CaseSplits) -> list[str]:
+def _choose_decisions(
+    fitted: FittedModel, data: CaseSplits, logits: NDArray[np.floating] | None
+) -> list[str]:
     """Choose temperature and thresholds on validation; return what there is to say of it."""
-    if Split.VALIDATION not in data:
+    if logits is None:
         return ["no thresholds were chosen: there are no validation cases"]
-    labels, logits = data[Split.VALIDATION].labels, fitted.predict(Split.VALIDATION)
     try:
-        rule = choose_decision_rule(labels, logits, least_gain=USEFUL_GAIN)
+        rule = choose_decision_rule(data[Split.VALIDATION].labels, logits, least_gain=USEFUL_GAIN)
     except InputError as error:  # too few cases for a temperature, too
         return [str(error)]
     for field, value in rule.config_fields().items():
@@ -160,7 +166,11 @@ def _evaluate(fitted: FittedModel, data: CaseSplits) -> dict[str, Any] | None:
 
 
 def _record(
-    run: TrainingRun, fitted: FittedModel, metrics: dict[str, Any] | None, notes: list[str]
+    run: TrainingRun,
+    fitted: FittedModel,
+    metrics: dict[str, Any] | None,
+    notes: list[str],
+    warnings: list[str],
 ) -> TrainingRecord:
     if Split.TEST not in run.data:
         notes.append("not evaluated: the data set has no test split")
@@ -175,6 +185,7 @@ def _record(
         threshold_source=config.decision_threshold_source,
         calibration_temperature=config.calibration_temperature,
         metrics=metrics,
+        warnings=tuple(warnings),
         notes=tuple(notes),
         created_at=datetime.now(UTC).date().isoformat(),
         hardware=describe_hardware(run.device),

@@ -88,7 +88,8 @@ class ModelSection:
     Attributes:
         preset: The network to start from random weights; see `RadDiagConfig.from_preset`.
         checkpoint: The saved model to start from instead, a folder or Hub id; its labels must be
-            those of the data.
+            those of the data. With a ``finetune`` section also ``backbone:`` and folder or Hub id
+            of a vision backbone, or ``scratch``, a small network with random weights.
         backbone_weights: Weights with torchvision's names (ImageNet, RadImageNet) that the ResNet
             of a new network starts from: a file, a folder or a Hub id; see `torchvision_tensors`.
         config: Fields of `RadDiagConfig` that replace those of preset or checkpoint.

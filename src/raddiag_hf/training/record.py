@@ -53,6 +53,7 @@ class TrainingRecord(TrainingOrigin):
         threshold_source: Where the decision thresholds come from, in words; None without any.
         calibration_temperature: What logits are divided by; 1 where that gained nothing.
         metrics: Of the test cases, see `EvaluationResult.to_dict`; None without a test split.
+        warnings: Why the model or its numbers may not be relied on, and what to change.
         notes: What a user of the model has to know.
         created_at: Date, ISO 8601.
         hardware: What trained it.
@@ -65,6 +66,7 @@ class TrainingRecord(TrainingOrigin):
     threshold_source: str | None
     calibration_temperature: float
     metrics: Mapping[str, Any] | None
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
     created_at: str
     hardware: str
@@ -85,9 +87,12 @@ class TrainingRecord(TrainingOrigin):
         try:
             content = json.loads(text)
             check_format(content.pop("format", 1), FILE_FORMAT)
-            content.setdefault("choices", [])  # records of earlier versions had none, and adapters
-            content.setdefault("is_adapter", content["method"] == "lora")  # in all of one method
-            content |= {name: tuple(content[name]) for name in ("label_names", "notes", "choices")}
+            earlier = {"choices": [], "warnings": [], "is_adapter": content["method"] == "lora"}
+            content = earlier | content  # records of earlier versions did not say
+            content |= {
+                name: tuple(content[name])
+                for name in ("label_names", "warnings", "notes", "choices")
+            }
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"is no record of a training: {error!r}") from error

@@ -135,7 +135,10 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
         record_file=RECORD_FILE,
         model_folder=MODEL_FOLDER,
     )
-    for note in complete_run(run, progress).notes:
+    record = complete_run(run, progress)
+    for warning in record.warnings:
+        logger.warning("not to be relied on: %s", warning)
+    for note in record.notes:
         logger.info("%s", note)
     return Path(recipe.output) / MODEL_FOLDER
 

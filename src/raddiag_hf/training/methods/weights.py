@@ -17,6 +17,7 @@ from transformers import (
     EvalPrediction,
     PrinterCallback,
     TrainerCallback,
+    TrainerControl,
     TrainerState,
     TrainingArguments,
 )
@@ -37,6 +38,7 @@ from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.training.known_failures import LEAST_GAIN, prevalence_loss
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.trainer import RadDiagTrainer
 from raddiag_hf.vocabulary import Split
@@ -112,6 +114,8 @@ def fit_weights(
         CheckpointKeeper(keep, best),
         StepProgress(progress, "Training"),
     ]
+    if Split.VALIDATION in data and config.classification_loss == "bce":
+        callbacks.append(_StallWarning(data))
     if patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
     train = data[Split.TRAIN].pack(processor, augmentation, args.seed)
@@ -153,6 +157,36 @@ def fit_weights(
     if hasattr(trained, "get_base_model"):
         trained = trained.get_base_model()
     return FittedModel(trained, predict, _describe_selection(trainer), save)
+
+
+class _StallWarning(TrainerCallback):
+    """Says, once half of the steps are done, that the validation loss never fell."""
+
+    def __init__(self, data: CaseSplits) -> None:
+        counts = np.array(data.label_set.train_counts)
+        labels, cases = data[Split.VALIDATION].labels, len(data[Split.TRAIN])
+        self.bound = (1 - LEAST_GAIN) * prevalence_loss(labels, counts, cases)
+        self.best = np.inf
+        self.is_told = False
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
+        self.best = min(self.best, metrics.get("eval_loss", np.inf))
+        is_due = 2 * state.global_step >= state.max_steps and not self.is_told
+        if is_due and self.best >= self.bound:
+            self.is_told = True
+            logger.warning(
+                "after %d of %d steps the loss on validation was never below %.4f, barely what "
+                "telling each label's frequency gives (the best is %.4f): change the learning rate "
+                "or the start, or see that the labels are right",
+                state.global_step, state.max_steps, self.bound, self.best,
+            )  # fmt: skip
 
 
 def parameter_groups(
