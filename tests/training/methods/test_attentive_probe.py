@@ -1,4 +1,4 @@
-"""Attentive probe: it finds the slice that matters, or stays the mean that it started as."""
+"""Attentive probe: it finds the slice that matters, where cross-validation says so."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import torch
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
-from raddiag_hf.training.methods.attentive_probe import fit_attentive_probe
+from raddiag_hf.training.methods.attentive_probe import Reading, _folds, fit_attentive_probe
 from raddiag_hf.training.methods.features import SliceFeatures, extract_slice_features
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, make_case, numbered, write_store
@@ -29,6 +29,13 @@ def needle_case(number):
     volume[slice_] = 0
     volume[slice_, :, label * 8 : (label + 1) * 8] = 1000
     scan = replace(first.scan, volume=volume)
+    return BuiltCase(replace(case, scans=(replace(first, scan=scan),)))
+
+
+def picture_case(number):
+    case = make_case(number)
+    first = case.scans[0]
+    scan = replace(first.scan, volume=first.scan.volume[:1])
     return BuiltCase(replace(case, scans=(replace(first, scan=scan),)))
 
 
@@ -60,15 +67,31 @@ def fitted(data, tmp_path_factory):
     return fit(attentive_model(), data, tmp_path_factory.mktemp("work"))
 
 
-def validation_losses(selection):
-    after, before = selection.split("on validation: ")[1].split(", and ")
-    return float(after), float(before.split()[0])
+def losses(selection):
+    """Reading -> cross-validated loss, as the selection tells them."""
+    told = selection.split("cases (")[1].rstrip(")").split(", ")
+    return {one.rsplit(": ", 1)[0]: float(one.rsplit(": ", 1)[1]) for one in told if ": " in one}
 
 
 def test_attention_helps_where_one_slice_of_many_matters(fitted):
-    assert fitted.selection.startswith("attention over slices and scans with penalty")
-    after, before = validation_losses(fitted.selection)
-    assert after < 0.95 * before
+    assert fitted.selection.startswith(f"{Reading.ATTENTION}, with penalty")
+    found = losses(fitted.selection)
+    assert found[Reading.ATTENTION] < 0.95 * found[Reading.FUSED]
+
+
+def test_scans_of_one_slice_are_read_in_one_way(tmp_path):
+    items = {Split.TRAIN: numbered(range(20)), Split.VALIDATION: numbered(range(20, 30))}
+    write_store(tmp_path / "cases", items, build_case=picture_case)
+    found = fit(attentive_model(), open_cases(tmp_path / "cases"), tmp_path)
+    assert list(losses(found.selection)) == [Reading.FUSED]
+
+
+def test_folds_keep_patients_together():
+    patients = [f"patient-{number % 7}" for number in range(30)]
+    folds = _folds(patients, seed=0)
+    assert sorted(case for fold in folds for case in fold) == list(range(30))
+    of_fold = [{patients[case] for case in fold} for fold in folds]
+    assert sum(len(one) for one in of_fold) == 7
 
 
 def test_what_is_saved_predicts_what_was_predicted(fitted, data, tmp_path):

@@ -1,13 +1,15 @@
 """Attentive probe: shares of slices and scans, and a linear classifier, on features that stay."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from raddiag_hf.core.fingerprint import fingerprint, weights_fingerprint
@@ -21,25 +23,35 @@ from raddiag_hf.training.methods.features import (
     extract_slice_features,
 )
 from raddiag_hf.training.methods.fitted_model import FittedModel
-from raddiag_hf.training.methods.linear_probe import LinearProbe, choose_probe, fit_linear_probes
+from raddiag_hf.training.methods.linear_probe import LinearProbe, fit_linear_probes
 from raddiag_hf.vocabulary import Split
 
 FEATURES_FORMAT = "slices"
-ROUNDS, STEPS, STEPS_BETWEEN_CHECKS = 3, 120, 10
+FOLDS = 5
+ROUNDS, STEPS = 2, 60
 BATCH_CASES = 32
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.05
-LEAST_GAIN = 0.01
-"""Share of the validation cross-entropy that attention has to save to be kept."""
 FUSIONS = ("slice_attention", "slice_transformer", "fusion")
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A linear probe on what a state of the fusion makes of the features."""
+class Reading(StrEnum):
+    """How a linear classifier reads the slices of a case."""
 
-    probe: LinearProbe
-    loss: float
-    fusion: dict[str, Tensor]
+    FUSED = "the fusion as it was"
+    """Of a new attention: the mean of slices, and of scans."""
+    LATE = "scan by scan, the mean of slices, and predictions averaged"
+    ATTENTION = "attention over slices and scans"
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Slice features of cases, and their labels ``(cases, labels)``."""
+
+    features: SliceFeatures
+    labels: Tensor
+
+    def subset(self, cases: Sequence[int]) -> "_Labelled":
+        return _Labelled(self.features.subset(cases), self.labels[torch.tensor(cases)])
 
 
 def fit_attentive_probe(
@@ -55,31 +67,33 @@ def fit_attentive_probe(
     chunk_size: int | None,
     seed: int,
 ) -> FittedModel:
-    """Fit shares of slices and scans and a classifier, in turn, on features that are computed once.
+    """Fit a linear classifier, and shares of slices and scans, on features computed once.
 
-    It begins with a linear probe on what the fusion makes of the features as it is, such as their
-    mean. Then the fusion learns with the classifier as it stands, and a linear probe is fitted
-    anew, a few times over. What has the lowest cross-entropy on validation is kept; where attention
-    saves less than 1 % of it, the linear probe of the beginning is.
+    Three ways of reading a case compete, see `Reading`, each with every penalty, by the
+    cross-entropy of a cross-validation over training and validation cases, folds by patient: a few
+    validation cases alone would choose at random. The winner is fitted to the training cases. The
+    encoder stays as it is.
 
     Args:
         model: Of the labels to learn, with slice features and a classifier of one linear layer.
-        data: Its training cases are learnt; all choices are made on validation.
+            Where predictions of scans are averaged, its fusion becomes ``mean``.
+        data: Its training cases are learnt.
         processor: The model's.
-        progress: Called after every few cases and steps.
+        progress: Called after every few cases and fits.
         penalties: To choose from; see `fit_linear_probes`.
         work: Where features are kept, under the fingerprint of encoder, processor and data.
         device: Where to encode.
         num_workers: Processes that decode cases.
         chunk_size: Slices that are encoded at once.
-        seed: Of the order of cases.
+        seed: Of folds and of the order of cases.
 
     Raises:
         ValueError: If the model's encoder has no slice features.
 
     Source:
-        The order of things is ours; attention on the features of a frozen 2D backbone as in
-        "Revisiting 2D Foundation Models for Scalable 3D Medical Image Classification", CVPR 2026.
+        Attention over the slices of a frozen 2D backbone: "Revisiting 2D Foundation Models for
+        Scalable 3D Medical Image Classification", CVPR 2026. Fitting attention and a convex
+        classifier in turn is ours.
     """
     features = extract_slice_features(
         model,
@@ -90,28 +104,33 @@ def fit_attentive_probe(
         chunk_size=chunk_size,
         progress=progress,
     )
-    labels = {Split(name): torch.from_numpy(one.labels) for name, one in data.items()}
-    start = best = _fit_probe(model, features, labels, penalties)
-    if features[Split.TRAIN].has_choices:
-        torch.manual_seed(seed)
-        for number in range(ROUNDS):
-            _set_classifier(model, best.probe)
-            tell = partial(_tell, progress, number * STEPS)
-            _learn_fusion(model, features, labels, tell)
-            found = _fit_probe(model, features, labels, penalties)
-            if found.loss >= best.loss:
-                break
-            best = found
-        if best.loss > (1 - LEAST_GAIN) * start.loss:
-            best = start
-    model.load_state_dict(best.fusion, strict=False)
-    _set_classifier(model, best.probe)
-    kept = "attention over slices and scans" if best is not start else "the mean of slices"
+    train, validation = (
+        _Labelled(features[split], torch.from_numpy(data[split].labels))
+        for split in (Split.TRAIN, Split.VALIDATION)
+    )
+    patients = [*data[Split.TRAIN].patient_ids, *data[Split.VALIDATION].patient_ids]
+    start = copy.deepcopy(_fusion_parts(model).state_dict())
+    chooser = _Chooser(model, _join(train, validation), _folds(patients, seed), penalties, seed)
+    losses = chooser.cross_validate(_readings(model, features[Split.TRAIN]), progress)
+    reading, penalty = min(losses, key=lambda key: losses[key])
+    _fusion_parts(model).load_state_dict(start)
+    (probe,) = _fit(model, reading, train, [penalty], penalty, seed)
+    if reading is Reading.LATE:
+        model.config.fusion_type, model.raddiag.fusion = "mean", None
+    _set_classifier(model, probe)
+
+    def predict(split: Split) -> NDArray[np.floating]:
+        return _read(model, features[split], reading).predict(probe.logits).numpy()
+
+    best: dict[Reading, float] = {}
+    for (one, _), loss in losses.items():
+        best[one] = min(loss, best.get(one, loss))
+    told = ", ".join(f"{one}: {loss:.4f}" for one, loss in best.items())
     return FittedModel(
         model,
-        lambda split: _rows(model, features[split]).predict(best.probe.logits).numpy(),
-        f"{kept} with penalty {best.probe.penalty:g}, by cross-entropy on validation: "
-        f"{best.loss:.4f}, and {start.loss:.4f} before attention was learnt",
+        predict,
+        f"{reading}, with penalty {penalty:g}, by cross-entropy in {FOLDS}-fold cross-validation "
+        f"over training and validation cases ({told})",
         model.save_pretrained,
     )
 
@@ -135,95 +154,138 @@ def _identity(
     )
 
 
-def _fusion_parts(model: RadDiagForImageClassification) -> list[nn.Module]:
+def _readings(model: RadDiagForImageClassification, features: SliceFeatures) -> list[Reading]:
+    """Return the readings that differ: one slice in one scan can be read in one way."""
+    readings = [Reading.FUSED]
+    if len(features.slice_counts) > len(features) and not model.config.is_late_fusion:
+        readings.append(Reading.LATE)
+    if len(features.slices) > len(features):
+        readings.append(Reading.ATTENTION)
+    return readings
+
+
+def _join(one: _Labelled, other: _Labelled) -> _Labelled:
+    parts = (vars(one.features), vars(other.features))
+    names = ("slices", "slice_counts", "scan_counts", "modality_slots")
+    joined = {name: torch.cat([part[name] for part in parts]) for name in names}
+    return _Labelled(SliceFeatures(**joined), torch.cat([one.labels, other.labels]))
+
+
+def _folds(patients: Sequence[str], seed: int) -> list[list[int]]:
+    """Return the cases of each fold; all of a patient are in one."""
+    names = sorted(set(patients))
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold_of = {names[place]: number % FOLDS for number, place in enumerate(order.tolist())}
+    folds: list[list[int]] = [[] for _ in range(FOLDS)]
+    for case, patient in enumerate(patients):
+        folds[fold_of[patient]].append(case)
+    return [fold for fold in folds if fold]
+
+
+@dataclass(frozen=True)
+class _Chooser:
+    """Cross-validates readings and penalties; the model's fusion is left as it was fitted last."""
+
+    model: RadDiagForImageClassification
+    cases: _Labelled
+    folds: list[list[int]]
+    penalties: Sequence[float]
+    seed: int
+
+    def cross_validate(
+        self, readings: Sequence[Reading], progress: Progress
+    ) -> dict[tuple[Reading, float], float]:
+        """Return the cross-entropy of each reading and penalty on cases that were held out."""
+        start = copy.deepcopy(_fusion_parts(self.model).state_dict())
+        losses: dict[tuple[Reading, float], float] = {}
+        total = len(readings) * len(self.folds)
+        for number, reading in enumerate(readings):
+            fused = {p: loss for (one, p), loss in losses.items() if one is Reading.FUSED}
+            usual = min(fused, key=lambda p: fused[p]) if fused else self.penalties[0]
+            sums = dict.fromkeys(self.penalties, 0.0)
+            for done, fold in enumerate(self.folds):
+                held_out = set(fold)
+                rest = [case for case in range(len(self.cases.features)) if case not in held_out]
+                _fusion_parts(self.model).load_state_dict(start)
+                probes = _fit(
+                    self.model, reading, self.cases.subset(rest), self.penalties, usual, self.seed
+                )
+                test = self.cases.subset(fold)
+                read = _read(self.model, test.features, reading)
+                for probe in probes:
+                    loss = F.binary_cross_entropy_with_logits(
+                        read.predict(probe.logits), test.labels.double(), reduction="sum"
+                    )
+                    sums[probe.penalty] += loss.item()
+                progress("Cross-validating", number * len(self.folds) + done + 1, total)
+            losses |= {
+                (reading, p): total_ / self.cases.labels.numel() for p, total_ in sums.items()
+            }
+        return losses
+
+
+def _fusion_parts(model: RadDiagForImageClassification) -> nn.ModuleList:
     encoder = model.raddiag.encoder
     parts = [getattr(encoder, name) for name in FUSIONS if hasattr(encoder, name)]
-    return [*parts, *([] if model.raddiag.fusion is None else [model.raddiag.fusion])]
-
-
-def _fit_probe(
-    model: RadDiagForImageClassification,
-    features: dict[Split, SliceFeatures],
-    labels: dict[Split, Tensor],
-    penalties: Sequence[float],
-) -> _Fit:
-    """Fit linear probes on what the fusion, as it is, makes of the features."""
-    rows = {split: _rows(model, features[split]) for split in (Split.TRAIN, Split.VALIDATION)}
-    probes = fit_linear_probes(rows[Split.TRAIN].case_embeddings(), labels[Split.TRAIN], penalties)
-    probe, losses = choose_probe(
-        probes,
-        [rows[Split.VALIDATION].predict(probe.logits) for probe in probes],
-        labels[Split.VALIDATION],
+    return nn.ModuleList(
+        [*parts, *([] if model.raddiag.fusion is None else [model.raddiag.fusion])]
     )
-    names = {
-        name
-        for name, _ in model.named_parameters()
-        if any(f".{fusion}." in name for fusion in FUSIONS)
-    }
-    state = {name: one.clone() for name, one in model.state_dict().items() if name in names}
-    return _Fit(probe, losses[probe.penalty], state)
+
+
+def _fit(
+    model: RadDiagForImageClassification,
+    reading: Reading,
+    cases: _Labelled,
+    penalties: Sequence[float],
+    usual: float,
+    seed: int,
+) -> list[LinearProbe]:
+    """Fit a linear probe for each penalty; with attention, the model's fusion first."""
+    if reading is Reading.ATTENTION:
+        torch.manual_seed(seed)
+        for _ in range(ROUNDS):
+            _set_classifier(model, _fit(model, Reading.FUSED, cases, [usual], usual, seed)[0])
+            _learn_fusion(model, cases)
+    rows = _read(model, cases.features, reading)
+    if reading is Reading.LATE:
+        labels = cases.labels.repeat_interleave(cases.features.scan_counts, 0)
+        return fit_linear_probes(rows.rows, labels, penalties)
+    return fit_linear_probes(rows.case_embeddings(), cases.labels, penalties)
 
 
 @torch.inference_mode()
-def _rows(model: RadDiagForImageClassification, features: SliceFeatures) -> CaseFeatures:
+def _read(
+    model: RadDiagForImageClassification, features: SliceFeatures, reading: Reading
+) -> CaseFeatures:
     """Return what the classifier reads of each case."""
     model.eval()
-    is_late = model.config.is_late_fusion
+    is_late = model.config.is_late_fusion or reading is Reading.LATE
     rows = []
     for first in range(0, len(features), BATCH_CASES):
         cases = range(first, min(first + BATCH_CASES, len(features)))
         output = model.base_model(None, **features.select(cases))
         rows.append(output.scan_embeddings if is_late else output.pooler_output)
     counts = features.scan_counts if is_late else torch.ones_like(features.scan_counts)
-    return CaseFeatures(torch.cat(rows), counts, model.config.fusion_type)
+    late = model.config.fusion_type if model.config.is_late_fusion else "mean"
+    return CaseFeatures(torch.cat(rows), counts, late if is_late else model.config.fusion_type)
 
 
-def _learn_fusion(
-    model: RadDiagForImageClassification,
-    features: dict[Split, SliceFeatures],
-    labels: dict[Split, Tensor],
-    tell: Callable[[int], None],
-) -> None:
-    """Train the fusion with the classifier as it stands; end with the best weights."""
-    parts = nn.ModuleList(_fusion_parts(model))
-    weights = list(parts.parameters())
+def _learn_fusion(model: RadDiagForImageClassification, cases: _Labelled) -> None:
+    """Train the fusion with the classifier as it stands."""
+    weights = list(_fusion_parts(model).parameters())
     optimizer = torch.optim.AdamW(weights, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    train = features[Split.TRAIN]
-    best_loss, best = _validation_loss(model, features, labels), copy.deepcopy(parts.state_dict())
     order: list[int] = []
-    for step in range(STEPS):
-        if len(order) < min(BATCH_CASES, len(train)):
-            order = torch.randperm(len(train)).tolist()
-        cases, order = order[:BATCH_CASES], order[BATCH_CASES:]
-        logits = model(None, **train.select(cases)).logits
-        loss = F.binary_cross_entropy_with_logits(logits, labels[Split.TRAIN][cases])
-        gradients = torch.autograd.grad(loss, weights)
-        for weight, gradient in zip(weights, gradients, strict=True):
+    for _ in range(STEPS):
+        if len(order) < min(BATCH_CASES, len(cases.features)):
+            order = torch.randperm(len(cases.features)).tolist()
+        batch, order = order[:BATCH_CASES], order[BATCH_CASES:]
+        logits = model(None, **cases.features.select(batch)).logits
+        loss = F.binary_cross_entropy_with_logits(logits, cases.labels[batch])
+        for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
             weight.grad = gradient
         optimizer.step()
-        tell(step + 1)
-        if (step + 1) % STEPS_BETWEEN_CHECKS == 0:
-            found = _validation_loss(model, features, labels)
-            if found < best_loss:
-                best_loss, best = found, copy.deepcopy(parts.state_dict())
     for weight in weights:
         weight.grad = None
-    parts.load_state_dict(best)
-
-
-@torch.inference_mode()
-def _validation_loss(
-    model: RadDiagForImageClassification,
-    features: dict[Split, SliceFeatures],
-    labels: dict[Split, Tensor],
-) -> float:
-    held_out = features[Split.VALIDATION]
-    logits = _rows(model, held_out).predict(model.classifier)
-    return F.binary_cross_entropy_with_logits(logits, labels[Split.VALIDATION]).item()
-
-
-def _tell(progress: Progress, before: int, done: int) -> None:
-    progress("Learning attention", before + done, ROUNDS * STEPS)
 
 
 def _set_classifier(model: RadDiagForImageClassification, probe: LinearProbe) -> None:

@@ -79,11 +79,6 @@ class SliceFeatures:
     def __len__(self) -> int:
         return len(self.scan_counts)
 
-    @property
-    def has_choices(self) -> bool:
-        """Whether any case has several slices or scans, so that there is something to attend to."""
-        return len(self.slices) > len(self)
-
     def select(self, cases: Sequence[int]) -> dict[str, Tensor]:
         """Return some cases as arguments of a model's forward pass."""
         of_case = self._cases_of_scans
@@ -95,6 +90,11 @@ class SliceFeatures:
             "scan_counts": self.scan_counts[torch.tensor(cases)],
             "modality_slots": self.modality_slots[scans],
         }
+
+    def subset(self, cases: Sequence[int]) -> "SliceFeatures":
+        """Return some cases, in the order of ``cases``."""
+        chosen = self.select(cases)
+        return SliceFeatures(chosen.pop("slice_features"), **chosen)
 
     @cached_property
     def _cases_of_scans(self) -> tuple[Tensor, ...]:
