@@ -22,6 +22,7 @@ from raddiag_hf.cli import (
     dataset_stats,
     demo,
     diagnose,
+    embed,
     evaluate,
     explain,
     finetune,
@@ -50,6 +51,7 @@ app.command("convert-checkpoint", epilog=convert_checkpoint.EXAMPLES)(
 )
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("embed", epilog=embed.EXAMPLES)(embed.embed)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
