@@ -49,6 +49,8 @@ OURS = {
 }
 NEEDS_BACKBONE = ("frozen", "backbone", "lora", "full")
 DETERMINISTIC = ("raw", "frozen")
+SLOW = ("lora", "full")
+"""An hour on a CPU for one data set and seed: one seed."""
 DRAWS = 1000
 
 Scores = NDArray[np.float64]
@@ -69,13 +71,15 @@ def main() -> None:
     for data_set in options.sets:
         build_data_set(data_set, SHARED / data_set, options.work / "data" / data_set)
         for method in methods:
-            for seed in range(1 if method in DETERMINISTIC else options.seeds):
+            for seed in range(_num_seeds(options, method)):
                 _run(options, data_set, method, seed)
         content["data_sets"][data_set] = _compare(options, data_set, methods)
         print(_table(DATA_SETS[data_set], content["data_sets"][data_set]), flush=True)
     output = options.output or RESULTS / f"real_data_{machine_slug()}.json"
     with atomic_write(output) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    with atomic_write(output.with_suffix(".md")) as temporary:
+        temporary.write_text(_markdown(content), "utf-8")
 
 
 def _options() -> argparse.Namespace:
@@ -89,6 +93,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", nargs=3, metavar=("SET", "METHOD", "SEED"), help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _num_seeds(options: argparse.Namespace, method: str) -> int:
+    return 1 if method in DETERMINISTIC + SLOW else options.seeds
 
 
 def _result_file(work: Path, data_set: str, method: str, seed: int | str) -> Path:
@@ -176,7 +184,7 @@ def _compare(options: argparse.Namespace, data_set: str, methods: list[str]) -> 
     """Return AUC and CPU seconds of every method, and paired differences of ours to theirs."""
     found: dict[str, list[Any]] = {}
     for method in methods:
-        seeds = range(1 if method in DETERMINISTIC else options.seeds)
+        seeds = range(_num_seeds(options, method))
         paths = [_result_file(options.work, data_set, method, seed) for seed in seeds]
         found[method] = [np.load(path) for path in paths]
     some = found[methods[0]][0]
@@ -226,6 +234,38 @@ def _mean_auc(labels: NDArray[np.bool_], runs: list[Any], cases: NDArray[np.intp
         above = (ranks * truth).sum(0) - positives * (positives + 1) / 2
         found.append((above / (positives * negatives)).mean())
     return float(np.mean(found))
+
+
+def _markdown(content: dict[str, Any]) -> str:
+    """Return a row for each method: mean AUC over seeds, and CPU seconds; then the differences."""
+    found, machine = content["data_sets"], content["machine"]
+    titles = [f"{DATA_SETS[name]} ({one['test_cases']} test cases)" for name, one in found.items()]
+    lines = [
+        f"Mean test AUC over labels and seeds, CPU seconds; {machine['cpu']}, {machine['date']}, "
+        "`benchmarks/real_data.py`.",
+        "",
+        f"| | {' | '.join(titles)} |",
+        f"|---|{'---|' * len(titles)}",
+    ]
+    for method, name in (BASELINES | OURS).items():
+        rows = [one["methods"].get(method) for one in found.values()]
+        cells = [f"{row['auc']:.3f}, {row['cpu_seconds']:.0f} s" if row else "" for row in rows]
+        if any(cells):
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "Differences, paired, with 95 % intervals of patients:", ""]
+    lines += [f"| | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
+    for ours in OURS:
+        for theirs in BASELINES:
+            cells = []
+            for one in found.values():
+                rows = [r for r in one["differences"] if (r["ours"], r["theirs"]) == (ours, theirs)]
+                cells += [
+                    f"{row['auc']:+.3f} ({row['interval'][0]:+.3f} to {row['interval'][1]:+.3f})"
+                    for row in rows
+                ] or [""]
+            if any(cells):
+                lines.append(f"| {OURS[ours]} minus {BASELINES[theirs]} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(title: str, result: dict[str, Any]) -> str:

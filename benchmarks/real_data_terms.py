@@ -1,8 +1,8 @@
 """What each term of the training from random weights is worth, on real images.
 
 `raddiag finetune` without a model, as it is and with one term changed, on the same splits as
-`real_data.py`: mean AUC on test cases over data sets and seeds. The changes are those of the training
-that could not learn from a few hundred cases, one by one.
+`real_data.py`: mean AUC on test cases over data sets and seeds. The changes are those of the
+training that could not learn from a few hundred cases, one by one.
 
     python benchmarks/real_data_terms.py                     # about half an hour on one core
     python benchmarks/real_data_terms.py --sets pocus --seeds 1
