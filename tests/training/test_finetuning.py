@@ -519,3 +519,12 @@ def test_a_training_that_cannot_learn_says_so_and_saves_no_confident_card(tmp_pa
     assert "no better than the frequency" in told or "the same answer" in told
     card = (tmp_path / "out" / "README.md").read_text()
     assert "**Not to be relied on:**" in card.split("## Use")[0]
+
+
+def test_runs_that_name_a_folder_of_features_share_them(backbone, data, tmp_path):
+    options = {"num_workers": 0, "device": "cpu", "image_size": 32, "features": tmp_path / "kept"}
+    for seed in (0, 1):
+        settings = FinetuneSettings(seed=seed, **options)
+        finetune(f"backbone:{backbone}", data, tmp_path / f"out-{seed}", settings)
+    (folder,) = (tmp_path / "kept").iterdir()
+    assert len(list(folder.glob("*.safetensors"))) == 3

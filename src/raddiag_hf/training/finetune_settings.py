@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 from raddiag_hf.core.errors import InputError
@@ -125,6 +126,8 @@ class FinetuneSettings:
         image_size: Height and width of a slice in pixels; from scratch 96 by default, of a backbone
             its own. A RadDiag model has its own.
         max_slices: The most slices of a scan; from scratch and for a backbone 32 by default.
+        features: attentive-probe: folder that keeps slice features, so that several runs on one
+            data set compute them once; by default in the output.
         chunk_size: Slices encoded at once; fewer need less memory.
         device: cpu, cuda or mps; by default the first GPU, where there is one.
         num_workers: Processes that decode cases.
@@ -151,6 +154,7 @@ class FinetuneSettings:
     augmentation: Augmentation | None = None
     image_size: Annotated[int | None, Setting(min=16, metavar="PIXELS")] = None
     max_slices: Annotated[int | None, Setting(min=1, metavar="N")] = None
+    features: Annotated[Path | None, Setting(metavar="DIR")] = None
     chunk_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
     device: Annotated[str | None, Setting(metavar="NAME")] = None
     num_workers: Annotated[int, Setting("--workers", min=0, metavar="N")] = min(
@@ -166,6 +170,8 @@ class FinetuneSettings:
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, kind(value))
         object.__setattr__(self, "penalties", tuple(self.penalties))
+        if self.features is not None:
+            object.__setattr__(self, "features", Path(self.features))
         if not self.penalties or not all(0 < one < math.inf for one in self.penalties):
             raise FinetuneError(f"penalties are {list(self.penalties)}, expected positive numbers")
         if self.method is not None:
@@ -180,6 +186,8 @@ class FinetuneSettings:
             )
 
     def _check_method(self, method: Method) -> None:
+        if self.features is not None and method is not Method.ATTENTIVE_PROBE:
+            raise FinetuneError(f"features is given, but the method is {method}, which keeps none")
         is_probe = method in PROBES
         if is_probe and self.head is Head.KNOWLEDGE:
             raise FinetuneError(f"head is knowledge, but a {method} learns its own head")

@@ -1,6 +1,7 @@
 """Adapt a trained model to another data set: a hospital's few hundred cases, for one."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from raddiag_hf.training.methods.attentive_probe import fit_attentive_probe
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.methods.linear_probe import fit_probe
 from raddiag_hf.training.methods.weights import fit_weights, parameter_groups
-from raddiag_hf.training.model_adaptation import adapt_model, plan_adaptation
+from raddiag_hf.training.model_adaptation import Adaptation, adapt_model, plan_adaptation
 from raddiag_hf.training.record import TrainingOrigin, TrainingRecord, public_name
 from raddiag_hf.training.starts import open_start
 from raddiag_hf.vocabulary import Split
@@ -124,57 +125,13 @@ def finetune(
     start = start_kind(model_id)
     settings, choices = choose_settings(asked, start, data)
     loaded = open_start(model_id, data, settings, revision=revision, token=token)
-    is_lora = settings.method is Method.LORA
-    if loaded.has_adapters and is_lora:
-        raise FinetuneError(
-            f"{loaded.model_id}: holds adapters, and adapters to adapters cannot be loaded: adapt "
-            "the model that they belong to, or choose another method"
-        )
-    _check_modalities(data, loaded)
-    if settings.method is Method.ATTENTIVE_PROBE and (
-        loaded.model.config.encoder_type not in SLICE_ENCODER_TYPES
-    ):
-        raise FinetuneError(
-            f"method is attentive-probe, but the encoder of {loaded.model_id} is "
-            f"{loaded.model.config.encoder_type}, which has no features of single slices; choose "
-            "another method"
-        )
-    saves_adapters = is_lora and start is Start.MODEL
+    saves_adapters = settings.method is Method.LORA and start is Start.MODEL
     base_digest = (
         weights_fingerprint(loaded.model.state_dict()) if saves_adapters else None
     )  # with its own label names
-    adaptation = plan_adaptation(loaded.model.config, data.label_set, data.is_single_scan, settings)
-    if adaptation.classifier_type == "knowledge":
-        _read_label_names(loaded, data, text_encoder, token)
-    elif text_encoder is not None:
-        raise FinetuneError(
-            f"a text encoder was given, but the head would be {adaptation.head}, which reads no "
-            "label names: ask for head knowledge, or give none"
-        )
+    adaptation = _plan(loaded, data, settings, text_encoder, token)
     base = model_fingerprint(loaded)
     work = Path(output) / WORK_FOLDER
-
-    def fit(report: Progress) -> FittedModel:
-        model = adapt_model(
-            loaded.model, adaptation, data.label_set, len(data[Split.TRAIN]), settings
-        )
-        shared: Any = {
-            "penalties": settings.penalties,
-            "work": work,
-            "device": device,
-            "num_workers": settings.num_workers,
-            "chunk_size": settings.chunk_size,
-        }
-        if settings.method is Method.LINEAR_PROBE:
-            return fit_probe(model, data, loaded.processor, report, base=base, **shared)
-        if settings.method is Method.ATTENTIVE_PROBE:
-            return fit_attentive_probe(
-                model, data, loaded.processor, report, seed=settings.seed, **shared
-            )
-        return _fit_by_gradient(
-            model, loaded, data, settings, work / CHECKPOINT_FOLDER, base_digest, report
-        )
-
     run = TrainingRun(
         folder=RunFolder(Path(output), work=work),
         identity={
@@ -195,12 +152,73 @@ def finetune(
             is_adapter=saves_adapters,
             choices=choices,
         ),
-        fit=fit,
+        fit=partial(_fit, loaded, adaptation, data, settings, work, device, base, base_digest),
         device=device,
         record_file=RECORD_FILE,
         leftovers=(work / CHECKPOINT_FOLDER,),
     )
     return complete_run(run, progress)
+
+
+def _plan(
+    loaded: LoadedModel,
+    data: CaseSplits,
+    settings: ChosenSettings,
+    text_encoder: str | None,
+    token: str | None,
+) -> Adaptation:
+    """Decide what of the model stays, and refuse what does not fit before anything is computed."""
+    config, method = loaded.model.config, settings.method
+    if loaded.has_adapters and method is Method.LORA:
+        raise FinetuneError(
+            f"{loaded.model_id}: holds adapters, and adapters to adapters cannot be loaded: adapt "
+            "the model that they belong to, or choose another method"
+        )
+    if method is Method.ATTENTIVE_PROBE and config.encoder_type not in SLICE_ENCODER_TYPES:
+        raise FinetuneError(
+            f"method is attentive-probe, but the encoder of {loaded.model_id} is "
+            f"{config.encoder_type}, which has no features of single slices; choose another method"
+        )
+    _check_modalities(data, loaded)
+    adaptation = plan_adaptation(config, data.label_set, data.is_single_scan, settings)
+    if adaptation.classifier_type == "knowledge":
+        _read_label_names(loaded, data, text_encoder, token)
+    elif text_encoder is not None:
+        raise FinetuneError(
+            f"a text encoder was given, but the head would be {adaptation.head}, which reads no "
+            "label names: ask for head knowledge, or give none"
+        )
+    return adaptation
+
+
+def _fit(
+    loaded: LoadedModel,
+    adaptation: Adaptation,
+    data: CaseSplits,
+    settings: ChosenSettings,
+    work: Path,
+    device: torch.device,
+    base: str,
+    base_digest: str | None,
+    progress: Progress,
+) -> FittedModel:
+    """Fit by the method that was chosen."""
+    model = adapt_model(loaded.model, adaptation, data.label_set, len(data[Split.TRAIN]), settings)
+    shared: Any = {
+        "penalties": settings.penalties,
+        "device": device,
+        "num_workers": settings.num_workers,
+        "chunk_size": settings.chunk_size,
+    }
+    if settings.method is Method.LINEAR_PROBE:
+        return fit_probe(model, data, loaded.processor, progress, work=work, base=base, **shared)
+    if settings.method is Method.ATTENTIVE_PROBE:
+        kept = settings.features or work
+        return fit_attentive_probe(
+            model, data, loaded.processor, progress, work=kept, seed=settings.seed, **shared
+        )
+    checkpoints = work / CHECKPOINT_FOLDER
+    return _fit_by_gradient(model, loaded, data, settings, checkpoints, base_digest, progress)
 
 
 def _check_modalities(data: CaseSplits, loaded: LoadedModel) -> None:
