@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
+from scipy.special import expit, logit, softmax
 from sklearn.metrics import log_loss
 
 from raddiag_hf.metrics import BootstrapSettings, calibration, fit_temperature, reliability
+from raddiag_hf.metrics.decision_rule import choose_decision_rule
 from tests.fixtures.predictions import Predictions, any_predictions
 
 
@@ -27,6 +28,23 @@ def test_applied_temperature_is_found(applied: float) -> None:
     assert found.loss_before == pytest.approx(log_loss(labels.ravel(), probabilities.ravel()))
     assert found.loss_after <= found.loss_before
     assert not found.at_limit
+
+
+@pytest.mark.parametrize("applied", [0.3, 1.0, 4.0])
+def test_the_temperature_of_a_softmax_is_found(applied: float) -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.normal(0.0, 2.0, (6000, 4))
+    shares = softmax(scores, axis=1)
+    labels = (shares.cumsum(1) > generator.random((6000, 1))).argmax(1)[:, None] == np.arange(4)
+    logits = logit(softmax(scores * applied, axis=1))
+    rule = choose_decision_rule(labels, logits, exclusive=True)
+    assert rule.temperature == pytest.approx(applied, rel=0.05)
+    assert rule.scaling is not None
+    expected = log_loss(labels.argmax(1), expit(logits))
+    assert rule.scaling.loss_before == pytest.approx(expected, rel=1e-4)
+    calibrated = rule.calibrated(logits)
+    np.testing.assert_allclose(expit(calibrated).sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(rule.uncalibrated(calibrated), logits, rtol=2e-3, atol=1e-3)
 
 
 def test_separable_labels_send_the_temperature_to_its_limit() -> None:

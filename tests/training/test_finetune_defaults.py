@@ -18,13 +18,17 @@ from raddiag_hf.vocabulary import Split
 class Cases(dict):
     """What the choice looks at: how many training cases there are, and their labels."""
 
-    def __init__(self, num_cases, labels):
+    location = "cases"
+
+    def __init__(self, num_cases, labels, is_exclusive):
         super().__init__({Split.TRAIN: range(num_cases)})
         self.label_set = LabelSet(labels)
+        self.is_exclusive = is_exclusive
 
 
-def chosen(start, num_cases=300, labels=("Normal", "Fracture"), **asked):
-    return choose_settings(FinetuneSettings(**asked), start, Cases(num_cases, labels))
+def chosen(start, num_cases=300, labels=("Normal", "Fracture"), is_exclusive=False, **asked):
+    cases = Cases(num_cases, labels, is_exclusive)
+    return choose_settings(FinetuneSettings(**asked), start, cases)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +100,21 @@ def test_a_model_is_probed_unless_another_method_is_named():
     assert (lora.learning_rate, lora.patience, lora.train_batch_norm) == (1e-3, 5, False)
 
 
+@pytest.mark.parametrize("start", [Start.SCRATCH, Start.BACKBONE])
+def test_labels_of_which_every_case_has_one_are_exclusive(start):
+    settings, reasons = chosen(start, is_exclusive=True)
+    assert settings.exclusive
+    assert any(one.startswith("Labels: exclusive") for one in reasons)
+    settings, reasons = chosen(start, is_exclusive=True, exclusive=False)
+    assert settings.exclusive is False
+    assert not any(one.startswith("Labels") for one in reasons)
+    assert not chosen(start)[0].exclusive
+
+
 @pytest.mark.parametrize(
     ("start", "asked", "message"),
     [
+        (Start.SCRATCH, {"exclusive": True}, "cases has cases with no label or several"),
         (Start.SCRATCH, {"method": "lora"}, "random weights can only be trained as a whole"),
         (Start.MODEL, {"image_size": 64}, "image_size is 64, but a RadDiag model has its own"),
     ],

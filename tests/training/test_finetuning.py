@@ -17,6 +17,7 @@ from raddiag_hf.core.run_folder import RunFolder, RunFolderError, RunInProgressE
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.metrics.decision_rule import DecisionRule
 from raddiag_hf.model.label_texts import LabelTextError
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (
@@ -129,7 +130,7 @@ def assert_metrics_are_those_of_the_saved_model(record, output, data):
             logits.append(loaded.model(**batch).logits[0].numpy())
     found = evaluate_predictions(
         np.array(labels),
-        np.array(logits) / config.calibration_temperature,
+        DecisionRule.of_model(config).calibrated(logits),
         thresholds=config.decision_thresholds,
     )
     for metric in ("auc", "ap", "f1", "mcc"):
@@ -165,6 +166,23 @@ def test_a_probe_that_fuses_late_is_judged_by_its_fused_predictions(studies, tmp
     record = finetune(str(base), studies, tmp_path / "out", settings)
     assert read_model(str(tmp_path / "out")).model.config.fusion_type != "transformer"
     assert_metrics_are_those_of_the_saved_model(record, tmp_path / "out", studies)
+
+
+@pytest.mark.parametrize("method", Method)
+def test_probabilities_of_exclusive_labels_sum_to_1(finished, method):
+    _, output = finished(method)
+    loaded = load_model(str(output), device="cpu")
+    assert loaded.model.config.has_exclusive_labels
+    scan = visible_case(92).case.scans[0].scan
+    diagnosis = diagnose_case(loaded.model, loaded.processor, [scan])
+    assert sum(one.probability for one in diagnosis.findings) == pytest.approx(1)
+
+
+def test_every_label_is_learnt_by_itself_if_asked_for(base, data, tmp_path):
+    settings = FinetuneSettings(Method.LINEAR_PROBE, exclusive=False, **FAST)
+    record = finetune(str(base), data, tmp_path / "out", settings)
+    assert record.head == "logistic regression"
+    assert not read_model(str(tmp_path / "out")).model.config.has_exclusive_labels
 
 
 def test_single_scan_data_skip_the_fusion(finished):
@@ -226,7 +244,7 @@ def test_a_run_killed_after_its_last_epoch_trains_no_further(
 ):
     """Training stops early here; what is left are thresholds, evaluation and saving."""
     settings = FinetuneSettings(
-        method, learning_rate=rate, patience=1, **(FAST | {"num_epochs": 9})
+        method, learning_rate=rate, patience=1, exclusive=False, **(FAST | {"num_epochs": 9})
     )
     undisturbed = finetune(str(base), data, tmp_path / "undisturbed", settings)
     assert "of 9, by" not in undisturbed.selection, "it has to stop early"
@@ -339,12 +357,17 @@ def test_adapters_to_adapters_are_refused_before_training(finished, data, tmp_pa
         finetune(str(adapters), data, tmp_path / "out", SETTINGS[Method.LORA])
     assert not (tmp_path / "out").exists()
     record = finetune(str(adapters), data, tmp_path / "out", SETTINGS[Method.LINEAR_PROBE])
-    assert record.head == "logistic regression"
+    assert record.head == "logistic regression, with a softmax over exclusive labels"
 
 
-def plan(model, method=Method.FULL, labels=LABELS, is_single_scan=False, **options):
+def plan(
+    model, method=Method.FULL, labels=LABELS, is_single_scan=False, is_exclusive=False, **options
+):
     settings = FinetuneSettings(method, **options)
-    return plan_adaptation(model.config, labels, is_single_scan, settings), settings
+    adaptation = plan_adaptation(
+        model.config, labels, is_single_scan, settings, is_exclusive=is_exclusive
+    )
+    return adaptation, settings
 
 
 def test_an_equal_label_set_keeps_the_classifier():
@@ -356,6 +379,48 @@ def test_an_equal_label_set_keeps_the_classifier():
     assert not adaptation.skips_fusion, "the classifier knows fused embeddings"
     adapted = adapt_model(model, adaptation, labels, 60, settings)
     assert torch.equal(adapted.classifier.fc2.weight, model.classifier.fc2.weight)
+
+
+EXCLUSIVE = {"problem_type": "single_label_classification"}
+OWN = LabelSet(tuple(label_names()["id2label"].values()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "labels", "asked", "expected"),
+    [
+        ({}, LABELS, {}, True),
+        ({}, LABELS, {"exclusive": False}, False),
+        ({"classification_loss": "focal"}, LABELS, {}, False),
+        ({"classification_loss": "focal"}, LABELS, {"method": Method.LINEAR_PROBE}, True),
+        ({"fusion_type": "max"}, LABELS, {}, False),
+        (label_names(), OWN, {}, False),
+        (label_names() | EXCLUSIVE, OWN, {}, True),
+    ],
+)
+def test_a_new_classifier_is_exclusive_where_the_data_are(fields, labels, asked, expected):
+    """And the model allows it; a classifier that is kept stays what it is."""
+    model = tiny_model(**fields)
+    adaptation, settings = plan(model, labels=labels, is_exclusive=True, **asked)
+    assert adaptation.is_exclusive is expected
+    adapted = adapt_model(model, adaptation, labels, 60, settings)
+    assert adapted.config.has_exclusive_labels is expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "message"),
+    [
+        (
+            label_names() | EXCLUSIVE,
+            {"labels": OWN},
+            "the labels of the model are exclusive, but the data set",
+        ),
+        ({"fusion_type": "max"}, {"exclusive": True}, "takes the highest prediction"),
+        ({"classification_loss": "focal"}, {"exclusive": True}, "trained with the loss focal"),
+    ],
+)
+def test_labels_that_cannot_be_exclusive_are_refused(fields, options, message):
+    with pytest.raises(FinetuneError, match=message):
+        plan(tiny_model(**fields), **options)
 
 
 def test_a_new_label_set_keeps_all_but_the_last_layer():

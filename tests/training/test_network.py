@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.sparse import csr_array
 from transformers import TrainingArguments
 
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.core.run_folder import RunFolderError
+from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -178,3 +180,20 @@ def test_a_checkpoint_takes_no_backbone_weights(tmp_path):
     start = read_model(str(save_tiny_model(tmp_path / "base")))
     with pytest.raises(RecipeError, match=r"model\.backbone_weights: a checkpoint brings its own"):
         check_network(Recipe(model=section), start)
+
+
+def test_exclusive_labels_of_a_recipe_need_cases_of_one_label_each(cases, tmp_path):
+    exclusive = {**NARROW_CONFIG, "problem_type": "single_label_classification"}
+    recipe = quick_recipe(cases, tmp_path, max_steps=2)
+    recipe = replace(recipe, model=ModelSection(config=exclusive))
+    check_network(recipe, None)
+    data = open_splits(recipe.data)
+    model, _ = build_model(recipe, data, None, None)
+    assert model.config.has_exclusive_labels
+    train = data["train"]
+    labels = train.metadata.labels["labels"].toarray()
+    labels[0] = True
+    several = replace(train.metadata, labels={"labels": csr_array(labels)})
+    others = CaseSplits({**data.splits, "train": replace(train, metadata=several)})
+    with pytest.raises(RecipeError, match="has cases with no label or several"):
+        build_model(recipe, others, None, None)

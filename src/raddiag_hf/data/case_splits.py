@@ -173,6 +173,14 @@ class CaseSplits(Mapping[str, CaseSplit]):
         return all(len(one.metadata.scan_cases) == len(one) for one in splits)
 
     @property
+    def is_exclusive(self) -> bool:
+        """Whether there are two labels at least, and each training and validation case has one."""
+        chosen = [self.splits[one] for one in (Split.TRAIN, Split.VALIDATION) if one in self.splits]
+        return len(self.label_set) > 1 and all(
+            bool((one.metadata.labels[self.label_column].sum(1) == 1).all()) for one in chosen
+        )
+
+    @property
     def fingerprint(self) -> str:
         """What changes when the cases of any split, or the labels, do."""
         return fingerprint({name: one.fingerprint for name, one in self.splits.items()})

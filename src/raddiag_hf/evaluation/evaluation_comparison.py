@@ -26,6 +26,7 @@ from raddiag_hf.evaluation.report.tables import EvaluatedModel, write_tables
 from raddiag_hf.labels.bands import FrequencyBand
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings, ResampledUnit
 from raddiag_hf.metrics.comparison import PairedComparison, compare_predictions
+from raddiag_hf.metrics.decision_rule import DecisionRule
 
 COMPARISON_FILE = "comparison.json"
 
@@ -52,7 +53,11 @@ class _Evaluation:
 
     def logits(self, table: PredictionTable) -> NDArray[np.float32]:
         """Return calibrated logits, shape ``(cases, labels)``."""
-        return np.asarray(table.logits / np.float32(self.content["temperature"]))
+        is_exclusive = self.content.get("exclusive_labels", False)
+        rule = DecisionRule(
+            self.content["temperature"], self.thresholds, None, is_exclusive=is_exclusive
+        )
+        return rule.calibrated(table.logits)
 
 
 class _NotComparableError(Exception):

@@ -115,7 +115,8 @@ def evaluate_model(
             remove_other_models(output / CALIBRATION_FILE, table.provenance)
     else:
         progress("Choosing thresholds", 0, 0)
-        rule = _choose_rule(PredictionTable.read(output / CALIBRATION_FILE), settings)
+        validation = PredictionTable.read(output / CALIBRATION_FILE)
+        rule = _choose_rule(validation, settings, config.has_exclusive_labels)
     warnings = evaluation_warnings(cases, calibration, rule)
     evaluation = _evaluate(table, cases.label_set.train_counts, rule, settings, warnings, progress)
     write_metrics(evaluation.to_dict(), output)
@@ -126,12 +127,15 @@ def evaluate_model(
     return evaluation
 
 
-def _choose_rule(validation: PredictionTable, settings: EvaluationSettings) -> DecisionRule:
+def _choose_rule(
+    validation: PredictionTable, settings: EvaluationSettings, exclusive: bool
+) -> DecisionRule:
     return choose_decision_rule(
         validation.labels,
         validation.logits,
         target_fpr=settings.target_fpr,
         min_positives=settings.min_positives,
+        exclusive=exclusive,
     )
 
 

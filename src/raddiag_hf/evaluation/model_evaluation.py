@@ -63,6 +63,7 @@ class ModelEvaluation:
             "versions": package_versions(),
             "warnings": list(self.warnings),
             "temperature": self.rule.temperature,
+            "exclusive_labels": self.rule.is_exclusive,
             "threshold_description": self.rule.source,
             "reliability": {
                 binning: found.to_dict() for binning, found in self.reliability.items()

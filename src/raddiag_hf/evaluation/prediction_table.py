@@ -122,7 +122,10 @@ class PredictionTable:
         return {name: column for column, name in enumerate(self.label_names)}
 
     def probabilities(self, temperature: float = 1.0) -> NDArray[np.float64]:
-        """Return ``sigmoid(logits / temperature)``, shape ``(cases, labels)``."""
+        """Return ``sigmoid(logits / temperature)``, shape ``(cases, labels)``.
+
+        Exclusive labels do not sum to 1 then, but at temperature 1; see `DecisionRule.calibrated`.
+        """
         return np.asarray(expit(self.logits.astype(np.float64) / temperature))
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "PredictionTable":

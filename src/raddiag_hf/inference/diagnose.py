@@ -14,6 +14,7 @@ from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.labels.open_labels import open_labels_of
+from raddiag_hf.model.exclusive_labels import temper_log_odds
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
@@ -124,8 +125,16 @@ def run_provenance(
 
 
 def calibrated_probabilities(logits: Tensor, model: RadDiagForImageClassification) -> Tensor:
-    """Return calibrated probabilities in float64: what the model's thresholds were chosen on."""
-    return (logits.double() / model.config.calibration_temperature).sigmoid()
+    """Return calibrated probabilities in float64: what the model's thresholds were chosen on.
+
+    Args:
+        logits: Of all labels, in the last dimension.
+        model: Whose they are.
+    """
+    temperature = float(model.config.calibration_temperature)
+    if model.config.has_exclusive_labels:
+        return temper_log_odds(logits.double(), temperature).sigmoid()
+    return (logits.double() / temperature).sigmoid()
 
 
 def _rank(logits: Tensor, model: RadDiagForImageClassification, top: int) -> tuple[Finding, ...]:

@@ -16,8 +16,8 @@ class Finding:
         label: A disorder or an ICD-10-CM category, as the model's label set spells it.
         logit: The raw output.
         probability: The sigmoid of the logit divided by the model's calibration temperature, in
-            [0, 1]. Labels are independent: probabilities do not sum to 1, and they are only as well
-            calibrated as the model.
+            [0, 1], only as well calibrated as the model. Labels are independent: probabilities do
+            not sum to 1, unless the model was trained with exclusive labels.
         threshold: Probability from which the label counts as present, chosen on validation data;
             None where the model carries none. 0.5 is not a threshold of any label.
         predicted: Whether the probability reaches the threshold; None without a threshold.

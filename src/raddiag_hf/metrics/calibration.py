@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
+from scipy.special import expit, log_expit, log_softmax
 
 from raddiag_hf.metrics.bootstrap import Interval, interval
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
@@ -63,8 +63,9 @@ class TemperatureScaling:
 
     Attributes:
         temperature: Above 1 where the model is over-confident.
-        loss_before: Binary cross-entropy per prediction at temperature 1.
-        loss_after: Binary cross-entropy per prediction at ``temperature``.
+        loss_before: Binary cross-entropy per prediction at temperature 1; of exclusive labels that
+            of the softmax per case.
+        loss_after: The same at ``temperature``.
         at_limit: True where the loss is lowest at an end of the range that was searched, 0.01 to
             100: the labels are separable, or the logits say the opposite.
     """
@@ -75,8 +76,10 @@ class TemperatureScaling:
     at_limit: bool
 
 
-def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> TemperatureScaling:
-    """Find the one temperature that minimises binary cross-entropy on validation data.
+def fit_temperature(
+    labels: ArrayLike, logits: ArrayLike, *, exclusive: bool = False
+) -> TemperatureScaling:
+    """Find the one temperature that minimises cross-entropy on validation data.
 
     It changes no ranking: AUC and AP stay, thresholds on probabilities do not, so choose them
     afterwards, on ``logits / temperature``.
@@ -84,14 +87,19 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> TemperatureScaling:
     Args:
         labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
         logits: Shape ``(cases, classes)``.
+        exclusive: The logits are log-odds of a softmax, and stay so at every temperature; see
+            `DecisionRule.calibrated`.
 
     Source:
         Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
     """
     present, scores = check_predictions(labels, logits)
+    cross_entropy = _softmax_cross_entropy if exclusive else _cross_entropy
+    if exclusive:
+        scores = log_expit(scores.astype(np.float64))
 
     def loss(log_temperature: float) -> float:
-        return _cross_entropy(present, scores, float(np.exp(-log_temperature)))
+        return cross_entropy(present, scores, float(np.exp(-log_temperature)))
 
     limit = _LOG_TEMPERATURE_LIMIT
     found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-5})
@@ -195,6 +203,10 @@ def _cross_entropy(labels: BoolArray, logits: FloatArray, scale: float) -> float
         total += float(np.logaddexp(0.0, scaled, dtype=scaled.dtype).sum(dtype=np.float64))
         total -= float(scaled.sum(where=labels[rows], dtype=np.float64))
     return total / labels.size
+
+
+def _softmax_cross_entropy(labels: BoolArray, logits: FloatArray, scale: float) -> float:
+    return float(-log_softmax(logits * scale, axis=1).sum(where=labels)) / len(labels)
 
 
 def _probability_rows(scores: FloatArray) -> Iterator[tuple[slice, NDArray[np.float64]]]:

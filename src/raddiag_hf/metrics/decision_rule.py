@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.metrics.calibration import TemperatureScaling, fit_temperature
 from raddiag_hf.metrics.thresholds import choose_f1_thresholds, choose_fpr_thresholds
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.exclusive_labels import temper_log_odds
 
 
 @dataclass(frozen=True)
@@ -17,17 +19,20 @@ class DecisionRule:
     """How probabilities and decisions follow from logits.
 
     Attributes:
-        temperature: Divides the logits before the sigmoid.
+        temperature: Divides the logits before the sigmoid, or the scores before the softmax.
         thresholds: Calibrated probability from which each class counts as predicted, shape
             ``(classes,)``; None where nobody chose.
         source: Where both come from, in words; None where nobody chose.
         scaling: How the temperature was found; None where it was not found here.
+        is_exclusive: Whether logits are log-odds of a softmax, whose probabilities sum to 1 at
+            every temperature.
     """
 
     temperature: float
     thresholds: NDArray[np.float64] | None
     source: str | None
     scaling: TemperatureScaling | None = None
+    is_exclusive: bool = False
 
     @classmethod
     def of_model(cls, config: RadDiagConfig) -> "DecisionRule":
@@ -37,11 +42,16 @@ class DecisionRule:
             temperature=float(config.calibration_temperature),
             thresholds=None if thresholds is None else np.asarray(thresholds, dtype=np.float64),
             source=config.decision_threshold_source,
+            is_exclusive=config.has_exclusive_labels,
         )
 
     def calibrated(self, logits: ArrayLike) -> NDArray[np.float32]:
         """Return the logits that the thresholds are for: their sigmoid is the probability."""
-        return np.asarray(logits, np.float32) / np.float32(self.temperature)
+        return _temper(np.asarray(logits, np.float32), self.temperature, self.is_exclusive)
+
+    def uncalibrated(self, logits: ArrayLike) -> NDArray[np.float32]:
+        """Return the model's own logits of what `calibrated` made of them, up to rounding."""
+        return _temper(np.asarray(logits, np.float32), 1 / self.temperature, self.is_exclusive)
 
     def config_fields(self) -> dict[str, Any]:
         """Return the fields of `RadDiagConfig` that store the rule with a checkpoint."""
@@ -59,6 +69,7 @@ def choose_decision_rule(
     target_fpr: float | None = None,
     min_positives: int = 10,
     least_gain: float = 0.0,
+    exclusive: bool = False,
 ) -> DecisionRule:
     """Choose a temperature, and then thresholds on the calibrated probabilities.
 
@@ -69,16 +80,17 @@ def choose_decision_rule(
             highest F1.
         min_positives: Positives that a class needs for an F1 threshold of its own.
         least_gain: Share of the cross-entropy that a temperature has to save to be kept.
+        exclusive: The logits are log-odds of a softmax; see `RadDiagConfig.has_exclusive_labels`.
 
     Raises:
         InputError: If the cases are too few to choose anything.
     """
     values = np.asarray(logits, dtype=np.float32)
-    scaling = fit_temperature(labels, values)
+    scaling = fit_temperature(labels, values, exclusive=exclusive)
     is_useful = scaling.loss_after <= (1 - least_gain) * scaling.loss_before
     is_kept = is_useful and not scaling.at_limit
     temperature = scaling.temperature if is_kept else 1.0
-    calibrated = values / np.float32(temperature)
+    calibrated = _temper(values, temperature, exclusive)
     try:
         if target_fpr is None:
             chosen = choose_f1_thresholds(labels, calibrated, min_positives=min_positives)
@@ -97,4 +109,13 @@ def choose_decision_rule(
         thresholds=chosen.probabilities,
         source=f"{chosen.describe()}; {how}",
         scaling=scaling,
+        is_exclusive=exclusive,
     )
+
+
+def _temper(
+    logits: NDArray[np.float32], temperature: float, exclusive: bool
+) -> NDArray[np.float32]:
+    if not exclusive:
+        return logits / np.float32(temperature)
+    return np.asarray(temper_log_odds(torch.tensor(logits), temperature))

@@ -7,6 +7,13 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig
 
+from .loss_checks import (
+    MULTI_LABEL,
+    SINGLE_LABEL,
+    check_loss_parameters,
+    check_problem_type,
+    check_train_counts,
+)
 from .presets import PRESETS
 
 ENCODER_TYPES = ("resnet_vit", "resnet", "vit", "backbone")
@@ -38,6 +45,9 @@ class RadDiagConfig(PreTrainedConfig):
     ``backbone_config`` are flat: attention reads its implementation from this very object.
 
     Fields that need more than their name:
+        problem_type: ``multi_label_classification``: a sigmoid for each label, as in the paper.
+            ``single_label_classification``: every case has exactly one label; logits are the
+            log-odds of a softmax (`exclusive_labels`), so that their sigmoid is its probability.
         encoder_type: ``resnet_vit`` encodes slices with a 2D ResNet and mixes them with a
             transformer; ``resnet`` has a 2D and a 3D stem and a shared trunk; ``vit`` embeds 2D
             patches and 3D cubes separately and shares its layers (paper, section 4.2.1);
@@ -129,7 +139,7 @@ class RadDiagConfig(PreTrainedConfig):
         "fusion_attentions",
     ]
 
-    problem_type: str | None = "multi_label_classification"
+    problem_type: str | None = MULTI_LABEL
 
     encoder_type: str = "resnet_vit"
     image_size: int = 256
@@ -198,6 +208,11 @@ class RadDiagConfig(PreTrainedConfig):
         if isinstance(self.backbone_config, dict):
             self.backbone_config = AutoConfig.for_model(**self.backbone_config)
         super().__post_init__(**kwargs)
+
+    @property
+    def has_exclusive_labels(self) -> bool:
+        """Whether every case has exactly one label."""
+        return self.problem_type == SINGLE_LABEL
 
     @property
     def is_late_fusion(self) -> bool:
@@ -339,51 +354,11 @@ class RadDiagConfig(PreTrainedConfig):
         if ridge is not None and not 0 < ridge < math.inf:
             raise ValueError(f"label_text_whitening is {ridge}, expected a positive number or None")
 
-    def validate_loss_parameters(self) -> None:
-        """Refuse parameters outside the range in which their loss is one."""
-        for field, below in (
-            ("focal_gamma", math.inf),
-            ("focal_alpha", 1),
-            ("asymmetric_gamma_positive", math.inf),
-            ("asymmetric_gamma_negative", math.inf),
-            ("asymmetric_margin", 1),
-            ("class_balanced_beta", 1),
-            ("logit_adjustment_strength", math.inf),
-        ):
-            value = getattr(self, field)
-            if value is not None and not 0 <= value < below:
-                raise ValueError(f"{field} is {value}, expected at least 0 and below {below}")
-
-    def validate_train_counts(self) -> None:
-        """Refuse counts that do not belong to the labels, or that a loss needs and are missing."""
-        remembered = self.trained_label_counts
-        if remembered is not None and len(remembered) != len(self.trained_labels or ()):
-            raise ValueError(
-                f"trained_label_counts has {len(remembered)} values, but there are "
-                f"{len(self.trained_labels or ())} trained_labels"
-            )
-        counts, num_cases = self.train_label_counts, self.num_train_cases
-        needed = {
-            "class_balanced": ("train_label_counts",),
-            "logit_adjusted": ("train_label_counts", "num_train_cases"),
-        }
-        for field in needed.get(self.classification_loss, ()):
-            if getattr(self, field) is None:
-                raise ValueError(
-                    f"classification_loss is {self.classification_loss!r}, which needs {field}"
-                )
-        if counts is None:
-            return
-        if self.id2label is not None and len(counts) != len(self.id2label):
-            raise ValueError(
-                f"train_label_counts has {len(counts)} values, but there are "
-                f"{len(self.id2label)} labels"
-            )
-        if min(counts, default=0) < 0 or (num_cases is not None and max(counts) > num_cases):
-            raise ValueError(
-                f"train_label_counts goes from {min(counts)} to {max(counts)}, expected 0 to "
-                f"num_train_cases, which is {num_cases}"
-            )
+    def validate_loss(self) -> None:
+        """Refuse a loss that is none for these labels, parameters or training cases."""
+        check_problem_type(self)
+        check_loss_parameters(self)
+        check_train_counts(self)
 
     def validate_thresholds(self) -> None:
         """Refuse thresholds that do not belong to the labels."""

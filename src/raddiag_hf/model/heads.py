@@ -26,12 +26,15 @@ def label_log_odds(config: RadDiagConfig) -> Tensor | None:
 
     Returns:
         Log-odds with half a case added on either side, so that a label without a case is rare, not
-        impossible; None where the configuration does not know the training cases.
+        impossible; of exclusive labels the log of the same share, which a softmax reads. None where
+        the configuration does not know the training cases.
     """
     counts, num_cases = config.train_label_counts, config.num_train_cases
     if counts is None or num_cases is None:
         return None
     positives = torch.tensor(counts, dtype=torch.float32) + 0.5
+    if config.has_exclusive_labels:
+        return torch.log(positives / positives.sum())
     return torch.log(positives / (num_cases + 1 - positives))
 
 

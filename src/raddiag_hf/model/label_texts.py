@@ -53,6 +53,8 @@ def replace_label_texts(
         check_label_names(names)
     except ValueError as error:
         raise LabelTextError(str(error)) from None
+    if config.has_exclusive_labels and len(names) < 2:
+        raise LabelTextError("one label is named, but the labels of this model exclude each other")
     forgets = for_training and encoder is not None
     known = {} if forgets else known_label_embeddings(config, head)
     new = [name for name in names if name not in known]

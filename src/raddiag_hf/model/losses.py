@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .configuration_raddiag import RadDiagConfig
+from .exclusive_labels import exclusive_loss
 from .long_tail_losses import (
     asymmetric_loss,
     class_balanced_loss,
@@ -21,6 +22,8 @@ SMALLEST_SHARE = 1e-5
 def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -> Tensor:
     """Return the loss that ``config.classification_loss`` names, a mean over cases and labels.
 
+    That of exclusive labels is the cross-entropy of their softmax, a mean over cases.
+
     Args:
         logits: Shape ``(cases, labels)``; computed in at least float32, whatever they come in.
         labels: Multi-hot floats of the same shape.
@@ -31,8 +34,10 @@ def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -
         future work.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    logits = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     labels = labels.to(logits.dtype)
+    if config.has_exclusive_labels:
+        return exclusive_loss(logits, labels)
+    logits = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     match config.classification_loss:
         case "focal":
             return focal_loss(logits, labels, config.focal_gamma, config.focal_alpha)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers.utils import can_return_tuple
 
 from .configuration_raddiag import SLICE_ENCODER_TYPES, RadDiagConfig
+from .exclusive_labels import softmax_log_odds
 from .fusion import (
     FUSIONS,
     CaseEncoding,
@@ -382,8 +383,12 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         self, case_embeddings: Tensor, scan_embeddings: Tensor, scan_counts: Tensor
     ) -> Tensor:
         if not self.config.is_late_fusion:
-            return self.classifier(case_embeddings)
+            return self._score(case_embeddings)
         draw = draw_scans(scan_embeddings, self.training)
         return pool_predictions(
-            self.classifier(scan_embeddings), scan_counts, self.config.fusion_type, draw
+            self._score(scan_embeddings), scan_counts, self.config.fusion_type, draw
         )
+
+    def _score(self, embeddings: Tensor) -> Tensor:
+        scores = self.classifier(embeddings)
+        return softmax_log_odds(scores) if self.config.has_exclusive_labels else scores

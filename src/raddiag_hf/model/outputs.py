@@ -38,7 +38,7 @@ class RadDiagClassifierOutput(ModelOutput):
 
     Attributes:
         loss: The sum of the partial losses; None without labels.
-        logits: ``(cases, labels)``; a sigmoid makes them probabilities.
+        logits: ``(cases, labels)``; a sigmoid makes them probabilities, of exclusive labels, too.
         loss_classification: The classification loss.
         loss_key_slice: The key-slice attention loss, its weight applied; None without key slices.
     """

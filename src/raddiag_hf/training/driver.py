@@ -138,7 +138,12 @@ def _choose_decisions(
     if logits is None:
         return ["no thresholds were chosen: there are no validation cases"]
     try:
-        rule = choose_decision_rule(data[Split.VALIDATION].labels, logits, least_gain=USEFUL_GAIN)
+        rule = choose_decision_rule(
+            data[Split.VALIDATION].labels,
+            logits,
+            least_gain=USEFUL_GAIN,
+            exclusive=fitted.model.config.has_exclusive_labels,
+        )
     except InputError as error:  # too few cases for a temperature, too
         return [str(error)]
     for field, value in rule.config_fields().items():

@@ -56,7 +56,10 @@ def choose_settings(
                 raise FinetuneError(
                     f"{name} is {getattr(settings, name)}, but a RadDiag model has its own"
                 )
+    _check_exclusive(settings, data)
     chosen: dict[str, Any] = {"method": method}
+    if start is not Start.MODEL:  # whose classifier may be kept; see `plan_adaptation`
+        chosen["exclusive"] = data.is_exclusive
     if start is Start.SCRATCH:
         chosen |= _from_scratch(settings, len(data[Split.TRAIN]))
         chosen["augmentation"] = _augmentation(data.label_set.names)
@@ -68,6 +71,14 @@ def choose_settings(
         }
     asked = {name: value for name, value in vars(settings).items() if value is not None}
     return ChosenSettings(**chosen | asked), _reasons(settings, start, chosen, data)
+
+
+def _check_exclusive(settings: FinetuneSettings, data: CaseSplits) -> None:
+    if settings.exclusive and not data.is_exclusive:
+        raise FinetuneError(
+            f"exclusive is True, but {data.location} has cases with no label or several, or one "
+            "label in all"
+        )
 
 
 def _from_scratch(settings: FinetuneSettings, num_cases: int) -> dict[str, Any]:
@@ -120,6 +131,11 @@ def _reasons(
         reasons.append(
             f"Method: {METHOD_OF_START[start]}, which takes the encoder as it is; lora and full "
             f"adapt it to {cases} training cases, and take longer."
+        )
+    if asked.exclusive is None and chosen.get("exclusive"):
+        reasons.append(
+            "Labels: exclusive, one softmax, for every case has exactly one; --no-exclusive learns "
+            "each by itself."
         )
     if asked.augmentation is None and chosen.get("augmentation") is Augmentation.SIDED:
         reasons.append("Augmentation: no mirrored scans, for a label names a side.")

@@ -102,6 +102,9 @@ class FinetuneSettings:
             linear probe.
         fusion: Whether scans are fused. auto skips it where every case has one scan and the
             classifier is new.
+        exclusive: Whether every case has exactly one label, so that a softmax over the labels is
+            learnt instead of a sigmoid for each. By default so where every training and validation
+            case has one; a classifier that is kept stays what it is.
         label_column: Which labels to learn, where there are several.
         validation_fraction: Share of the training cases that are set aside, by patient, where the
             data set has no validation split.
@@ -140,6 +143,7 @@ class FinetuneSettings:
     method: Method | None = None
     head: Head = Head.NEW
     fusion: Fusion = Fusion.AUTO
+    exclusive: bool | None = None
     label_column: Annotated[str | None, Setting(metavar="NAME")] = None
     validation_fraction: Annotated[float, Setting(above=0, max=0.9)] = 0.125
     penalties: Annotated[tuple[float, ...], Setting(python_only=True)] = PENALTIES
@@ -224,6 +228,7 @@ class ChosenSettings(FinetuneSettings):
             Method.LORA: (*by_gradient, "augmentation", "lora_rank"),
             Method.FULL: (*by_gradient, "augmentation", "layer_decay", "train_batch_norm"),
         }
-        shared = ("head", "fusion", "validation_fraction", "image_size", "max_slices", "seed")
+        of_data = ("exclusive", "validation_fraction", "image_size", "max_slices")
+        shared = ("head", "fusion", *of_data, "seed")
         values = asdict(self) | {"penalties": list(self.penalties)}
         return {name: values[name] for name in (*of_method[self.method], *shared)}

@@ -180,7 +180,9 @@ def _plan(
             f"{config.encoder_type}, which has no features of single slices; choose another method"
         )
     _check_modalities(data, loaded)
-    adaptation = plan_adaptation(config, data.label_set, data.is_single_scan, settings)
+    adaptation = plan_adaptation(
+        config, data.label_set, data.is_single_scan, settings, is_exclusive=data.is_exclusive
+    )
     if adaptation.classifier_type == "knowledge":
         _read_label_names(loaded, data, text_encoder, token)
     elif text_encoder is not None:

@@ -60,7 +60,11 @@ def find_failures(data: CaseSplits, logits: NDArray[np.floating] | None) -> list
 
 
 def prevalence_loss(
-    labels: NDArray[np.floating], counts: NDArray[np.integer], num_cases: int
+    labels: NDArray[np.floating],
+    counts: NDArray[np.integer],
+    num_cases: int,
+    *,
+    exclusive: bool = False,
 ) -> float:
     """Return the cross-entropy on ``labels`` of saying each label's smoothed training frequency.
 
@@ -68,7 +72,10 @@ def prevalence_loss(
         labels: 0 or 1, ``(cases, labels)``.
         counts: Training cases of each label.
         num_cases: Training cases.
+        exclusive: Every case has exactly one label: the cross-entropy of one answer, not of each.
     """
+    if exclusive:
+        return float(-(labels * np.log((counts + 0.5) / (counts + 0.5).sum())).sum(1).mean())
     share = (counts + 0.5) / (num_cases + 1)
     return float(-(labels * np.log(share) + (1 - labels) * np.log1p(-share)).mean())
 

@@ -8,6 +8,7 @@ import torch
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.label_texts import label_names
+from raddiag_hf.model.loss_checks import MULTI_LABEL, SINGLE_LABEL
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (
     PROBES,
@@ -28,6 +29,7 @@ class Adaptation:
         skips_fusion: Whether scans are classified one by one.
         fusion: The same in words.
         kept_head: Prefixes of the classifier's weights that are kept.
+        is_exclusive: Whether labels are exclusive: a softmax.
     """
 
     classifier_type: str
@@ -35,10 +37,16 @@ class Adaptation:
     skips_fusion: bool
     fusion: str
     kept_head: tuple[str, ...]
+    is_exclusive: bool = False
 
 
 def plan_adaptation(
-    config: RadDiagConfig, label_set: LabelSet, is_single_scan: bool, settings: ChosenSettings
+    config: RadDiagConfig,
+    label_set: LabelSet,
+    is_single_scan: bool,
+    settings: ChosenSettings,
+    *,
+    is_exclusive: bool = False,
 ) -> Adaptation:
     """Decide what of a model of this configuration stays.
 
@@ -46,10 +54,12 @@ def plan_adaptation(
         config: The trained model's.
         label_set: The labels to learn.
         is_single_scan: Whether every case of the data set has one scan.
-        settings: Method, head and fusion that were asked for.
+        settings: Method, head and fusion that were asked for, and whether labels are exclusive.
+        is_exclusive: Whether every case of the data set has exactly one label.
 
     Raises:
-        FinetuneError: If a knowledge head was asked for and the model has none.
+        FinetuneError: If a knowledge head was asked for and the model has none, or the model keeps
+            exclusive labels that those of the data set are not.
 
     Source:
         Paper, section 2.4: for data sets with single image input the visual encoder alone is
@@ -83,7 +93,31 @@ def plan_adaptation(
     else:
         head = "logistic regression" if is_probe else "one linear layer, from scratch"
         kept_head, classifier_type = (), "probe"
-    return Adaptation(classifier_type, head, skips, fusion, kept_head)
+    exclusive = settings.exclusive
+    if exclusive is None and keeps_head:
+        exclusive = config.has_exclusive_labels
+        if exclusive and not is_exclusive:
+            raise FinetuneError(
+                "the labels of the model are exclusive, but the data set has cases with no label "
+                "or several: set exclusive to False"
+            )
+    obstacle = _softmax_obstacle(config, skips, is_probe)
+    if exclusive is None:
+        exclusive = is_exclusive and obstacle is None
+    if exclusive and obstacle is not None:
+        raise FinetuneError(f"exclusive is True, but {obstacle}")
+    if exclusive and not keeps_head:
+        head += ", with a softmax over exclusive labels"
+    return Adaptation(classifier_type, head, skips, fusion, kept_head, exclusive)
+
+
+def _softmax_obstacle(config: RadDiagConfig, skips_fusion: bool, is_probe: bool) -> str | None:
+    """Return what of a model that stays forbids exclusive labels."""
+    if config.classification_loss != "bce" and not is_probe:
+        return f"the model is trained with the loss {config.classification_loss}"
+    if config.fusion_type == "max" and not skips_fusion:
+        return "the model takes the highest prediction of a case's scans"
+    return None
 
 
 def adapt_model(
@@ -120,6 +154,7 @@ def adapt_model(
         "freeze_batch_norm": not settings.train_batch_norm,
         "train_label_counts": list(label_set.train_counts) or None,
         "num_train_cases": num_train_cases,
+        "problem_type": SINGLE_LABEL if adaptation.is_exclusive else MULTI_LABEL,
     }
     if settings.method in PROBES:
         changes["classification_loss"] = "bce"

@@ -95,6 +95,11 @@ def build_model(
         _give_label_texts(model, section, label_texts)
         _change_config(model.config, fields)
     check_model_fits(model.config, data.features, data.label_column)
+    if model.config.has_exclusive_labels and not data.is_exclusive:
+        raise RecipeError(
+            f"model.config.problem_type is {model.config.problem_type!r}, but {data.location} has "
+            "cases with no label or several"
+        )
     if section.batch_norm == "synchronised":
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return model, processor
@@ -133,8 +138,8 @@ def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
             raise _refused(error, section) from None
         return
     _build_processor(section.processor)
-    counts = {"train_label_counts": [0], "num_train_cases": 0}
-    config = build_config(section, LabelSet(("any label",)), {**fields, **counts})
+    counts = {"train_label_counts": [0, 0], "num_train_cases": 0}
+    config = build_config(section, LabelSet(("any label", "another")), {**fields, **counts})
     if section.backbone_weights is not None:
         with torch.device("meta"):
             network = RadDiagForImageClassification(config)

@@ -10,6 +10,7 @@ from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.loss_checks import MULTI_LABEL, SINGLE_LABEL
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_defaults import MAX_SLICES
 from raddiag_hf.training.finetune_settings import (
@@ -54,7 +55,7 @@ def open_start(
             max_slices=settings.max_slices or MAX_SLICES,
             revision=revision,
             token=token,
-            **_label_fields(data),
+            **_label_fields(data, settings),
         )
     return read_model(address, revision=revision, token=token)
 
@@ -67,7 +68,7 @@ def _random_network(data: CaseSplits, settings: ChosenSettings) -> LoadedModel:
         max_slices=settings.max_slices,
         id2label=data.label_set.id2label,
         label2id=data.label_set.label2id,
-        **_label_fields(data),
+        **_label_fields(data, settings),
     )
     torch.manual_seed(settings.seed)
     return LoadedModel(
@@ -78,10 +79,11 @@ def _random_network(data: CaseSplits, settings: ChosenSettings) -> LoadedModel:
     )
 
 
-def _label_fields(data: CaseSplits) -> dict[str, Any]:
+def _label_fields(data: CaseSplits, settings: ChosenSettings) -> dict[str, Any]:
     """Return what a new classifier knows of its labels: which they are, and how rare each is."""
     return {
         "label_set_fingerprint": data.label_set.fingerprint,
         "train_label_counts": data[Split.TRAIN].label_counts,
         "num_train_cases": len(data[Split.TRAIN]),
+        "problem_type": SINGLE_LABEL if settings.exclusive else MULTI_LABEL,
     }

@@ -81,6 +81,32 @@ def test_validation_chooses_the_penalty():
     assert again.penalty == 1e-2, "on its own training cases the weakest penalty is best"
 
 
+def exclusive_labels(cases, labels, features):
+    direction = torch.randn(labels, features.shape[1], generator=torch.Generator().manual_seed(3))
+    return torch.eye(labels)[((features - 3) @ direction.T).argmax(1)][:cases]
+
+
+@pytest.mark.parametrize("penalty", [1.0, 100.0])
+def test_exclusive_labels_have_the_multinomial_solution_of_scikit_learn(penalty):
+    x, _ = features_and_labels(200, 20, 3)
+    y = exclusive_labels(200, 4, x)
+    (_, probe) = fit_linear_probes(x, y, [1e5, penalty], exclusive=True)
+    standard = StandardScaler().fit_transform(x.double())
+    model = LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=5000)
+    model.fit(standard, y.argmax(1))
+    np.testing.assert_allclose(probe.logits(x).sigmoid(), model.predict_proba(standard), atol=1e-4)
+
+
+def test_an_exclusive_label_without_a_case_is_rare_whatever_is_seen():
+    x, _ = features_and_labels(99, 5, 3)
+    y = torch.cat([exclusive_labels(99, 3, x), torch.zeros(99, 1)], 1)
+    (probe,) = fit_linear_probes(x, y, [10.0], exclusive=True)
+    probabilities = probe.logits(x).sigmoid()
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(99, dtype=torch.float64))
+    assert 0 < probabilities[:, 3].mean() < 0.02
+    assert probe.weight[3].abs().max() == 0
+
+
 def test_bad_features_are_refused():
     x, y = features_and_labels(20, 4, 2)
     with pytest.raises(ValueError, match=r"\(20, 4\).*\(19, 2\)"):

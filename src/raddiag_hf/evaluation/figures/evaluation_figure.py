@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -159,7 +158,7 @@ def _calibration(evaluation: ModelEvaluation) -> EvaluationFigure:
     calibrated = evaluation.reliability["equal_width"]
     uncalibrated = None
     if temperature != 1.0:
-        uncalibrated = reliability(table.labels, table.logits * np.float32(temperature))
+        uncalibrated = reliability(table.labels, evaluation.rule.uncalibrated(table.logits))
     lowest = calibrated.counts[0] / calibrated.counts.sum()
     return EvaluationFigure(
         "calibration",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from raddiag_hf.core.fingerprint import fingerprint, weights_fingerprint
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.losses import classification_loss
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.methods.features import (
     CaseFeatures,
@@ -213,14 +213,11 @@ class _Chooser:
                 test = self.cases.subset(fold)
                 read = _read(self.model, test.features, reading)
                 for probe in probes:
-                    loss = F.binary_cross_entropy_with_logits(
-                        read.predict(probe.logits), test.labels.double(), reduction="sum"
-                    )
-                    sums[probe.penalty] += loss.item()
+                    predicted = read.predict(probe.logits)
+                    loss = classification_loss(predicted, test.labels, self.model.config)
+                    sums[probe.penalty] += loss.item() * len(fold)
                 progress("Cross-validating", number * len(self.folds) + done + 1, total)
-            losses |= {
-                (reading, p): total_ / self.cases.labels.numel() for p, total_ in sums.items()
-            }
+            losses |= {(reading, p): sum_ / len(self.cases.labels) for p, sum_ in sums.items()}
         return losses
 
 
@@ -247,10 +244,11 @@ def _fit(
             _set_classifier(model, _fit(model, Reading.FUSED, cases, [usual], usual, seed)[0])
             _learn_fusion(model, cases)
     rows = _read(model, cases.features, reading)
+    exclusive = model.config.has_exclusive_labels
     if reading is Reading.LATE:
         labels = cases.labels.repeat_interleave(cases.features.scan_counts, 0)
-        return fit_linear_probes(rows.rows, labels, penalties)
-    return fit_linear_probes(rows.case_embeddings(), cases.labels, penalties)
+        return fit_linear_probes(rows.rows, labels, penalties, exclusive=exclusive)
+    return fit_linear_probes(rows.case_embeddings(), cases.labels, penalties, exclusive=exclusive)
 
 
 @torch.inference_mode()
@@ -280,7 +278,7 @@ def _learn_fusion(model: RadDiagForImageClassification, cases: _Labelled) -> Non
             order = torch.randperm(len(cases.features)).tolist()
         batch, order = order[:BATCH_CASES], order[BATCH_CASES:]
         logits = model(None, **cases.features.select(batch)).logits
-        loss = F.binary_cross_entropy_with_logits(logits, cases.labels[batch])
+        loss = classification_loss(logits, cases.labels[batch], model.config)
         for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
             weight.grad = gradient
         optimizer.step()

@@ -12,6 +12,7 @@ from torch import Tensor
 from raddiag_hf.core.fingerprint import fingerprint
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.model.exclusive_labels import exclusive_loss, softmax_log_odds
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.methods.features import extract_features
@@ -30,21 +31,24 @@ GRADIENT_TOLERANCE = 1e-7
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """Logits from features: ``features @ weight.T + bias``.
+    """Logits from features, by ``features @ weight.T + bias``.
 
     Attributes:
         weight: Shape ``(labels, features)``, float64.
         bias: Shape ``(labels,)``, float64.
         penalty: Of the squared weights of standardised features.
+        is_exclusive: Whether the products are scores of a softmax.
     """
 
     weight: Tensor
     bias: Tensor
     penalty: float
+    is_exclusive: bool = False
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return logits ``(cases, labels)``, float64."""
-        return features.double() @ self.weight.T + self.bias
+        """Return logits ``(cases, labels)``, float64; of exclusive labels log-odds."""
+        scores = features.double() @ self.weight.T + self.bias
+        return softmax_log_odds(scores) if self.is_exclusive else scores
 
 
 def fit_probe(
@@ -90,11 +94,17 @@ def fit_probe(
     labels = {name: torch.from_numpy(one.labels) for name, one in data.items()}
     progress("Fitting", 0, 1)
     training, validation = features[Split.TRAIN], features[Split.VALIDATION]
-    probes = fit_linear_probes(training.case_embeddings(), labels[Split.TRAIN], penalties)
+    probes = fit_linear_probes(
+        training.case_embeddings(),
+        labels[Split.TRAIN],
+        penalties,
+        exclusive=model.config.has_exclusive_labels,
+    )
     probe, losses = choose_probe(
         probes,
         [validation.predict(probe.logits) for probe in probes],
         labels[Split.VALIDATION],
+        exclusive=model.config.has_exclusive_labels,
     )
     progress("Fitting", 1, 1)
     model.classifier.load_state_dict({"fc.weight": probe.weight, "fc.bias": probe.bias})
@@ -108,21 +118,23 @@ def fit_probe(
 
 
 def fit_linear_probes(
-    features: Tensor, labels: Tensor, penalties: Sequence[float]
+    features: Tensor, labels: Tensor, penalties: Sequence[float], *, exclusive: bool = False
 ) -> list[LinearProbe]:
-    """Fit one logistic regression per label and penalty.
+    """Fit one logistic regression per label and penalty; of exclusive labels a multinomial one.
 
     Features are standardised on these cases; mean and scale are folded into the weights returned.
     For each label this minimises the summed cross-entropy plus ``penalty / 2`` times the squared
     norm of its weights on standardised features; the bias is not penalised. That is scikit-learn's
     ``LogisticRegression(C=1/penalty)`` after ``StandardScaler``.
 
-    A label that no case or every case has, gets the logit of its smoothed frequency and no weights.
+    A label that no case or every case has, gets the logit of its smoothed frequency and no weights;
+    of exclusive labels one that no case has gets the logarithm of it.
 
     Args:
         features: Shape ``(cases, features)``.
         labels: 0 or 1, shape ``(cases, labels)``.
         penalties: Each above 0.
+        exclusive: Every case has exactly one label.
 
     Returns:
         One probe per penalty, in their order.
@@ -146,9 +158,11 @@ def fit_linear_probes(
     curvature, basis = curvature[-len(x) :].clamp_min(0), basis[:, -len(x) :]
     rotated = x @ basis
     positives = y.sum(0)
-    is_fitted = (positives > 0) & (positives < len(y))
     frequency = (positives + 0.5) / (len(y) + 1)
-    bias = frequency.logit()
+    if exclusive:
+        is_fitted, bias = positives > 0, frequency.log()
+    else:
+        is_fitted, bias = (positives > 0) & (positives < len(y)), frequency.logit()
     spread = (frequency * (1 - frequency))[is_fitted, None]
     start = torch.zeros(int(is_fitted.sum()), rotated.shape[1], dtype=torch.float64)
     solution = (start, bias[is_fitted])
@@ -156,17 +170,26 @@ def fit_linear_probes(
     for penalty in sorted(set(penalties), reverse=True):  # each starts where the last one ended
         steps = (penalty + spread * curvature).rsqrt()
         if is_fitted.any():
-            solution = _minimise(rotated, y[:, is_fitted], penalty, steps, spread, solution)
+            solution = _minimise(
+                rotated, y[:, is_fitted], penalty, steps, spread, solution, exclusive
+            )
         weight = torch.zeros(y.shape[1], x.shape[1], dtype=torch.float64)
         weight[is_fitted] = solution[0] @ basis.T / scale
         fitted_bias = bias.clone()
         fitted_bias[is_fitted] = solution[1]
-        found[penalty] = LinearProbe(weight, fitted_bias - weight @ mean, penalty)
+        if exclusive:  # a softmax leaves the level open, by which labels without a case are rare
+            level = (rotated @ solution[0].T + solution[1]).logsumexp(1).mean()
+            fitted_bias[is_fitted] -= level
+        found[penalty] = LinearProbe(weight, fitted_bias - weight @ mean, penalty, exclusive)
     return [found[penalty] for penalty in penalties]
 
 
 def choose_probe(
-    probes: Sequence[LinearProbe], logits: Sequence[Tensor], labels: Tensor
+    probes: Sequence[LinearProbe],
+    logits: Sequence[Tensor],
+    labels: Tensor,
+    *,
+    exclusive: bool = False,
 ) -> tuple[LinearProbe, dict[float, float]]:
     """Return the probe with the lowest cross-entropy on validation cases.
 
@@ -174,12 +197,14 @@ def choose_probe(
         probes: Of different penalties.
         logits: What each gives validation cases, ``(cases, labels)``.
         labels: 0 or 1, shape ``(cases, labels)``.
+        exclusive: The logits are log-odds of a softmax.
 
     Returns:
         The best, of equals the one with the highest penalty; and penalty -> mean cross-entropy.
     """
+    loss = exclusive_loss if exclusive else F.binary_cross_entropy_with_logits
     losses = {
-        probe.penalty: F.binary_cross_entropy_with_logits(predicted, labels.double()).item()
+        probe.penalty: loss(predicted, labels.double()).item()
         for probe, predicted in zip(probes, logits, strict=True)
     }
     best = min(probes, key=lambda probe: (losses[probe.penalty], -probe.penalty))
@@ -193,6 +218,7 @@ def _minimise(
     steps: Tensor,
     spread: Tensor,
     start: tuple[Tensor, Tensor],
+    exclusive: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return weights ``(labels, features)`` and biases ``(labels,)`` of all labels at once."""
     bias_steps = (len(x) * spread[:, 0]).rsqrt()
@@ -212,7 +238,10 @@ def _minimise(
         optimizer.zero_grad()
         weight = scaled * steps
         logits = x @ weight.T + scaled_bias * bias_steps
-        loss = F.binary_cross_entropy_with_logits(logits, y, reduction="sum")
+        if exclusive:
+            loss = F.cross_entropy(logits, y, reduction="sum")
+        else:
+            loss = F.binary_cross_entropy_with_logits(logits, y, reduction="sum")
         loss = loss + penalty / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

@@ -115,7 +115,7 @@ def fit_weights(
         StepProgress(progress, "Training"),
     ]
     if Split.VALIDATION in data and config.classification_loss == "bce":
-        callbacks.append(_StallWarning(data))
+        callbacks.append(_StallWarning(data, config.has_exclusive_labels))
     if patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
     train = data[Split.TRAIN].pack(processor, augmentation, args.seed)
@@ -162,10 +162,11 @@ def fit_weights(
 class _StallWarning(TrainerCallback):
     """Says, once half of the steps are done, that the validation loss never fell."""
 
-    def __init__(self, data: CaseSplits) -> None:
+    def __init__(self, data: CaseSplits, exclusive: bool) -> None:
         counts = np.array(data.label_set.train_counts)
         labels, cases = data[Split.VALIDATION].labels, len(data[Split.TRAIN])
-        self.bound = (1 - LEAST_GAIN) * prevalence_loss(labels, counts, cases)
+        prevalence = prevalence_loss(labels, counts, cases, exclusive=exclusive)
+        self.bound = (1 - LEAST_GAIN) * prevalence
         self.best = np.inf
         self.is_told = False
 

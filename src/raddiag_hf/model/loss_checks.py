@@ -1,0 +1,86 @@
+"""What a configuration says of the loss, checked: kind of labels, parameters, training counts."""
+
+import math
+from typing import Any
+
+MULTI_LABEL, SINGLE_LABEL = "multi_label_classification", "single_label_classification"
+PROBLEM_TYPES = (MULTI_LABEL, SINGLE_LABEL)
+
+
+def check_problem_type(config: Any) -> None:
+    """Refuse exclusive labels where their probabilities would be none.
+
+    Raises:
+        ValueError: If so; the message names the field.
+    """
+    problem_type = config.problem_type
+    if problem_type not in PROBLEM_TYPES:
+        raise ValueError(f"problem_type is {problem_type!r}, expected one of {PROBLEM_TYPES}")
+    if not config.has_exclusive_labels:
+        return
+    if config.classification_loss != "bce":
+        raise ValueError(
+            f"classification_loss is {config.classification_loss!r}, but problem_type is "
+            f"{problem_type!r}, whose loss is the cross-entropy of a softmax: expected 'bce'"
+        )
+    if config.fusion_type == "max":
+        raise ValueError(
+            f"fusion_type is 'max', but problem_type is {problem_type!r}: the highest "
+            "probabilities of several scans are no distribution over the labels"
+        )
+
+
+def check_loss_parameters(config: Any) -> None:
+    """Refuse parameters outside the range in which their loss is one.
+
+    Raises:
+        ValueError: If so; the message names the field.
+    """
+    for field, below in (
+        ("focal_gamma", math.inf),
+        ("focal_alpha", 1),
+        ("asymmetric_gamma_positive", math.inf),
+        ("asymmetric_gamma_negative", math.inf),
+        ("asymmetric_margin", 1),
+        ("class_balanced_beta", 1),
+        ("logit_adjustment_strength", math.inf),
+    ):
+        value = getattr(config, field)
+        if value is not None and not 0 <= value < below:
+            raise ValueError(f"{field} is {value}, expected at least 0 and below {below}")
+
+
+def check_train_counts(config: Any) -> None:
+    """Refuse counts that do not belong to the labels, or that a loss needs and are missing.
+
+    Raises:
+        ValueError: If so; the message names the field.
+    """
+    remembered = config.trained_label_counts
+    if remembered is not None and len(remembered) != len(config.trained_labels or ()):
+        raise ValueError(
+            f"trained_label_counts has {len(remembered)} values, but there are "
+            f"{len(config.trained_labels or ())} trained_labels"
+        )
+    counts, num_cases = config.train_label_counts, config.num_train_cases
+    needed = {
+        "class_balanced": ("train_label_counts",),
+        "logit_adjusted": ("train_label_counts", "num_train_cases"),
+    }
+    for field in needed.get(config.classification_loss, ()):
+        if getattr(config, field) is None:
+            raise ValueError(
+                f"classification_loss is {config.classification_loss!r}, which needs {field}"
+            )
+    if counts is None:
+        return
+    if config.id2label is not None and len(counts) != len(config.id2label):
+        raise ValueError(
+            f"train_label_counts has {len(counts)} values, but there are "
+            f"{len(config.id2label)} labels"
+        )
+    if min(counts, default=0) < 0 or (num_cases is not None and max(counts) > num_cases):
+        raise ValueError(
+            f"train_label_counts goes from {min(counts)} to {max(counts)}, expected 0 to "
+            f"num_train_cases, which is {num_cases}"
+        )
