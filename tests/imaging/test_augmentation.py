@@ -115,6 +115,33 @@ def test_affine_moves_no_further_than_asked():
     assert 3 < np.abs(offsets).max() < 6.5  # pixels; a tenth of 64
 
 
+def drawn(size):
+    return [np.random.default_rng((0, number)) for number in range(size)]
+
+
+@pytest.mark.parametrize("padding", ["lowest", "reflection"])
+def test_what_moves_in_is_black_or_a_reflection(padding):
+    """A film that fills its frame has no black, so that all black is padding."""
+    film = np.random.default_rng(0).uniform(0.5, 1, (1, 48, 48)).astype(np.float32)
+    film[0, 24, 24] = 0
+    moving = ScanAugmentation(0, 0, 1, 0, translation=0.25, padding=padding)
+    shares = [(moving(film, random) < 0.1).mean() for random in drawn(20)]
+    assert (max(shares) > 0.05) == (padding == "lowest")
+
+
+def test_mirrored_scans_are_as_frequent_as_asked():
+    mirroring = ScanAugmentation(0, 0, 0, 0, flip_probability=0.5)
+    volume = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    found = [mirroring(volume, random) for random in drawn(400)]
+    mirrored = [np.array_equal(one, volume[..., ::-1]) for one in found]
+    assert all(
+        np.array_equal(one, volume)
+        for one, is_one in zip(found, mirrored, strict=False)
+        if not is_one
+    )
+    assert 0.4 < np.mean(mirrored) < 0.6
+
+
 def test_no_scan_is_changed_beyond_recognition():
     """Everything at once leaves a scan nearer to itself than to a mirrored one."""
     volume = blob(2)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class ScanAugmentation:
             scans are changed.
         flip_probability: Of swapping left and right, which the paper does not do: it teaches that
             a finding may be on either side, and hides a heart on the wrong one.
+        padding: What moves in from outside a slice: the scan's ``lowest`` intensity, or its
+            ``reflection``, which suits pictures that fill their frame.
         noise_std: The largest standard deviation of the Gaussian noise.
         contrast_gamma: Smallest and largest exponent applied to intensities in [0, 1], drawn
             uniformly.
@@ -58,6 +60,7 @@ class ScanAugmentation:
     elastic_probability: float = 0.15
     flip_probability: float = 0.0
 
+    padding: Literal["lowest", "reflection"] = "lowest"
     noise_std: float = 0.07
     contrast_gamma: tuple[float, float] = (0.5, 1.5)
     rotation_degrees: float = 15.0
@@ -71,6 +74,9 @@ class ScanAugmentation:
         for name in (one.name for one in fields(self) if one.name.endswith("_probability")):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
+        paddings = get_args(type(self).__annotations__["padding"])
+        if self.padding not in paddings:
+            raise ValueError(f"padding is {self.padding!r}, expected one of {', '.join(paddings)}")
         for name in ("noise_std", "rotation_degrees", "translation", "shear"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
@@ -99,8 +105,7 @@ class ScanAugmentation:
             random: Where the draws come from.
 
         Returns:
-            The same shape, within the range of ``volume``. What moves in from outside a slice has
-            the scan's lowest intensity.
+            The same shape, within the range of ``volume``.
         """
         probabilities = (
             self.affine_probability,
@@ -131,6 +136,7 @@ class ScanAugmentation:
         )
 
         side = min(height, width)
+        padding_mode = "zeros" if self.padding == "lowest" else "reflection"
         least, most = self.elastic_displacement
         return (
             RandAffine(
@@ -139,13 +145,13 @@ class ScanAugmentation:
                 shear_range=(self.shear, self.shear),
                 translate_range=(self.translation * height, self.translation * width),
                 scale_range=(self.scaling, self.scaling),
-                padding_mode="zeros",
+                padding_mode=padding_mode,
             ),
             Rand2DElastic(
                 prob=1,
                 spacing=tuple(max(1, self.elastic_spacing * length) for length in (height, width)),
                 magnitude_range=(least * side, most * side),
-                padding_mode="zeros",
+                padding_mode=padding_mode,
             ),
             RandGaussianNoise(prob=1, std=self.noise_std),
             RandAdjustContrast(prob=1, gamma=self.contrast_gamma),

@@ -61,6 +61,7 @@ LIGHT_AUGMENTATION = ScanAugmentation(
     affine_probability=1,
     elastic_probability=0,
     flip_probability=0.5,
+    padding="reflection",
     rotation_degrees=15,
     translation=0.125,
     scaling=0.15,
