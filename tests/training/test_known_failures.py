@@ -55,8 +55,9 @@ def test_noise_is_no_better_than_prevalence():
 
 def test_few_cases_and_few_positives_are_told():
     data = Data(num_train=20, counts=(12, 5, 0))
-    few, rare = find_failures(data, good_logits(data))
+    few, absent, rare = find_failures(data, good_logits(data))
     assert few.startswith("there are 20 training cases, fewer than 50")
+    assert absent.startswith("no training case has Nodule: ")
     assert rare.startswith("fewer than 10 training cases have Fracture: ")
 
 

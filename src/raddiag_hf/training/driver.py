@@ -179,8 +179,6 @@ def _record(
 ) -> TrainingRecord:
     if Split.TEST not in run.data:
         notes.append("not evaluated: the data set has no test split")
-    if unseen := run.data.label_set.train_counts.count(0):
-        notes.append(f"{unseen} labels have no training case; their predictions mean nothing")
     config = fitted.model.config
     return TrainingRecord(
         **vars(run.origin),

@@ -33,6 +33,10 @@ def find_failures(data: CaseSplits, logits: NDArray[np.floating] | None) -> list
             f"there are {cases} training cases, fewer than {FEW_CASES}: another split would give "
             "another model and other numbers; collect more, or start from a model or backbone"
         )
+    if (absent := np.flatnonzero(counts == 0)).size:
+        found.append(
+            f"no training case has {_list(names, absent)}: what is said of them means nothing"
+        )
     if (rare := np.flatnonzero((counts > 0) & (counts < FEW_POSITIVES))).size:
         found.append(
             f"fewer than {FEW_POSITIVES} training cases have {_list(names, rare)}: do not rely on "
