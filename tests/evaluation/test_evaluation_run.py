@@ -16,6 +16,7 @@ from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.case_splits import LabelMismatchError
+from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.evaluation_comparison import compare_evaluations
 from raddiag_hf.evaluation.evaluation_run import evaluate_model
 from raddiag_hf.evaluation.evaluation_settings import (
@@ -34,8 +35,12 @@ from raddiag_hf.metrics import (
 )
 from raddiag_hf.metrics.decision_rule import choose_decision_rule
 from raddiag_hf.vocabulary import Split
-from tests.fixtures.cases import make_case
-from tests.fixtures.evaluation_data import save_evaluation_model, write_evaluation_data
+from tests.fixtures.cases import LABELS, make_case, numbered, write_store
+from tests.fixtures.evaluation_data import (
+    build_case,
+    save_evaluation_model,
+    write_evaluation_data,
+)
 from tests.fixtures.folders import contents
 from tests.fixtures.prediction_tables import make_predictions
 
@@ -65,6 +70,32 @@ def loaded(folder):
 @pytest.fixture(scope="module")
 def evaluation(folder, loaded):
     return evaluate_model(loaded, folder / "data", "test", folder / "out", CALIBRATED)
+
+
+def unlabelled_case(number):
+    """Every fourth case, and all beyond 220, are of unknown labels."""
+    case = build_case(number).case
+    if number % 4 == 0 or number > 220:
+        case = replace(case, labels={"labels": ()}, unknown_labels={"labels": LABELS.names})
+    return BuiltCase(case)
+
+
+def test_cases_of_unknown_labels_are_not_measured(loaded, tmp_path):
+    data = write_evaluation_data(
+        tmp_path / "data", build_case=unlabelled_case, unknown_in=("labels",)
+    )
+    found = evaluate_model(loaded, data, "test", tmp_path / "out", CALIBRATED)
+    assert found.result.num_cases == 15
+    assert found.result.positives.sum() == 15
+    assert "34 cases were left out, of which no label is known." in found.warnings
+
+
+def test_a_split_of_unknown_labels_is_not_replaced_by_thresholds_of_the_model(loaded, tmp_path):
+    data = tmp_path / "data"
+    splits = {Split.VALIDATION: numbered([100, 104]), Split.TEST: numbered(range(200, 210))}
+    write_store(data, splits, build_case=unlabelled_case, unknown_in=("labels",))
+    with pytest.raises(EvaluationInputError, match="labelled any of the validation cases"):
+        evaluate_model(loaded, data, "test", tmp_path / "out", CALIBRATED)
 
 
 def test_thresholds_come_from_validation_cases_alone(folder, evaluation):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError, RunInProgressError
+from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.labels.label_set import LabelSet
@@ -183,6 +185,30 @@ def test_every_label_is_learnt_by_itself_if_asked_for(base, data, tmp_path):
     record = finetune(str(base), data, tmp_path / "out", settings)
     assert record.head == "logistic regression"
     assert not read_model(str(tmp_path / "out")).model.config.has_exclusive_labels
+
+
+def unlabelled_case(number):
+    """Every fifth case is of unknown labels."""
+    case = visible_case(number).case
+    if number % 5 == 0:
+        case = replace(case, labels={"labels": ()}, unknown_labels={"labels": LABELS.names})
+    return BuiltCase(case)
+
+
+def test_cases_of_unknown_labels_are_left_out_and_counted(base, tmp_path):
+    splits = {Split.TRAIN: range(60), Split.VALIDATION: range(60, 90), Split.TEST: range(90, 120)}
+    write_store(
+        tmp_path / "d",
+        {split: numbered(one) for split, one in splits.items()},
+        build_case=unlabelled_case,
+        unknown_in=("labels",),
+    )
+    record = finetune(str(base), tmp_path / "d", tmp_path / "o", SETTINGS[Method.LINEAR_PROBE])
+    assert "24 cases were left out, of which no label is known" in record.notes
+    assert record.metrics["num_cases"] == 24
+    assert record.data["splits"]["train"]["cases"] == 48
+    table = record.metrics["groups"]
+    assert table["auc"][table["group"].index("all")] > 0.8
 
 
 def test_single_scan_data_skip_the_fusion(finished):

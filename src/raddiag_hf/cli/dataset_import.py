@@ -110,11 +110,17 @@ def import_hospital(
             "cases": sum(splits.values()),
             "splits": splits,
             "rejected": dict(rejected.most_common()),
+            "unlabelled": result.num_unlabelled,
         }
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
         counts = ", ".join(f"{split} {count:,}" for split, count in splits.items())
         typer.echo(f"{output}: {sum(splits.values()):,} cases ({counts})")
+    if result.num_unlabelled:
+        say(
+            f"{result.num_unlabelled} cases have no label, while others are labelled as normal: "
+            "nothing is known of them, and training and evaluation leave them out"
+        )
 
 
 def _key(path: Path, output: Path) -> bytes:

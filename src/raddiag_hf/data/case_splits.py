@@ -80,6 +80,14 @@ class CaseSplit:
         """Cases of each label, in column order."""
         return [int(count) for count in self.metadata.labels[self.label_column].sum(0)]
 
+    @property
+    def unknown_counts(self) -> NDArray[np.int64]:
+        """How many labels of each case are unknown, shape ``(cases,)``."""
+        unknown = self.metadata.unknown.get(self.label_column)
+        if unknown is None:
+            return np.zeros(len(self), np.int64)
+        return np.asarray(unknown.astype(np.int64).sum(1)).ravel()
+
     @cached_property
     def fingerprint(self) -> str:
         """What stands for these cases, wherever they lie: all but the pixels, and those of some."""
@@ -128,10 +136,12 @@ class CaseSplits(Mapping[str, CaseSplit]):
     Attributes:
         splits: Name -> cases; all have the same columns, label column and label set.
         validation_origin: Where the validation cases come from, in words.
+        num_unlabelled: Cases that `labelled` left out.
     """
 
     splits: Mapping[str, CaseSplit]
     validation_origin: str = "the data set's own validation split"
+    num_unlabelled: int = 0
 
     def __getitem__(self, split: str) -> CaseSplit:
         return self.splits[split]
@@ -207,8 +217,35 @@ class CaseSplits(Mapping[str, CaseSplit]):
             "label_column": self.label_column,
         }
 
+    def labelled(self) -> "CaseSplits":
+        """Return the cases whose labels are known, and the splits that have any.
+
+        Raises:
+            CaseDataError: If some labels of a case are unknown and others are not, or all of all.
+        """
+        unknown = {name: one.unknown_counts for name, one in self.splits.items()}
+        if any(((one > 0) & (one < len(self.label_set))).any() for one in unknown.values()):
+            raise CaseDataError(
+                f"{self.location}: some labels of a case are unknown and others are known, which "
+                "can neither be learnt nor measured yet; leave these cases out"
+            )
+        known = {name: one == 0 for name, one in unknown.items()}
+        if all(one.all() for one in known.values()):
+            return self
+        kept = {
+            name: one.select(np.flatnonzero(known[name]), one.split)
+            for name, one in self.splits.items()
+            if known[name].any()
+        }
+        if not kept:
+            raise CaseDataError(f"{self.location}: nobody labelled any of the cases")
+        num_unlabelled = sum(int((~one).sum()) for one in known.values())
+        return replace(self, splits=kept, num_unlabelled=num_unlabelled)
+
     def for_training(self, validation_fraction: float | None = None, seed: int = 0) -> "CaseSplits":
         """Return splits that a model can be trained on: with training cases that have labels.
+
+        Cases whose labels are unknown are left out of all splits.
 
         Args:
             validation_fraction: Share of the training cases that becomes validation, by patient,
@@ -219,15 +256,16 @@ class CaseSplits(Mapping[str, CaseSplit]):
             CaseDataError: If there are no training cases, none has a label, or they are of too few
                 patients to be shared.
         """
-        train = self.splits.get(Split.TRAIN)
+        labelled = self.labelled()
+        train = labelled.splits.get(Split.TRAIN)
         if train is None:
             raise CaseDataError(
-                f"{self.location}: has no training cases, only {sorted(map(str, self.splits))}"
+                f"{self.location}: has no training cases, only {sorted(map(str, labelled.splits))}"
             )
-        if Split.VALIDATION in self.splits or validation_fraction is None:
-            shared = self
+        if Split.VALIDATION in labelled.splits or validation_fraction is None:
+            shared = labelled
         else:
-            shared = self._carve_validation(train, validation_fraction, seed)
+            shared = labelled._carve_validation(train, validation_fraction, seed)
         if not any(shared[Split.TRAIN].label_counts):
             raise CaseDataError(
                 f"{self.location}: no training case has a label in column {self.label_column!r}"
@@ -257,6 +295,7 @@ class CaseSplits(Mapping[str, CaseSplit]):
             with_train_counts({**carved, **others}),
             f"{chosen.sum()} cases set aside from the training split, by patient: the data set has "
             "no validation split",
+            self.num_unlabelled,
         )
 
 

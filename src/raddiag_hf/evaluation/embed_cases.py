@@ -43,11 +43,11 @@ def embed_cases(
 ) -> tuple[Path, ...]:
     """Write the embeddings of all cases of a data set, and return the files.
 
-    ``cases.parquet`` has the columns ``case_id, patient_id, split, labels`` (names) and
-    ``embedding``; ``scans.parquet`` has ``case_id, split, scan`` (its place in the case) and
-    ``modality``; ``slices.parquet`` has ``case_id, split, scan`` and ``slice`` (its place in the
-    stored scan). An embedding is a list of float32 of one length. An interrupted run resumes when
-    this is called again with equal arguments.
+    ``cases.parquet`` has the columns ``case_id, patient_id, split, labels`` (names; null where
+    nobody labelled the case) and ``embedding``; ``scans.parquet`` has ``case_id, split, scan`` (its
+    place in the case) and ``modality``; ``slices.parquet`` has ``case_id, split, scan`` and
+    ``slice`` (its place in the stored scan). An embedding is a list of float32 of one length. An
+    interrupted run resumes when this is called again with equal arguments.
 
     Args:
         loaded: The model; any encoder, with a classifier or not.
@@ -172,11 +172,15 @@ def _describe(cases: CaseSplit, rows: range, max_slices: int) -> dict[Level, dic
     """Return what is known of some cases, their scans and the slices that are encoded."""
     known, names = cases.metadata, cases.label_set.names
     labels = known.labels[cases.label_column][rows.start : rows.stop].toarray()
+    is_labelled = cases.unknown_counts[rows.start : rows.stop] < len(names)
     of_cases: dict[str, list[Any]] = {
         "case_id": list(known.case_ids[rows.start : rows.stop]),
         "patient_id": list(known.patient_ids[rows.start : rows.stop]),
         "split": [str(cases.split)] * len(rows),
-        "labels": [[names[column] for column in np.flatnonzero(one)] for one in labels],
+        "labels": [
+            [names[column] for column in np.flatnonzero(one)] if is_known else None
+            for one, is_known in zip(labels, is_labelled, strict=True)
+        ],
     }
     of_scans: dict[str, list[Any]] = {name: [] for name in ("case_id", "split", "scan", "modality")}
     of_slices: dict[str, list[Any]] = {name: [] for name in ("case_id", "split", "scan", "slice")}

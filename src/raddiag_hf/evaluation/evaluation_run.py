@@ -96,7 +96,10 @@ def evaluate_model(
             label_column=settings.label_column,
             config=config,
             check_patients=False,
-        )
+        ).labelled()
+    for asked in filter(None, [split, settings.calibrate_on]):
+        if asked not in opened:
+            raise EvaluationInputError(f"{dataset}: nobody labelled any of the {asked} cases")
     cases = opened[split]
     calibration = opened.get(settings.calibrate_on or "")
     splits = {CALIBRATION_FILE: calibration, PREDICTIONS_FILE: cases}
@@ -118,6 +121,8 @@ def evaluate_model(
         validation = PredictionTable.read(output / CALIBRATION_FILE)
         rule = _choose_rule(validation, settings, config.has_exclusive_labels)
     warnings = evaluation_warnings(cases, calibration, rule)
+    if opened.num_unlabelled:
+        warnings.append(f"{opened.num_unlabelled} cases were left out, of which no label is known.")
     evaluation = _evaluate(table, cases.label_set.train_counts, rule, settings, warnings, progress)
     write_metrics(evaluation.to_dict(), output)
     if config_file is not None:

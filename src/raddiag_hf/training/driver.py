@@ -179,6 +179,8 @@ def _record(
 ) -> TrainingRecord:
     if Split.TEST not in run.data:
         notes.append("not evaluated: the data set has no test split")
+    if unlabelled := run.data.num_unlabelled:
+        notes.append(f"{unlabelled} cases were left out, of which no label is known")
     config = fitted.model.config
     return TrainingRecord(
         **vars(run.origin),

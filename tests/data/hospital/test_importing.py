@@ -166,6 +166,30 @@ def test_labels_of_the_manifest_become_columns_by_frequency(tmp_path):
     assert sorted(map(sorted, labels)) == [[], ["Also"], ["Common"], ["Common", "Rare"]]
 
 
+def test_where_normal_cases_are_labelled_so_a_case_without_label_is_unknown(tmp_path):
+    write_arrays(tmp_path, 4)
+    rows = ("a,0.npy,CT,Normal", "b,1.npy,CT,Gout", "c,2.npy,CT,", "d,3.npy,CT,Gout")
+    manifest = write_manifest(tmp_path, "case_id,path,modality,labels", *rows)
+    result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert result.num_unlabelled == 1
+    cases = read_cases(result.store, tmp_path / "cache").values()
+    told = sorted((one.labels["labels"], one.unknown_labels["labels"]) for one in cases)
+    assert told == [
+        ((), ("Gout", "Normal")), (("Gout",), ()), (("Gout",), ()), (("Normal",), ()),
+    ]  # fmt: skip
+    again = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert again.store.features == result.store.features
+
+
+def test_without_unknown_labels_there_is_no_column_of_them(tmp_path):
+    write_arrays(tmp_path, 2)
+    rows = ("a,0.npy,CT,Gout", "b,1.npy,CT,")
+    manifest = write_manifest(tmp_path, "case_id,path,modality,labels", *rows)
+    result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert result.num_unlabelled == 0
+    assert "unknown_labels" not in result.store.features
+
+
 def test_a_given_label_set_keeps_its_columns(tmp_path):
     write_arrays(tmp_path, 1)
     manifest = write_manifest(tmp_path, "case_id,path,modality,labels", "a,0.npy,CT,B")

@@ -44,6 +44,28 @@ def test_the_columns_are_those_of_the_contract():
     assert FEATURES["age"] == Value("float32")
 
 
+UNKNOWN_FEATURES = case_features(LABELS, unknown_in=["labels"])
+
+
+def test_unknown_labels_stand_in_a_column_beside_the_labels():
+    assert list(UNKNOWN_FEATURES) == [*FEATURES, "unknown_labels"]
+    assert list(label_columns(UNKNOWN_FEATURES)) == ["labels"]
+    case = make_case(
+        0, labels={"labels": ("Normal",)}, unknown_labels={"labels": ("Hip fracture",)}
+    )
+    row = encode_case(case, UNKNOWN_FEATURES)
+    assert row["unknown_labels"] == [2]
+    stored = Dataset.from_list([row], features=UNKNOWN_FEATURES)[0]
+    assert decode_case(stored, UNKNOWN_FEATURES).unknown_labels == case.unknown_labels
+    with pytest.raises(ValueError, match="there is no column 'unknown_labels'"):
+        encode_case(case, FEATURES)
+
+
+def test_a_label_cannot_be_there_and_unknown():
+    with pytest.raises(ValueError, match="unknown too"):
+        make_case(0, labels={"labels": ("Normal",)}, unknown_labels={"labels": ("Normal",)})
+
+
 def test_two_label_spaces_are_two_columns():
     features = case_features({"disorders": LABELS, "icd10": LabelSet(("Z00", "J93"))})
     assert list(label_columns(features)) == ["disorders", "icd10"]

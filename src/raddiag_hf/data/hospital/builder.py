@@ -112,6 +112,7 @@ class HospitalCaseBuilder:
                 for number, scan in enumerate(scans, start=1)
             ),
             labels={DEFAULT_LABEL_COLUMN: case.labels},
+            unknown_labels={DEFAULT_LABEL_COLUMN: case.unknown_labels},
             anatomy=_common_anatomy(scans),
             age=coarse_age(case.age),
             sex=case.sex,

@@ -49,11 +49,12 @@ class HospitalCase:
         case_id: The hospital's own name of it.
         patient_id: The hospital's own name of the patient; empty where nothing says.
         scans: At least one.
-        labels: Label names; empty where nobody labelled it.
+        labels: Label names; empty where it has none, or nobody labelled it.
         split: Where the manifest says.
         age: Years.
         sex: As recorded.
         row: First row of the manifest; None without manifest.
+        unknown_labels: Labels of which nobody knows whether it has them.
     """
 
     case_id: str
@@ -64,6 +65,7 @@ class HospitalCase:
     age: float | None = None
     sex: Sex | None = None
     row: int | None = None
+    unknown_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from raddiag_hf.core.fingerprint import file_state
 from raddiag_hf.data.analysis.splits import split_by_patient
+from raddiag_hf.data.analysis.statistics import NORMAL_LABELS
 from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
 from raddiag_hf.data.hospital.import_settings import ImportSettings
@@ -47,11 +48,13 @@ class HospitalImport:
         rejections: What was left out, under the real paths: for the eyes of those who may see
             them. ``rejected.csv`` of the data set has pseudonyms.
         listed: Paths that the manifest itself names; empty without manifest.
+        num_unlabelled: Cases of which nothing is known, for others are labelled as normal.
     """
 
     store: CaseStore
     rejections: tuple[Rejection, ...]
     listed: frozenset[str] = frozenset()
+    num_unlabelled: int = 0
 
     def is_bystander(self, rejection: Rejection) -> bool:
         """Tell whether a rejected file merely lay beside scans, as reports and localisers do.
@@ -74,6 +77,9 @@ def import_hospital_data(
     An import that was interrupted is resumed by calling this again with equal arguments. Cases are
     in the order of their pseudonyms. Where the manifest gives no splits, patients are split 7:1:2.
 
+    A case without labels has none of them. Where others are labelled as normal (`NORMAL_LABELS`),
+    it says nothing instead: all of its labels are unknown.
+
     Args:
         source: A manifest (see `read_manifest`) or a folder of DICOM studies, or what
             `read_hospital_source` returned of one.
@@ -94,10 +100,12 @@ def import_hospital_data(
     source.check_output(output)
     settings = settings or ImportSettings()
     label_set = label_set or _label_set(source.cases)
+    cases = _with_unknown_labels(source.cases, label_set)
+    num_unlabelled = sum(bool(case.unknown_labels) for case in cases)
     builder = HospitalCaseBuilder(
         pseudonyms, source.base, settings.site, settings.is_strict, settings.keeps_burned_in
     )
-    items = _split_items(source.cases, source.strays, pseudonyms, settings.seed)
+    items = _split_items(cases, source.strays, pseudonyms, settings.seed)
     try:
         store = write_cases(
             output,
@@ -109,6 +117,7 @@ def import_hospital_data(
             storage=settings.storage,
             source_fingerprint=_fingerprint(items, builder),
             num_proc=settings.num_proc,
+            unknown_in=(DEFAULT_LABEL_COLUMN,) if num_unlabelled else (),
         )
     except NothingBuiltError as error:
         named = NothingBuiltError(_with_real_paths(error.rejections, source, builder))
@@ -122,6 +131,7 @@ def import_hospital_data(
         store,
         _with_real_paths(rejections, source, builder),
         frozenset(str(scan.path) for scan in rows),
+        num_unlabelled,
     )
 
 
@@ -130,6 +140,18 @@ def _label_set(cases: Sequence[HospitalCase]) -> LabelSet:
     counts = Counter(label for case in cases for label in case.labels)
     names = sorted(counts, key=lambda name: (-counts[name], name))
     return LabelSet(tuple(names)) if names else NO_LABELS
+
+
+def _with_unknown_labels(
+    cases: Sequence[HospitalCase], label_set: LabelSet
+) -> tuple[HospitalCase, ...]:
+    """Say of cases without labels that these are unknown, where normal ones are labelled so."""
+    named = {label.casefold() for case in cases for label in case.labels}
+    if not named & NORMAL_LABELS:
+        return tuple(cases)
+    return tuple(
+        case if case.labels else replace(case, unknown_labels=label_set.names) for case in cases
+    )
 
 
 def _split_items(
@@ -173,6 +195,8 @@ def _fingerprint(
             else:
                 paths = [path for scan in item.scans for path in scan.all_files()]
                 content = asdict(replace(item, scans=()))
+                if not item.unknown_labels:  # nor had earlier versions any
+                    del content["unknown_labels"]
                 content = [
                     content,
                     [[scan.row, scan.modality, scan.anatomy] for scan in item.scans],

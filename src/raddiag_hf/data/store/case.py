@@ -1,8 +1,8 @@
 """The case: one patient presentation, the unit of input, label and split; and its row on disk."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import ClassLabel, Features, Value
@@ -59,10 +59,12 @@ class Case:
         anatomy: The region that the case is about.
         age: Years.
         sex: As the source records it.
+        unknown_labels: Label column -> labels of which nobody knows whether the case has them; all
+            others that ``labels`` does not name are absent.
 
     Raises:
         ValueError: If an id is empty, there is no scan, two scans share an id, a label occurs
-            twice, or the age is not one.
+            twice or is there and unknown, or the age is not one.
     """
 
     case_id: str
@@ -73,6 +75,7 @@ class Case:
     anatomy: Anatomy = Anatomy.UNKNOWN
     age: float | None = None
     sex: Sex | None = None
+    unknown_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = f"case {self.case_id!r}"
@@ -86,16 +89,21 @@ class Case:
         for column, names in self.labels.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{where}: {column} names a label twice: {sorted(names)}")
+            if both := set(names).intersection(self.unknown_labels.get(column, ())):
+                raise ValueError(f"{where}: {column} has {sorted(both)}, which are unknown too")
         if self.age is not None and not 0 <= self.age <= MAX_AGE_YEARS:
             raise ValueError(f"{where}: age is {self.age}, expected 0 to {MAX_AGE_YEARS:g} years")
 
 
-def case_features(label_sets: LabelSet | Mapping[str, LabelSet]) -> Features:
+def case_features(
+    label_sets: LabelSet | Mapping[str, LabelSet], unknown_in: Collection[str] = ()
+) -> Features:
     """Return the columns of a case data set; one row is one case.
 
     Args:
         label_sets: The label set of the column ``labels``, or column -> label set for data with
             several label spaces (RP3D-DiagDS: ``disorders`` and ``icd10``).
+        unknown_in: Label columns with unknown labels, which stand in `unknown_column`.
 
     Raises:
         ValueError: If a label column would take the name of another column.
@@ -115,16 +123,25 @@ def case_features(label_sets: LabelSet | Mapping[str, LabelSet]) -> Features:
         raise ValueError(f"{sorted(taken)} are columns of every case, not of labels")
     for column, label_set in label_sets.items():
         columns[column] = List(ClassLabel(names=list(label_set.names)))
+        if column in unknown_in:
+            columns[unknown_column(column)] = List(ClassLabel(names=list(label_set.names)))
     return Features(columns)
+
+
+def unknown_column(column: str) -> str:
+    """Return the column of the labels of a label column that are unknown of a case."""
+    return f"unknown_{column}"
 
 
 def label_columns(features: Features) -> dict[str, ClassLabel]:
     """Return the label columns of a case data set and what their ids stand for."""
-    return {
+    found = {
         column: feature.feature
         for column, feature in features.items()
         if isinstance(feature, List) and isinstance(feature.feature, ClassLabel)
     }
+    unknown = {unknown_column(column) for column in found}
+    return {column: label for column, label in found.items() if column not in unknown}
 
 
 def encode_case(
@@ -156,6 +173,11 @@ def encode_case(
         if unknown := [name for name in case.labels[column] if name not in known]:
             raise ValueError(f"{where}: {column} has no label {unknown[0]!r}")
         row[column] = list(case.labels[column])
+        unknown_labels = list(case.unknown_labels.get(column, ()))
+        if unknown_column(column) in features:
+            row[unknown_column(column)] = unknown_labels
+        elif unknown_labels:
+            raise ValueError(f"{where}: there is no column {unknown_column(column)!r}")
     for case_scan in case.scans:
         try:
             row["scans"].append(encode_scan(case_scan, storage))
@@ -179,6 +201,7 @@ def decode_case(row: Mapping[str, Any], features: Features) -> Case:
             raise ValueError(
                 f"case {row['case_id']!r}: scan {scan_row['scan_id']!r}: {error}"
             ) from error
+    columns = label_columns(features)
     return Case(
         case_id=row["case_id"],
         patient_id=row["patient_id"],
@@ -186,7 +209,12 @@ def decode_case(row: Mapping[str, Any], features: Features) -> Case:
         scans=tuple(scans),
         labels={
             column: tuple(class_label.int2str(row[column]))
-            for column, class_label in label_columns(features).items()
+            for column, class_label in columns.items()
+        },
+        unknown_labels={
+            column: tuple(class_label.int2str(row[unknown_column(column)]))
+            for column, class_label in columns.items()
+            if unknown_column(column) in features
         },
         anatomy=ANATOMIES[row["anatomy"]],
         age=row["age"],

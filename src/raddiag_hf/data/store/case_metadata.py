@@ -1,7 +1,7 @@
 """Everything that a case data set says about its cases except the pixels, as arrays."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from datasets import Dataset, Features, IterableDataset
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from raddiag_hf.data.store.case import label_columns
+from raddiag_hf.data.store.case import label_columns, unknown_column
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.labels.label_set import LabelSet
 
@@ -31,6 +31,8 @@ class CaseMetadata:
         scan_cases: Row of the case of each scan, ascending, shape ``(scans,)``.
         scan_modalities: Class id of each scan's modality, shape ``(scans,)``.
         scan_depths: Stored slices of each scan, shape ``(scans,)``.
+        unknown: Label column -> which label is unknown of which case, as ``labels``; only columns
+            that have unknown labels.
     """
 
     splits: tuple[str, ...]
@@ -42,6 +44,7 @@ class CaseMetadata:
     scan_cases: NDArray[np.int64]
     scan_modalities: NDArray[np.int64]
     scan_depths: NDArray[np.int64]
+    unknown: Mapping[str, csr_array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.case_ids)
@@ -66,6 +69,7 @@ class CaseMetadata:
             scan_cases=np.repeat(np.arange(len(cases)), counts),
             scan_modalities=self.scan_modalities[kept],
             scan_depths=self.scan_depths[kept],
+            unknown={column: one[cases] for column, one in self.unknown.items()},
         )
 
     def split_sizes(self) -> dict[str, dict[str, int]]:
@@ -96,7 +100,9 @@ def read_metadata(data: CaseData) -> CaseMetadata:
     features = case_columns(data)
     columns: dict[str, list[Any]] = {name: [] for name in ("split", "case_id", "patient_id")}
     anatomies, scans_per_case, modalities, depths = [], [], [], []
-    labels: dict[str, list[pa.Array]] = {column: [] for column in label_columns(features)}
+    kinds = label_columns(features)
+    unknown = {name: unknown_column(name) for name in kinds if unknown_column(name) in features}
+    labels: dict[str, list[pa.Array]] = {column: [] for column in (*kinds, *unknown.values())}
     for split, batch in iter_case_batches(data, with_pixels=False):
         columns["split"] += [split] * len(batch)
         columns["case_id"] += batch.column("case_id").to_pylist()
@@ -115,10 +121,11 @@ def read_metadata(data: CaseData) -> CaseMetadata:
         case_ids=tuple(columns["case_id"]),
         patient_ids=tuple(columns["patient_id"]),
         anatomies=_join(anatomies),
-        label_names={name: tuple(one.names) for name, one in label_columns(features).items()},
-        labels={
-            column: _indicators(arrays, label_columns(features)[column].num_classes)
-            for column, arrays in labels.items()
+        label_names={name: tuple(one.names) for name, one in kinds.items()},
+        labels={name: _indicators(labels[name], one.num_classes) for name, one in kinds.items()},
+        unknown={
+            name: _indicators(labels[column], kinds[name].num_classes)
+            for name, column in unknown.items()
         },
         scan_cases=np.repeat(np.arange(len(counts)), counts),
         scan_modalities=_join(modalities),

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -79,6 +79,7 @@ def write_cases(
     storage: StorageOptions = LOSSLESS,
     source_fingerprint: str = "",
     num_proc: int = 1,
+    unknown_in: Collection[str] = (),
 ) -> CaseStore:
     """Build all cases and write them as sharded Parquet that ``datasets.load_dataset`` reads.
 
@@ -99,6 +100,7 @@ def write_cases(
         source_fingerprint: Stands for everything else that decides the content: version of the
             source, a manifest's digest, options of ``build_case``.
         num_proc: Processes that build shards.
+        unknown_in: Label columns that have labels of which nobody knows whether a case has them.
 
     Returns:
         The data set.
@@ -113,7 +115,7 @@ def write_cases(
     output = Path(output).absolute()
     staging = output.with_name(f".{output.name}.incomplete")
     content = staging / CONTENT_FOLDER
-    features = case_features(label_sets)
+    features = case_features(label_sets, unknown_in)
     plan = _plan(items, label_sets, storage, source_fingerprint)
     if not _is_complete(output, plan):
         with RunFolder(output, work=staging, record=PLAN_FILE).claim(plan):
