@@ -8,6 +8,7 @@ import pytest
 from raddiag_hf.data.case_splits import CaseDataError
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
+from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, make_case, numbered, write_store
 
@@ -80,3 +81,10 @@ def test_data_sets_without_the_column_stay_as_they_are(tmp_path):
     write_store(tmp_path / "d")
     data = open_cases(tmp_path / "d")
     assert data.labelled() is data
+
+
+def test_a_packed_case_says_what_is_unknown(tmp_path):
+    data = write(tmp_path / "d", case_with_one_unknown, train=range(2))
+    processor = RadDiagImageProcessor(image_size=32, max_slices=4)
+    packed = [case["labels"][0].tolist() for case in data["train"].pack(processor)]
+    np.testing.assert_equal(packed, [[1, 0, np.nan], [0, 1, 0]])

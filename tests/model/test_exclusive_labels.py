@@ -8,6 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from raddiag_hf import RadDiagForImageClassification
 from raddiag_hf.model.exclusive_labels import exclusive_loss, softmax_log_odds, temper_log_odds
 from raddiag_hf.model.label_texts import LabelTextError
+from raddiag_hf.model.losses import classification_loss
 from tests.fixtures.models import packed_batch, tiny_config, tiny_model
 
 EXCLUSIVE = {"problem_type": "single_label_classification"}
@@ -46,6 +47,14 @@ def test_a_case_of_two_labels_counts_as_much_as_a_case_of_one():
     one, other = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 1.0, 0]])
     both = (exclusive_loss(log_odds, one) + exclusive_loss(log_odds, other)) / 2
     torch.testing.assert_close(exclusive_loss(log_odds, one + other), both)
+
+
+def test_a_case_of_unknown_labels_counts_nothing():
+    config = tiny_config(**EXCLUSIVE)
+    log_odds, labels = softmax_log_odds(torch.randn(3, 5)), torch.eye(5)[:3]
+    labels[1] = torch.nan
+    rest = classification_loss(log_odds[[0, 2]], labels[[0, 2]], config)
+    torch.testing.assert_close(classification_loss(log_odds, labels, config), rest)
 
 
 def test_a_temperature_divides_the_scores():

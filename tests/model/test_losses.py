@@ -71,6 +71,26 @@ def test_the_model_trains_on_the_loss_of_its_configuration(loss):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_unknown_label_counts_nothing(loss):
+    """Whatever its logit is; the mean is over what is known."""
+    logits, labels = random_labels()
+    unknown = labels.clone()
+    unknown[2] = unknown[0, 1] = torch.nan
+    told = logits.clone().requires_grad_()
+    value = classification_loss(told, unknown, config(loss))
+    value.backward()
+    assert told.grad[unknown.isnan()].eq(0).all()
+    assert told.grad[~unknown.isnan()].abs().max() > 0
+    other = logits.where(~unknown.isnan(), -logits)
+    assert classification_loss(other, unknown, config(loss)) == value
+    without = unknown[[0, 1, 3, 4, 5]]
+    rest = classification_loss(logits[[0, 1, 3, 4, 5]], without, config(loss))
+    torch.testing.assert_close(value.detach(), rest)
+    nothing = torch.full_like(labels, torch.nan)
+    assert classification_loss(logits, nothing, config(loss)) == 0
+
+
 def test_attention_on_the_key_slice_costs_least():
     counts, keys = torch.tensor([8]), torch.tensor([5])
     costs = [

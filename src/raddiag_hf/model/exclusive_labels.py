@@ -40,12 +40,13 @@ def temper_log_odds(log_odds: Tensor, temperature: float) -> Tensor:
 
 
 def exclusive_loss(log_odds: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of a softmax, a mean over cases.
+    """Return the cross-entropy of a softmax, a mean over the cases that have a label.
 
     Args:
         log_odds: Of a softmax, shape ``(cases, labels)``, in float32 or float64.
         labels: Multi-hot floats of the same shape. The labels of a case that has several, as mixed
-            cases do, share its weight; a case without any counts nothing.
+            cases do, share its weight.
     """
-    shares = labels / labels.sum(1, keepdim=True).clamp_min(1)
-    return -(shares * F.logsigmoid(log_odds)).sum(1).mean()
+    num_labels = labels.sum(1, keepdim=True)
+    shares = labels / num_labels.clamp_min(1)
+    return -(shares * F.logsigmoid(log_odds)).sum() / (num_labels > 0).sum().clamp_min(1)

@@ -3,7 +3,8 @@
 A mean over thousands of labels, of which a case has a few, is dominated by easy negatives and by
 frequent labels. Focal and asymmetric loss turn down what is easy, the class-balanced loss turns up
 cases with rare labels, logit adjustment takes the frequency out of the logits. All read logits of
-shape ``(cases, labels)`` in float32 or float64 and multi-hot floats of that shape.
+shape ``(cases, labels)`` in float32 or float64 and multi-hot floats of that shape. ``known``
+says of which labels of which case it is known whether they are there; None: of all.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def focal_loss(logits: Tensor, labels: Tensor, gamma: float, alpha: float | None) -> Tensor:
+def known_mean(cells: Tensor, known: Tensor | None) -> Tensor:
+    """Return the mean of what is known, ``(cases, labels)``; 0 where nothing is."""
+    if known is None:
+        return cells.mean()
+    return cells.where(known, 0).sum() / known.sum().clamp_min(1)
+
+
+def focal_loss(
+    logits: Tensor,
+    labels: Tensor,
+    gamma: float,
+    alpha: float | None,
+    known: Tensor | None = None,
+) -> Tensor:
     """Return the cross-entropy of each label times ``(1 - p) ** gamma``, p that of the truth.
 
     Args:
@@ -21,6 +35,7 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float, alpha: float | None
         labels: See above.
         gamma: How much the easy ones are turned down; 0 is the plain cross-entropy.
         alpha: Weight of the positives, ``1 - alpha`` that of the negatives; None: 1 for both.
+        known: See above.
 
     Source:
         Lin et al. 2017, Focal Loss for Dense Object Detection, equation 5; there gamma is 2 and
@@ -30,11 +45,16 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float, alpha: float | None
     negative = -torch.exp(gamma * F.logsigmoid(logits)) * F.logsigmoid(-logits)
     if alpha is not None:
         positive, negative = alpha * positive, (1 - alpha) * negative
-    return (labels * positive + (1 - labels) * negative).mean()
+    return known_mean(labels * positive + (1 - labels) * negative, known)
 
 
 def asymmetric_loss(
-    logits: Tensor, labels: Tensor, gamma_positive: float, gamma_negative: float, margin: float
+    logits: Tensor,
+    labels: Tensor,
+    gamma_positive: float,
+    gamma_negative: float,
+    margin: float,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Return a focal loss that turns down easy negatives more than easy positives.
 
@@ -44,6 +64,7 @@ def asymmetric_loss(
         gamma_positive: As in `focal_loss`, for labels that are there.
         gamma_negative: The same for those that are not.
         margin: Taken off the probability of negatives; those below it count nothing.
+        known: See above.
 
     Source:
         Ridnik et al. 2021, Asymmetric Loss for Multi-Label Classification, equation 7; there
@@ -58,11 +79,15 @@ def asymmetric_loss(
         else F.logsigmoid(-logits)
     )
     negative = -(shifted**gamma_negative) * absent
-    return (labels * positive + (1 - labels) * negative).mean()
+    return known_mean(labels * positive + (1 - labels) * negative, known)
 
 
 def class_balanced_loss(
-    logits: Tensor, labels: Tensor, train_label_counts: Sequence[int], beta: float
+    logits: Tensor,
+    labels: Tensor,
+    train_label_counts: Sequence[int],
+    beta: float,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Return the cross-entropy of each case times a weight that grows with its labels' rarity.
 
@@ -74,6 +99,7 @@ def class_balanced_loss(
         labels: See above.
         train_label_counts: Training cases of each label; 0 counts as 1.
         beta: 0 weighs all alike, near 1 by one over the count.
+        known: See above.
 
     Source:
         Cui et al. 2019, Class-Balanced Loss Based on Effective Number of Samples, the sigmoid form.
@@ -86,8 +112,8 @@ def class_balanced_loss(
     num_labels = labels.sum(1)
     # A matrix product would round the weights under autocast.
     case_weights = ((labels * weights).sum(1) / num_labels.clamp_min(1)).where(num_labels > 0, 1)
-    by_case = F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
-    return (case_weights * by_case).mean()
+    cells = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    return known_mean(case_weights[:, None] * cells, known)
 
 
 def logit_adjusted_loss(
@@ -96,6 +122,7 @@ def logit_adjusted_loss(
     train_label_counts: Sequence[int],
     num_train_cases: int,
     strength: float,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Return the cross-entropy of the logits plus the log-odds of each label's frequency.
 
@@ -110,6 +137,7 @@ def logit_adjusted_loss(
         train_label_counts: Training cases of each label.
         num_train_cases: Training cases in all.
         strength: Times the log-odds; 0 is the plain cross-entropy.
+        known: See above.
 
     Source:
         Menon et al. 2021, Long-tail Learning via Logit Adjustment, equation 10, which adds the log
@@ -120,4 +148,5 @@ def logit_adjusted_loss(
     counts = torch.tensor(train_label_counts, dtype=torch.float64)
     log_odds = torch.log((counts + 0.5) / (num_train_cases - counts + 0.5))
     adjusted = logits + strength * log_odds.to(logits.device, logits.dtype)
-    return F.binary_cross_entropy_with_logits(adjusted, labels)
+    cells = F.binary_cross_entropy_with_logits(adjusted, labels, reduction="none")
+    return known_mean(cells, known)

@@ -10,6 +10,7 @@ from .long_tail_losses import (
     asymmetric_loss,
     class_balanced_loss,
     focal_loss,
+    known_mean,
     logit_adjusted_loss,
 )
 
@@ -22,11 +23,12 @@ SMALLEST_SHARE = 1e-5
 def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -> Tensor:
     """Return the loss that ``config.classification_loss`` names, a mean over cases and labels.
 
-    That of exclusive labels is the cross-entropy of their softmax, a mean over cases.
+    Unknown labels count nothing. The loss of exclusive labels is the cross-entropy of their
+    softmax, a mean over the cases that have one.
 
     Args:
         logits: Shape ``(cases, labels)``; computed in at least float32, whatever they come in.
-        labels: Multi-hot floats of the same shape.
+        labels: Multi-hot floats of the same shape, NaN where unknown.
         config: Names the loss and its parameters.
 
     Source:
@@ -34,13 +36,15 @@ def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -
         future work.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    labels = labels.to(logits.dtype)
+    is_known = ~labels.isnan()
+    known = None if bool(is_known.all()) else is_known
+    labels = labels.to(logits.dtype).nan_to_num(0)
     if config.has_exclusive_labels:
         return exclusive_loss(logits, labels)
     logits = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     match config.classification_loss:
         case "focal":
-            return focal_loss(logits, labels, config.focal_gamma, config.focal_alpha)
+            return focal_loss(logits, labels, config.focal_gamma, config.focal_alpha, known)
         case "asymmetric":
             return asymmetric_loss(
                 logits,
@@ -48,10 +52,11 @@ def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -
                 config.asymmetric_gamma_positive,
                 config.asymmetric_gamma_negative,
                 config.asymmetric_margin,
+                known,
             )
         case "class_balanced":
             return class_balanced_loss(
-                logits, labels, config.train_label_counts or (), config.class_balanced_beta
+                logits, labels, config.train_label_counts or (), config.class_balanced_beta, known
             )
         case "logit_adjusted":
             return logit_adjusted_loss(
@@ -60,8 +65,10 @@ def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -
                 config.train_label_counts or (),
                 config.num_train_cases or 0,
                 config.logit_adjustment_strength,
+                known,
             )
-    return F.binary_cross_entropy_with_logits(logits, labels)
+    cells = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    return known_mean(cells, known)
 
 
 def key_slice_loss(

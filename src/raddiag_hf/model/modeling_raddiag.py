@@ -341,7 +341,8 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
             modality_slots: Modality slot of each scan, int64, ``(scans,)``.
             key_slices: Index of each scan's key slice among its slices, int64, ``(scans,)``, -1
                 where unknown; read by the loss only.
-            labels: Multi-hot floats, ``(cases, labels)``; without them no loss is computed.
+            labels: Multi-hot floats, ``(cases, labels)``, NaN where unknown, which the loss leaves
+                out; without them no loss is computed.
             output_attentions: Also return all attention probabilities.
 
         Raises:

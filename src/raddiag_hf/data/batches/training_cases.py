@@ -12,7 +12,12 @@ from torch import Tensor
 
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.batches.case_augmentation import CaseAugmentation, mix_cases
-from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, decode_case, label_columns
+from raddiag_hf.data.store.case import (
+    DEFAULT_LABEL_COLUMN,
+    decode_case,
+    label_columns,
+    unknown_column,
+)
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 
 
@@ -44,8 +49,8 @@ class CasePacker:
         """Decode and pack one row.
 
         Returns:
-            ``labels`` and what `RadDiagImageProcessor` gives for one case; `collate_cases` joins
-            several.
+            ``labels``, NaN where unknown, and what `RadDiagImageProcessor` gives for one case;
+            `collate_cases` joins several.
 
         Raises:
             ValueError: If stored pixels are damaged; the message names the case and the scan.
@@ -53,6 +58,7 @@ class CasePacker:
         case = decode_case(row, self.features)
         labels = torch.zeros(1, label_columns(self.features)[self.label_column].num_classes)
         labels[0, row[self.label_column]] = 1
+        labels[0, row.get(unknown_column(self.label_column), [])] = torch.nan
         batch = self.processor(
             [one.scan.volume[0] if one.scan.is_picture else one.scan.volume for one in case.scans],
             [one.scan.modality for one in case.scans],
