@@ -102,12 +102,13 @@ def _augmentation(label_names: Sequence[str]) -> Augmentation:
 
 
 def _even_batch(num_cases: int) -> int:
-    """Return the cases of a step by which an epoch's last step is as full as can be.
+    """Return the fewest cases of a step by which an epoch's last step is two thirds full.
 
     Batch norms take a step of one case for as much as a full one.
     """
     sizes = range(SCRATCH_BATCH, SCRATCH_BATCH + SCRATCH_BATCH // 2)
-    return max(sizes, key=lambda size: (num_cases % size or size) / size)
+    fill = {size: (num_cases % size or size) / size for size in sizes}
+    return next((size for size in sizes if fill[size] >= 2 / 3), max(sizes, key=fill.__getitem__))
 
 
 def _reasons(
