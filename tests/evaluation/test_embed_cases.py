@@ -1,6 +1,7 @@
 """Embeddings of a data set: whose they are, what the model says, and resuming."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,14 +13,25 @@ from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.opening import open_cases
+from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.embed_cases import METADATA_KEY, embed_cases
 from raddiag_hf.evaluation.embedding_settings import EmbeddingSettings, Level
+from tests.fixtures.cases import make_case, numbered, write_store
 from tests.fixtures.finetuning import write_visible_store
 from tests.fixtures.saved_models import save_tiny_model
 
 
 class Killed(BaseException):
     """The process ends here."""
+
+
+def picture_case(number):
+    case = make_case(number)
+    scans = tuple(
+        replace(one, scan=replace(one.scan, volume=one.scan.volume[:1]), key_slice=-1)
+        for one in case.scans
+    )
+    return BuiltCase(replace(case, scans=scans))
 
 
 HERE = EmbeddingSettings(num_workers=0)
@@ -108,3 +120,19 @@ def test_encoders_of_whole_scans_have_no_slices(data, tmp_path):
     assert [path.name for path in files] == ["cases.parquet", "scans.parquet"]
     with pytest.raises(InputError, match="level is slice, but the encoder"):
         embed_cases(loaded, data, tmp_path / "no", EmbeddingSettings(level=(Level.SLICE,)))
+
+
+def test_pictures_that_are_read_as_three_slices_have_three_rows(data, loaded, tmp_path):
+    """As the processor of the authors' early-fusion checkpoints reads them."""
+    folder = save_tiny_model(tmp_path / "model")
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    settings["grey_picture_slices"] = 3
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    items = {"train": numbered(range(3))}
+    write_store(tmp_path / "pictures", items, build_case=picture_case)
+    pictures = open_cases(tmp_path / "pictures")
+    loaded = load_model(str(folder), device="cpu")
+    *_, slices = embed_cases(loaded, pictures, tmp_path / "out", HERE)
+    table = pq.read_table(slices)
+    assert len(table) == 3 * len(pictures["train"].metadata.scan_cases)
+    assert set(table["slice"].to_pylist()) == {0}

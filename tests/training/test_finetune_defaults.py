@@ -79,6 +79,12 @@ def test_what_was_asked_for_is_kept(asked):
     [
         ("Left pneumothorax", Augmentation.SIDED),
         ("Dextrocardia", Augmentation.SIDED),
+        ("left_lung_mass", Augmentation.SIDED),
+        ("LeftLesion", Augmentation.SIDED),
+        ("L knee OA", Augmentation.SIDED),
+        ("RLL pneumonia", Augmentation.SIDED),
+        ("Cleft palate", Augmentation.LIGHT),
+        ("Lung nodule", Augmentation.LIGHT),
         ("Bright spot", Augmentation.LIGHT),
     ],
 )

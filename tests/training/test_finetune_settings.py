@@ -9,7 +9,7 @@ from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSetting
     ("changes", "message"),
     [
         ({"method": Method.LORA, "train_batch_norm": True}, "train_batch_norm"),
-        ({"head": "knowledge"}, "a linear-probe learns its own head"),
+        ({"head": "knowledge"}, "the method linear-probe learns its own head"),
         ({"num_epochs": 0}, "num_epochs is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"layer_decay": 1.5}, "layer_decay is 1.5"),

@@ -618,4 +618,13 @@ def test_runs_that_name_a_folder_of_features_share_them(backbone, data, tmp_path
         settings = FinetuneSettings(seed=seed, **options)
         finetune(f"backbone:{backbone}", data, tmp_path / f"out-{seed}", settings)
     (folder,) = (tmp_path / "kept").iterdir()
-    assert len(list(folder.glob("*.safetensors"))) == 3
+    assert len(list(folder.glob("*.safetensors"))) == 4  # two of 60 training cases
+
+
+def test_a_finished_run_that_lost_its_card_or_metrics_is_made_again(base, data, tmp_path):
+    settings = SETTINGS[Method.LINEAR_PROBE]
+    record = finetune(str(base), data, tmp_path / "out", settings)
+    for name in (METRICS_FILE, "README.md"):
+        (tmp_path / "out" / name).unlink()
+        assert finetune(str(base), data, tmp_path / "out", settings) == record
+        assert (tmp_path / "out" / name).is_file()

@@ -88,6 +88,8 @@ def load_backbone(
         The recipe (2D backbone, attention over slices that knows no order, linear head) is that of
         "Revisiting 2D Foundation Models for Scalable 3D Medical Image Classification", CVPR 2026.
     """
+    if not backbone_id.strip():
+        raise ModelSourceError("a backbone is named by a folder or Hub id, and none was given")
     source, content = open_model_source(backbone_id, "", revision, token)
     if content is not None and content["model_type"] == "raddiag":
         raise ModelSourceError(
@@ -229,13 +231,16 @@ def _feature_width(backbone_id: str, network: PreTrainedModel, probe: RadDiagCon
         ModelSourceError: If it cannot be asked, or masks its input at random as masked
             autoencoders do.
     """
-    with torch.device("meta"):  # its own weights are not needed
-        encoder = BackboneEncoder(probe)
+    try:
+        with torch.device("meta"):  # its own weights are not needed
+            encoder = BackboneEncoder(probe)
+    except ValueError as error:
+        raise ModelSourceError(f"{backbone_id}: {one_line(error)}") from None
     encoder.backbone = network
     slices = torch.linspace(0, 1, probe.image_size**2).view(1, 1, probe.image_size, -1)
     try:
         first, second = (encoder.run_backbone(slices) for _ in range(2))
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelSourceError(
             f"{backbone_id}: cannot be asked with pictures alone: {one_line(error)}"
         ) from None

@@ -58,6 +58,8 @@ def embed(
     ] = None,
 ) -> None:
     """Embed all cases of a data set by a model, or by a vision backbone."""
+    import torch
+
     from raddiag_hf.checkpoints.backbones import load_backbone
     from raddiag_hf.checkpoints.loaded_model import choose_device
     from raddiag_hf.checkpoints.loading import load_model
@@ -71,6 +73,7 @@ def embed(
         progress(f"Loading {model}", 0, 0)
         if start_kind(model) is Start.BACKBONE:
             target = choose_device(device)
+            torch.manual_seed(0)  # of what is new, and takes the mean: the same in every run
             loaded = load_backbone(model.removeprefix(BACKBONE_PREFIX), revision=revision)
             loaded.model.optimize_for_inference().to(target)
         else:

@@ -17,8 +17,9 @@ from raddiag_hf.cli.options import with_options
 from raddiag_hf.training.finetune_settings import FinetuneSettings
 
 EXAMPLES = """
-Thresholds and all choices are made on the validation split; where there is none, patients of the
-training split are set aside. An interrupted run resumes when the same command is given again.
+Thresholds are chosen on the validation split; where there is none, patients of the training split
+are set aside. No choice looks at test cases. An interrupted run resumes when the same command is
+given again.
 
 **Examples**
 
@@ -107,7 +108,7 @@ def finetune(
     console = Console()
     say(
         *record.choices,
-        f"Chosen on validation: {record.selection}",
+        f"Weights: {record.selection}",
         f"Thresholds: {record.threshold_source or 'none'}",
         *record.notes,
         console=console,

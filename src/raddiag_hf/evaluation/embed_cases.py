@@ -140,7 +140,8 @@ def _embed_block(
     for batch in loader:
         embeddings = _embed_batch(loaded, batch)
         count = len(batch["scan_counts"])
-        described = _describe(cases, range(case, case + count), loaded.processor.max_slices)
+        encoded = batch["slice_counts"].tolist()
+        described = _describe(cases, range(case, case + count), encoded)
         for level in levels:
             columns = described[level] | {"embedding": list(embeddings[level])}
             for name, values in columns.items():
@@ -168,7 +169,9 @@ def _embed_batch(
     return {level: one.float().cpu().numpy() for level, one in found.items()}
 
 
-def _describe(cases: CaseSplit, rows: range, max_slices: int) -> dict[Level, dict[str, list[Any]]]:
+def _describe(
+    cases: CaseSplit, rows: range, slice_counts: Sequence[int]
+) -> dict[Level, dict[str, list[Any]]]:
     """Return what is known of some cases, their scans and the slices that are encoded."""
     known, names = cases.metadata, cases.label_set.names
     labels = known.labels[cases.label_column][rows.start : rows.stop].toarray()
@@ -186,14 +189,15 @@ def _describe(cases: CaseSplit, rows: range, max_slices: int) -> dict[Level, dic
     of_slices: dict[str, list[Any]] = {name: [] for name in ("case_id", "split", "scan", "slice")}
     first, last = np.searchsorted(known.scan_cases, (rows.start, rows.stop))
     place, previous = 0, -1
-    for scan in range(first, last):
+    for scan, num_slices in zip(range(first, last), slice_counts, strict=True):
         case = int(known.scan_cases[scan])
         place, previous = (place + 1 if case == previous else 0), case
         shared = {"case_id": known.case_ids[case], "split": str(cases.split), "scan": place}
         modality = MODALITIES[known.scan_modalities[scan]].value
         for name, value in {**shared, "modality": modality}.items():
             of_scans[name].append(value)
-        for slice_ in sampled_slices(int(known.scan_depths[scan]), max_slices).tolist():
+        kept = sampled_slices(int(known.scan_depths[scan]), num_slices).tolist()
+        for slice_ in kept if len(kept) == num_slices else [0] * num_slices:  # a repeated picture
             for name, value in {**shared, "slice": slice_}.items():
                 of_slices[name].append(value)
     return {Level.CASE: of_cases, Level.SCAN: of_scans, Level.SLICE: of_slices}
@@ -205,7 +209,7 @@ def _table(
     content = {
         "format": FILE_FORMAT,
         "level": str(level),
-        "model": loaded.model_id,
+        "model": Path(loaded.model_id).name if loaded.revision is None else loaded.model_id,
         "model_revision": loaded.revision or "",
         "model_fingerprint": model_fingerprint(loaded),
         "data_fingerprint": data.fingerprint,

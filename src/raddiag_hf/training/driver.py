@@ -41,7 +41,7 @@ from raddiag_hf.vocabulary import Split
 logger = logging.getLogger(__name__)
 
 LABEL_SET_FILE = "label_set.json"
-MODEL_FILES = ("config.json", "preprocessor_config.json", LABEL_SET_FILE)
+MODEL_FILES = ("config.json", "preprocessor_config.json", LABEL_SET_FILE, "README.md")
 """What a finished model has beside its weights."""
 USEFUL_GAIN = 0.01
 """Share of the validation cross-entropy that a temperature has to save to be kept."""
@@ -124,7 +124,8 @@ def _finished_record(run: TrainingRun) -> TrainingRecord | None:
         ) from None
     has_weights = any(folder.glob("model*.safetensors")) or (folder / ADAPTER_WEIGHTS).is_file()
     gone = [] if has_weights else ["model.safetensors"]
-    gone += [name for name in MODEL_FILES if not (folder / name).is_file()]
+    expected = [*MODEL_FILES, *([] if record.metrics is None else [METRICS_FILE])]
+    gone += [name for name in expected if not (folder / name).is_file()]
     if gone:
         logger.warning("%s: %s is gone, so the run is made again", folder, gone[0])
         return None
@@ -183,7 +184,7 @@ def _record(
         notes.append(f"{unlabelled} cases were left out, of which no label is known")
     config = fitted.model.config
     return TrainingRecord(
-        **vars(run.origin),
+        **vars(run.origin) | ({} if fitted.fusion is None else {"fusion": fitted.fusion}),
         label_names=run.data.label_set.names,
         data=run.data.describe(),
         selection=fitted.selection,

@@ -194,7 +194,7 @@ class FinetuneSettings:
             raise FinetuneError(f"features is given, but the method is {method}, which keeps none")
         is_probe = method in PROBES
         if is_probe and self.head is Head.KNOWLEDGE:
-            raise FinetuneError(f"head is knowledge, but a {method} learns its own head")
+            raise FinetuneError(f"head is knowledge, but the method {method} learns its own head")
         if self.lora_rank != FinetuneSettings.lora_rank and method is not Method.LORA:
             raise FinetuneError(f"lora_rank is {self.lora_rank}, but the method is {method}")
         if self.train_batch_norm and method is not Method.FULL:
@@ -203,7 +203,7 @@ class FinetuneSettings:
             )
         if is_probe and self.augmentation not in (None, Augmentation.NONE):
             raise FinetuneError(
-                f"augmentation is {self.augmentation}, but a {method} sees every case once"
+                f"augmentation is {self.augmentation}, but the method {method} sees every case once"
             )
 
 

@@ -32,6 +32,7 @@ from raddiag_hf.training.finetune_settings import (
     ChosenSettings,
     FinetuneError,
     FinetuneSettings,
+    Fusion,
     Method,
     Start,
     start_kind,
@@ -218,7 +219,14 @@ def _fit(
     if settings.method is Method.ATTENTIVE_PROBE:
         kept = settings.features or work
         return fit_attentive_probe(
-            model, data, loaded.processor, progress, work=kept, seed=settings.seed, **shared
+            model,
+            data,
+            loaded.processor,
+            progress,
+            work=kept,
+            seed=settings.seed,
+            keeps_fusion=settings.fusion is Fusion.KEEP,
+            **shared,
         )
     checkpoints = work / CHECKPOINT_FOLDER
     return _fit_by_gradient(model, loaded, data, settings, checkpoints, base_digest, progress)

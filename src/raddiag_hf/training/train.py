@@ -36,7 +36,7 @@ from raddiag_hf.training.methods.weights import fit_weights
 from raddiag_hf.training.network import build_model, check_network, read_text_encoder
 from raddiag_hf.training.recipe import DataSection, Recipe, load_recipe, recipe_names
 from raddiag_hf.training.recipe_file import RecipeError
-from raddiag_hf.training.record import TrainingOrigin, public_name
+from raddiag_hf.training.record import TrainingOrigin, TrainingRecord, public_name
 from raddiag_hf.training.trainer_arguments import build_augmentation, training_arguments
 from raddiag_hf.vocabulary import Split
 
@@ -135,11 +135,7 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
         record_file=RECORD_FILE,
         model_folder=MODEL_FOLDER,
     )
-    record = complete_run(run, progress)
-    for warning in record.warnings:
-        logger.warning("not to be relied on: %s", warning)
-    for note in record.notes:
-        logger.info("%s", note)
+    _tell(complete_run(run, progress))
     return Path(recipe.output) / MODEL_FOLDER
 
 
@@ -235,7 +231,7 @@ def _finetune_recipe(recipe: Recipe, progress: Progress) -> Path:
         settings = FinetuneSettings(**(recipe.finetune or {}))
     except InputError as error:
         raise RecipeError(f"finetune.{error}") from None
-    finetune(
+    record = finetune(
         recipe.model.checkpoint,
         recipe.data.dataset,
         recipe.output,
@@ -244,7 +240,18 @@ def _finetune_recipe(recipe: Recipe, progress: Progress) -> Path:
         source=_source(recipe.data),
         progress=progress,
     )
+    for choice in record.choices:
+        logger.info("%s", choice)
+    _tell(record)
     return Path(recipe.output)
+
+
+def _tell(record: TrainingRecord) -> None:
+    """Log what a user of the model has to know."""
+    for warning in record.warnings:
+        logger.warning("not to be relied on: %s", warning)
+    for note in record.notes:
+        logger.info("%s", note)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

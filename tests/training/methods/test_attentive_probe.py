@@ -9,7 +9,12 @@ import torch
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
-from raddiag_hf.training.methods.attentive_probe import Reading, _folds, fit_attentive_probe
+from raddiag_hf.training.methods.attentive_probe import (
+    Reading,
+    _folds,
+    _readings,
+    fit_attentive_probe,
+)
 from raddiag_hf.training.methods.features import SliceFeatures, extract_slice_features
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, make_case, numbered, write_store
@@ -164,3 +169,15 @@ def test_cases_are_selected_with_all_that_is_theirs():
     assert chosen["slice_counts"].tolist() == [1, 3, 2]
     assert chosen["scan_counts"].tolist() == [2, 1]
     assert chosen["modality_slots"].tolist() == [5, 6, 4]
+
+
+def test_a_fusion_that_is_to_be_kept_is_not_averaged_away(data):
+    features = SliceFeatures(
+        slices=torch.zeros(4, 32),
+        slice_counts=torch.tensor([2, 2]),
+        scan_counts=torch.tensor([2]),
+        modality_slots=torch.tensor([1, 1]),
+    )
+    model = attentive_model()
+    assert Reading.LATE in _readings(model, features, keeps_fusion=False)
+    assert Reading.LATE not in _readings(model, features, keeps_fusion=True)

@@ -1,7 +1,7 @@
 """Attentive probe: shares of slices and scans, and a linear classifier, on features that stay."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -66,6 +66,7 @@ def fit_attentive_probe(
     num_workers: int,
     chunk_size: int | None,
     seed: int,
+    keeps_fusion: bool = False,
 ) -> FittedModel:
     """Fit a linear classifier, and shares of slices and scans, on features computed once.
 
@@ -86,6 +87,7 @@ def fit_attentive_probe(
         num_workers: Processes that decode cases.
         chunk_size: Slices that are encoded at once.
         seed: Of folds and of the order of cases.
+        keeps_fusion: Do not average the predictions of scans instead.
 
     Raises:
         ValueError: If the model's encoder has no slice features.
@@ -111,11 +113,13 @@ def fit_attentive_probe(
     patients = [*data[Split.TRAIN].patient_ids, *data[Split.VALIDATION].patient_ids]
     start = copy.deepcopy(_fusion_parts(model).state_dict())
     chooser = _Chooser(model, _join(train, validation), _folds(patients, seed), penalties, seed)
-    losses = chooser.cross_validate(_readings(model, features[Split.TRAIN]), progress)
+    readings = _readings(model, features[Split.TRAIN], keeps_fusion)
+    losses = chooser.cross_validate(readings, progress)
     reading, penalty = min(losses, key=lambda key: losses[key])
+    usual = _usual_penalty(losses, penalty)
     _fusion_parts(model).load_state_dict(start)
-    (probe,) = _fit(model, reading, train, [penalty], penalty, seed)
-    if reading is Reading.LATE:
+    (probe,) = _fit(model, reading, train, [penalty], usual, seed)
+    if is_late := reading is Reading.LATE:
         model.config.fusion_type, model.raddiag.fusion = "mean", None
     _set_classifier(model, probe)
 
@@ -129,9 +133,10 @@ def fit_attentive_probe(
     return FittedModel(
         model,
         predict,
-        f"{reading}, with penalty {penalty:g}, by cross-entropy in {FOLDS}-fold cross-validation "
-        f"over training and validation cases ({told})",
+        f"{reading}, with penalty {penalty:g}, by cross-entropy in {len(chooser.folds)}-fold "
+        f"cross-validation over training and validation cases ({told})",
         model.save_pretrained,
+        fusion="predictions of scans averaged, by cross-validation" if is_late else None,
     )
 
 
@@ -154,10 +159,13 @@ def _identity(
     )
 
 
-def _readings(model: RadDiagForImageClassification, features: SliceFeatures) -> list[Reading]:
+def _readings(
+    model: RadDiagForImageClassification, features: SliceFeatures, keeps_fusion: bool
+) -> list[Reading]:
     """Return the readings that differ: one slice in one scan can be read in one way."""
     readings = [Reading.FUSED]
-    if len(features.slice_counts) > len(features) and not model.config.is_late_fusion:
+    has_scans = len(features.slice_counts) > len(features)
+    if has_scans and not (keeps_fusion or model.config.is_late_fusion):
         readings.append(Reading.LATE)
     if len(features.slices) > len(features):
         readings.append(Reading.ATTENTION)
@@ -200,8 +208,7 @@ class _Chooser:
         losses: dict[tuple[Reading, float], float] = {}
         total = len(readings) * len(self.folds)
         for number, reading in enumerate(readings):
-            fused = {p: loss for (one, p), loss in losses.items() if one is Reading.FUSED}
-            usual = min(fused, key=lambda p: fused[p]) if fused else self.penalties[0]
+            usual = _usual_penalty(losses, self.penalties[0])
             sums = dict.fromkeys(self.penalties, 0.0)
             for done, fold in enumerate(self.folds):
                 held_out = set(fold)
@@ -219,6 +226,12 @@ class _Chooser:
                 progress("Cross-validating", number * len(self.folds) + done + 1, total)
             losses |= {(reading, p): sum_ / len(self.cases.labels) for p, sum_ in sums.items()}
         return losses
+
+
+def _usual_penalty(losses: Mapping[tuple[Reading, float], float], otherwise: float) -> float:
+    """Return the best penalty without attention, with which attention is learnt."""
+    fused = {penalty: loss for (one, penalty), loss in losses.items() if one is Reading.FUSED}
+    return min(fused, key=lambda penalty: fused[penalty]) if fused else otherwise
 
 
 def _fusion_parts(model: RadDiagForImageClassification) -> nn.ModuleList:

@@ -21,7 +21,7 @@ from raddiag_hf.model.fusion import draw_scans, pool_embeddings, pool_prediction
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Split
 
-SHARD_CASES = 256
+SHARD_CASES = 32
 """Cases of one file: what an interruption can lose at most."""
 BATCH_CASES = 4
 

@@ -21,9 +21,11 @@ class FittedModel:
         predict: Returns the logits of the cases of a split, ``(cases, labels)``, float.
         selection: What was chosen on validation, and how, in words.
         save: Writes weights and configuration to a folder.
+        fusion: Whether scans are fused, in words, where the method decided; else None.
     """
 
     model: RadDiagForImageClassification
     predict: Callable[[Split], NDArray[np.floating[Any]]]
     selection: str
     save: Callable[[Path], None]
+    fusion: str | None = None
