@@ -214,6 +214,12 @@ def test_what_is_no_data_set_is_one_error(folder, tmp_path):
         open_cases(damaged, ["test"])
 
 
+def test_a_manifest_is_no_data_set_yet(tmp_path):
+    (tmp_path / "manifest.csv").write_text("case_id,path\n")
+    with pytest.raises(CaseDataError, match="manifest.csv: is a file.* `raddiag dataset import`"):
+        open_cases(tmp_path / "manifest.csv")
+
+
 def test_only_counts_are_described(folder):
     described = open_cases(folder).describe()
     assert described["splits"]["test"] == {

@@ -17,6 +17,8 @@ from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSetting
         ({"penalties": (1.0, float("nan"))}, "penalties are"),
         ({"penalties": ("a",)}, r"penalties\[0\] is 'a', expected float"),
         ({"seed": -1}, "seed is -1, expected at least 0"),
+        ({"seed": 2**32}, "seed is 4294967296, expected at least 0 and less than"),
+        ({"image_size": 100_000}, "image_size is 100000, expected at least 16 and at most 4096"),
         ({"num_workers": -1}, "num_workers is -1"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"num_epochs": 2.5}, "num_epochs is 2.5, expected int"),

@@ -108,6 +108,11 @@ def find_cases(
                 f"{location}: no such folder; expected one, the name of a builder "
                 f"({', '.join(builder_names())}), or a data set on the Hub, <namespace>/<name>"
             )
+        if not is_address and not is_builder(dataset) and Path(dataset).is_file():
+            raise CaseDataError(
+                f"{location}: is a file, expected the folder of a case data set; `raddiag dataset "
+                "import` makes one of a manifest"
+            )
         if name is None and data_dir is None and not options and not is_builder(dataset):
             store = _find_store(dataset, location, token)
             if store is not None:

@@ -156,7 +156,7 @@ class FinetuneSettings:
     lora_rank: Annotated[int, Setting(min=1)] = 8
     train_batch_norm: bool | None = None
     augmentation: Augmentation | None = None
-    image_size: Annotated[int | None, Setting(min=16, metavar="PIXELS")] = None
+    image_size: Annotated[int | None, Setting(min=16, max=4096, metavar="PIXELS")] = None
     max_slices: Annotated[int | None, Setting(min=1, metavar="N")] = None
     features: Annotated[Path | None, Setting(metavar="DIR")] = None
     chunk_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
@@ -164,7 +164,7 @@ class FinetuneSettings:
     num_workers: Annotated[int, Setting("--workers", min=0, metavar="N")] = min(
         4, os.cpu_count() or 1
     )
-    seed: Annotated[int, Setting(min=0)] = 0
+    seed: Annotated[int, Setting(min=0, below=2**32)] = 0
 
     def __post_init__(self) -> None:
         check_settings(self, FinetuneError)
@@ -182,7 +182,8 @@ class FinetuneSettings:
             self._check_method(self.method)
         if self.train_batch_norm and self.chunk_size is not None:
             raise FinetuneError(
-                f"chunk_size is {self.chunk_size}, but batch norms can only be trained unchunked"
+                f"chunk_size is {self.chunk_size}, but batch norms can only be trained unchunked; "
+                "keep them as they are (train_batch_norm=False), or give no chunk_size"
             )
         if self.train_batch_norm and self.batch_size == 1:
             raise FinetuneError(
