@@ -216,7 +216,7 @@ def test_what_is_no_data_set_is_one_error(folder, tmp_path):
 
 def test_a_manifest_is_no_data_set_yet(tmp_path):
     (tmp_path / "manifest.csv").write_text("case_id,path\n")
-    with pytest.raises(CaseDataError, match="manifest.csv: is a file.* `raddiag dataset import`"):
+    with pytest.raises(CaseDataError, match=r"manifest\.csv: is a file.*dataset import"):
         open_cases(tmp_path / "manifest.csv")
 
 

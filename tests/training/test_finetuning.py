@@ -571,6 +571,8 @@ def test_without_a_model_a_small_network_learns_from_random_weights(data, tmp_pa
     assert table["auc"][table["group"].index("all")] > 0.8
     assert record.choices[0].startswith("Start: a small network with random weights")
     assert record.hyperparameters["train_batch_norm"]
+    assert record.head.startswith("one linear layer, from scratch")
+    assert "# RadDiag, trained on" in (tmp_path / "out" / "README.md").read_text()
     loaded = read_model(str(tmp_path / "out"))
     assert (loaded.model.config.image_size, loaded.processor.image_size) == (32, 32)
 

@@ -148,7 +148,7 @@ def finetune(
             base_model=None if start is Start.SCRATCH else public_name(loaded.model_id),
             base_revision=loaded.revision,
             method=str(settings.method),
-            head=adaptation.head,
+            head=adaptation.head if start is Start.MODEL else _new_head(adaptation),
             fusion=adaptation.fusion,
             hyperparameters=settings.hyperparameters(),
             is_adapter=saves_adapters,
@@ -160,6 +160,13 @@ def finetune(
         leftovers=(work / CHECKPOINT_FOLDER,),
     )
     return complete_run(run, progress)
+
+
+def _new_head(adaptation: Adaptation) -> str:
+    """Return where the classifier of a start without one comes from, in words."""
+    if not adaptation.kept_head:
+        return adaptation.head
+    return "one linear layer, from scratch, at the labels' frequencies"
 
 
 def _plan(

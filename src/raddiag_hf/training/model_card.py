@@ -57,7 +57,7 @@ def render_model_card(record: TrainingRecord) -> str:
     return environment.get_template("trained.md.jinja").render(
         metadata=_metadata(record, is_on_hub),
         record=record,
-        title=TITLES[record.method],
+        title=TITLES["from-scratch" if record.base_model is None else record.method],
         base=_base(record.base_model, is_on_hub),
         is_adapter=record.is_adapter,
         metrics=shown,
