@@ -37,6 +37,10 @@ def test_each_extra_installs_what_it_is_required_for():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     pairs = set(required())
-    assert pairs == {("peft", "peft"), ("sentence_transformers", "knowledge")}
+    assert pairs == {
+        ("peft", "peft"),
+        ("sentence_transformers", "knowledge"),
+        ("timm", "timm"),
+    }
     for package, extra in pairs:
         assert package.replace("_", "-") in setup["options.extras_require"][extra]

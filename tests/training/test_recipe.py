@@ -1,5 +1,7 @@
 """Recipes: what ships, what is read, and what is refused."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
@@ -113,9 +115,14 @@ def test_overrides_of_no_form_are_refused(override):
     ("name", "method"),
     [("finetune", "full"), ("lora", "lora"), ("linear_probe", "linear-probe")],
 )
-def test_recipes_for_saved_models_run_finetune(name, method, monkeypatch, tmp_path):
+def test_recipes_for_saved_models_run_finetune(name, method, monkeypatch, tmp_path, caplog):
     calls = []
-    monkeypatch.setattr(train, "finetune", lambda *given, **named: calls.append((given, named)))
+
+    def record_call(*given, **named):
+        calls.append((given, named))
+        return SimpleNamespace(choices=("Start: base",), warnings=("few cases",), notes=())
+
+    monkeypatch.setattr(train, "finetune", record_call)
     overrides = ["model.checkpoint=base", "data.dataset=cases", f"output={tmp_path}"]
     overrides += ["model.text_encoder=encoder", "data.name=small", "data.data_dir=there"]
     overrides += ["data.options={limit: 3}"]
@@ -125,6 +132,8 @@ def test_recipes_for_saved_models_run_finetune(name, method, monkeypatch, tmp_pa
     assert named == {"text_encoder": "encoder", "source": source, "progress": no_progress}
     assert (model, dataset, output) == ("base", "cases", str(tmp_path))
     assert settings.method is Method(method)
+    assert "Start: base" in caplog.text
+    assert "not to be relied on: few cases" in caplog.text
     assert train.main([name, "--overrides", "data.dataset=cases"]) == 2
 
 
