@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForImageClassification, Dinov2Model
+from transformers import AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
@@ -35,7 +35,7 @@ from raddiag_hf.training.record import TrainingRecord
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, numbered, write_store
 from tests.fixtures.finetuning import visible_case, write_visible_store
-from tests.fixtures.models import BACKBONES, tiny_config, tiny_model
+from tests.fixtures.models import tiny_config, tiny_model
 from tests.fixtures.saved_models import label_names, save_tiny_model
 from tests.fixtures.text_encoders import tiny_text_encoder
 
@@ -559,68 +559,6 @@ def test_a_modality_that_the_model_does_not_know_is_refused(base, data, tmp_path
     )
     with pytest.raises(FinetuneError, match="has scans of CT, but the model has a slot only for"):
         finetune(str(folder), data, tmp_path / "out", SETTINGS[Method.LINEAR_PROBE])
-
-
-def test_without_a_model_a_small_network_learns_from_random_weights(data, tmp_path):
-    settings = FinetuneSettings(
-        num_workers=0, device="cpu", num_epochs=6, image_size=32, augmentation="none"
-    )
-    record = finetune(None, data, tmp_path / "out", settings)
-    assert (record.base_model, record.method) == (None, "full")
-    table = record.metrics["groups"]
-    assert table["auc"][table["group"].index("all")] > 0.8
-    assert record.choices[0].startswith("Start: a small network with random weights")
-    assert record.hyperparameters["train_batch_norm"]
-    assert record.head.startswith("one linear layer, from scratch")
-    assert "# RadDiag, trained on" in (tmp_path / "out" / "README.md").read_text()
-    loaded = read_model(str(tmp_path / "out"))
-    assert (loaded.model.config.image_size, loaded.processor.image_size) == (32, 32)
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("backbone") / "dinov2"
-    torch.manual_seed(0)
-    Dinov2Model(BACKBONES["dinov2"][0]).save_pretrained(folder)
-    return folder
-
-
-@pytest.mark.parametrize("method", [None, Method.LORA, Method.FULL])
-def test_a_backbone_is_probed_adapted_or_trained_and_saved_whole(backbone, data, tmp_path, method):
-    rate = {Method.LORA: 3e-2, Method.FULL: 3e-3}.get(method)
-    options = {"num_workers": 0, "device": "cpu", "augmentation": "none", "image_size": 32}
-    settings = FinetuneSettings(method, learning_rate=rate, num_epochs=8, **options)
-    record = finetune(f"backbone:{backbone}", data, tmp_path / "out", settings)
-    assert record.base_model == "dinov2"
-    assert not record.is_adapter
-    table = record.metrics["groups"]
-    assert table["auc"][table["group"].index("all")] > 0.8
-    model = AutoModelForImageClassification.from_pretrained(tmp_path / "out")
-    assert model.config.encoder_type == "backbone"
-    assert not list((tmp_path / "out").glob("adapter*"))
-
-
-def test_a_training_that_cannot_learn_says_so_and_saves_no_confident_card(tmp_path, caplog):
-    splits = {Split.TRAIN: range(60), Split.VALIDATION: range(60, 100)}
-    write_store(tmp_path / "noise", {name: numbered(one) for name, one in splits.items()})
-    settings = FinetuneSettings(
-        Method.FULL, learning_rate=1e-9, train_batch_norm=False, image_size=32, **FAST
-    )
-    record = finetune("scratch", tmp_path / "noise", tmp_path / "out", settings)
-    assert "the loss on validation was never below" in caplog.text
-    told = " ".join(record.warnings)
-    assert "no better than the frequency" in told or "the same answer" in told
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert "**Not to be relied on:**" in card.split("## Use")[0]
-
-
-def test_runs_that_name_a_folder_of_features_share_them(backbone, data, tmp_path):
-    options = {"num_workers": 0, "device": "cpu", "image_size": 32, "features": tmp_path / "kept"}
-    for seed in (0, 1):
-        settings = FinetuneSettings(seed=seed, **options)
-        finetune(f"backbone:{backbone}", data, tmp_path / f"out-{seed}", settings)
-    (folder,) = (tmp_path / "kept").iterdir()
-    assert len(list(folder.glob("*.safetensors"))) == 4  # two of 60 training cases
 
 
 def test_a_finished_run_that_lost_its_card_or_metrics_is_made_again(base, data, tmp_path):

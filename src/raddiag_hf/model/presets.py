@@ -1,4 +1,4 @@
-"""Presets: the networks that the paper names, as fields of a configuration."""
+"""Presets: the networks that the paper names, and a small one, as fields of a configuration."""
 
 from typing import Any
 
@@ -57,4 +57,5 @@ PRESETS: dict[str, dict[str, Any]] = {
         for layers in (6, 12)
     },
 }
-"""The published network and every row of the paper's Table 1, as differences from the defaults."""
+"""The published network, every row of the paper's Table 1, and ``small``, which is ours
+(`benchmarks/real_data.py`), as differences from the defaults."""
