@@ -47,6 +47,16 @@ def test_every_case_has_a_split_and_no_patient_has_two(drawn, seed):
     assert len(set(zip(patient_ids, splits, strict=True))) == len(set(patient_ids))
 
 
+def test_splits_do_not_depend_on_how_names_are_hashed():
+    """Or another process would split otherwise, and no build could be resumed."""
+    patient_ids = [f"p{case}" for case in range(600)]
+    labels = np.random.default_rng(0).integers(400, size=(600, 3)).tolist()
+    plain = split_by_patient(patient_ids, labels)
+    for prefix in ("a", "b", "c"):
+        renamed = [[f"{prefix}{label}" for label in names] for names in labels]
+        assert split_by_patient(patient_ids, renamed) == plain
+
+
 @pytest.mark.parametrize("cases_per_patient", [1.0, 1.5])
 def test_labels_of_30_cases_are_in_every_split_in_proportion(cases_per_patient):
     patient_ids, labels = long_tailed_cases(

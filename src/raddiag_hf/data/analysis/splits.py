@@ -140,7 +140,7 @@ def _stratify_patients(
     entries = [
         (row, columns.setdefault(label, len(columns)))
         for row, names in zip(rows, labels, strict=True)
-        for label in set(names)
+        for label in dict.fromkeys(names)  # a set's order is another in every process
     ]
     where = np.array(entries, dtype=np.int64).reshape(-1, 2)
     label_counts = csr_array(
