@@ -50,7 +50,8 @@ def build_data_set(name: str, source: Path, folder: Path) -> Path:
     elif name == "brain_tumor":
         _import(_brain_rows(source), folder)
     else:
-        load_builder(name, data_dir=source, storage=STORAGE).write(folder)
+        with_all_labels = "with_no_finding" if name == "cxr14" else None
+        load_builder(name, with_all_labels, data_dir=source, storage=STORAGE).write(folder)
     return folder
 
 

@@ -81,7 +81,8 @@ def build(work: Path, name: str) -> Path:
     """Return the folder of a data set, built on first use."""
     folder = work / "data" / name
     if not folder.is_dir():
-        load_builder(name, data_dir=SHARED / name, storage=STORAGE).write(folder)
+        with_all_labels = "with_no_finding" if name == "cxr14" else None
+        load_builder(name, with_all_labels, data_dir=SHARED / name, storage=STORAGE).write(folder)
     return folder
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from raddiag_hf.data.publishers.builder import CaseBuilder
+from raddiag_hf.data.publishers.builder import CaseBuilder, CaseBuilderConfig
 from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, ScanSource
 from raddiag_hf.data.publishers.tables import read_table
 from raddiag_hf.data.store.case import parse_age, parse_sex
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Split
 
-LABELS = LabelSet(
+FINDINGS = LabelSet(
     (
-        "No Finding",
         "Atelectasis",
         "Cardiomegaly",
         "Effusion",
@@ -29,6 +29,9 @@ LABELS = LabelSet(
         "Hernia",
     )
 )
+NO_FINDING = "No Finding"
+"""What the publisher calls a film with none of them."""
+WITH_NO_FINDING = LabelSet((NO_FINDING, *FINDINGS.names))
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 COLUMNS = (
     "Image Index",
@@ -41,11 +44,23 @@ COLUMNS = (
 
 
 class Cxr14(CaseBuilder):
-    """Builder of the ChestX-ray14 data set."""
+    """Builder of the ChestX-ray14 data set.
+
+    Publications report means over the fourteen findings, and so does whatever reads the labels of
+    the configuration ``findings``.
+    """
+
+    BUILDER_CONFIGS: ClassVar = [
+        CaseBuilderConfig(name="findings"),
+        CaseBuilderConfig(name="with_no_finding"),
+    ]
+    DEFAULT_CONFIG_NAME: ClassVar[str] = "findings"
 
     TITLE = "NIH ChestX-ray14"
     DESCRIPTION = (
-        "One case is one film; a patient has several over time. Labels were mined from reports. "
+        "One case is one film; a patient has several over time. Labels were mined from reports; "
+        "a film without any label has none of the fourteen findings. The configuration "
+        "with_no_finding calls it No Finding, which then counts in every mean over labels. "
         "test_list.txt, where it is there, is the test split; the publisher's other patients are "
         "split into training and validation."
     )
@@ -63,8 +78,9 @@ class Cxr14(CaseBuilder):
         return {"cases": 112_120, "patients": 30_805}
 
     def label_sets(self) -> Mapping[str, LabelSet]:
-        """Return ``No Finding`` and the fourteen findings, in the publisher's order."""
-        return {"labels": LABELS}
+        """Return the fourteen findings, or ``No Finding`` and these, in the publisher's order."""
+        is_told = self.config.name == "with_no_finding"
+        return {"labels": WITH_NO_FINDING if is_told else FINDINGS}
 
     def list_cases(self) -> Sequence[CaseSource]:
         """Return the films in the order of the table."""
@@ -73,6 +89,7 @@ class Cxr14(CaseBuilder):
         rows = read_table(table, COLUMNS, filled=("Image Index", "Patient ID"))
         folders = self._folders()
         splits = self._published_splits()
+        known = self.label_sets()["labels"].label2id
         cases = []
         for row in rows:
             name = row["Image Index"]
@@ -91,7 +108,7 @@ class Cxr14(CaseBuilder):
                 CaseSource(
                     case_id=Path(name).stem,
                     patient_id=f"cxr14-{row['Patient ID'].strip()}",
-                    labels={"labels": _labels(table, row)},
+                    labels={"labels": tuple(one for one in _labels(table, row) if one in known)},
                     scans=(scan,),
                     anatomy=Anatomy.CHEST,
                     age=parse_age(row["Patient Age"]),
@@ -132,7 +149,7 @@ class Cxr14(CaseBuilder):
 def _labels(table: Path, row: Mapping[str, str]) -> tuple[str, ...]:
     labels = tuple(dict.fromkeys(row["Finding Labels"].strip().split("|")))
     for label in labels:
-        if label not in LABELS.label2id:
+        if label not in WITH_NO_FINDING.label2id:
             field = f"Finding Labels of {row['Image Index']}"
             raise DataSourceError(table, field, "findings of ChestX-ray14", repr(label))
     return labels

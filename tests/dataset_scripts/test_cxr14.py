@@ -29,17 +29,33 @@ def cxr14(tmp_path):
     return folder
 
 
-def builder(folder, tmp_path, **options):
-    return load_builder("cxr14", data_dir=folder, cache_dir=tmp_path / "cache", **options)
+def builder(folder, tmp_path, name=None, **options):
+    return load_builder("cxr14", name, data_dir=folder, cache_dir=tmp_path / "cache", **options)
 
 
 def test_a_case_is_a_film_with_its_own_labels(cxr14, tmp_path):
     first, second, third = builder(cxr14, tmp_path).list_cases()
     assert first.labels["labels"] == ("Cardiomegaly", "Effusion")
-    assert second.labels["labels"] == ("No Finding",)
+    assert second.labels["labels"] == ()
     assert first.patient_id == second.patient_id != third.patient_id
     assert (first.scans[0].plane, second.scans[0].sequence) == (Plane.FRONTAL, "AP")
     assert (first.age, third.age) == (58, None)
+
+
+def test_means_over_the_labels_are_over_the_fourteen_findings(cxr14, tmp_path):
+    names = builder(cxr14, tmp_path).label_sets()["labels"].names
+    assert len(names) == 14
+    assert "No Finding" not in names
+
+
+def test_a_film_without_finding_is_labelled_so_where_that_is_asked_for(cxr14, tmp_path):
+    asked = builder(cxr14, tmp_path, "with_no_finding")
+    assert [case.labels["labels"] for case in asked.list_cases()] == [
+        ("Cardiomegaly", "Effusion"),
+        ("No Finding",),
+        ("Hernia",),
+    ]
+    assert len(asked.label_sets()["labels"]) == 15
 
 
 def test_images_are_found_in_any_of_the_publishers_folders(cxr14, tmp_path):
@@ -90,7 +106,7 @@ def test_every_real_film_arrives_with_its_labels(shared_dir, tmp_path):
     with (data / "Data_Entry_2017_v2020.csv").open() as file:
         expected = {
             row["Image Index"]: (
-                set(row["Finding Labels"].split("|")),
+                set(row["Finding Labels"].split("|")) - {"No Finding"},
                 f"cxr14-{row['Patient ID']}",
                 1,
             )
