@@ -45,10 +45,11 @@ def stats(
 ) -> None:
     """Count the cases of a data set by modality, anatomy, size and label, and draw them."""
     from raddiag_hf.core.atomic_files import atomic_write
-    from raddiag_hf.data.analysis.statistics import NORMAL_LABELS, case_statistics
+    from raddiag_hf.data.analysis.statistics import case_statistics
     from raddiag_hf.data.analysis.statistics_figures import save_statistics_figures
     from raddiag_hf.data.opening import find_cases, named_faults
     from raddiag_hf.data.store.case_metadata import case_label_sets, read_metadata
+    from raddiag_hf.labels.normal_labels import NORMAL_LABELS
 
     with named_faults(location):
         cases = find_cases(location, data_dir=data_dir)

@@ -1,6 +1,6 @@
 """Breakdown of an evaluation: by modality, by anatomy, and normal against abnormal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.core.progress import Progress, no_progress
-from raddiag_hf.data.analysis.statistics import NORMAL_LABELS
 from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.labels.normal_labels import normal_columns
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
@@ -118,7 +118,7 @@ def break_down(
             for anatomy in Anatomy
         }
     )
-    normal = _normal_column(table.label_names)
+    normal = next(iter(normal_columns(table.label_names)), None)
     by_region = {} if normal is None else _labelled(table, by_anatomy)
     values = None if thresholds is None else np.asarray(thresholds, dtype=np.float64)
     done, total = 0, len(by_modality) + len(by_anatomy) + len(by_region)
@@ -178,11 +178,3 @@ def _most_frequent_first(
     """Leave out empty subgroups and sort the others by size."""
     filled = [(name, rows) for name, rows in subgroups.items() if rows.any()]
     return dict(sorted(filled, key=lambda item: -int(item[1].sum())))
-
-
-def _normal_column(label_names: Sequence[str]) -> int | None:
-    """Return the column of the first label that says that nothing was found."""
-    for column, name in enumerate(label_names):
-        if name.casefold() in NORMAL_LABELS:
-            return column
-    return None

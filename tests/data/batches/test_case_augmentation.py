@@ -106,7 +106,8 @@ def test_an_augmented_case_is_a_packed_case(split, index, epoch, repeated):
     assert (case["key_slices"] >= -1).all()
     assert (case["key_slices"] < case["slice_counts"]).all()
     assert len(case["modality_slots"]) == len(case["key_slices"]) == scans
-    assert case["labels"][0, index % 3] == 1
+    is_normal = index % 3 == 0
+    assert case["labels"][0, index % 3] == 1 or (is_normal and case["labels"].any())
 
 
 def test_a_mixture_has_the_scans_and_the_labels_of_its_cases(split):
@@ -122,6 +123,18 @@ def test_a_mixture_has_the_scans_and_the_labels_of_its_cases(split):
         assert mixed["scan_counts"].tolist() == [expected["scan_counts"].sum()]
         assert torch.equal(mixed["modality_slots"], expected["modality_slots"])
     assert len({len(case["slice_counts"]) for case in cases}) > 2
+
+
+def test_a_mixture_of_a_normal_case_and_a_disease_is_not_normal(split):
+    always = replace(NOTHING, mixing_probability=1.0, max_mixed_cases=2)
+    seen = set()
+    for epoch in range(4):
+        for case in training_cases(split, always, epoch=epoch):
+            normal, others = case["labels"][0, 0], case["labels"][0, 1:]
+            assert not (normal and others.any())
+            assert case["labels"].any()
+            seen.add(bool(normal))
+    assert seen == {True, False}
 
 
 @given(

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from raddiag_hf.data.store.case_metadata import CaseMetadata
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.labels.bands import FrequencyBand, frequency_bands
+from raddiag_hf.labels.normal_labels import NORMAL_LABELS, normal_columns
 from raddiag_hf.vocabulary import Split
-
-NORMAL_LABELS = frozenset({"normal", "no finding", "regular", "notumor"})
-"""Names, in lower case, of labels that say that nothing was found: of RP3D-DiagDS, the chest data
-sets, POCUS and Brain-Tumor."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +117,8 @@ def _label_kinds(
     is_labelled = np.zeros(len(metadata), dtype=bool)
     is_abnormal = np.zeros(len(metadata), dtype=bool)
     for column, indicators in metadata.labels.items():
-        is_disorder = np.array(
-            [name.casefold() not in normal_labels for name in metadata.label_names[column]]
-        )
+        is_disorder = np.ones(indicators.shape[1], dtype=bool)
+        is_disorder[[*normal_columns(metadata.label_names[column], normal_labels)]] = False
         is_labelled |= np.diff(indicators.indptr) > 0
         is_abnormal |= indicators.astype(np.int64) @ is_disorder > 0
     return is_labelled, is_abnormal

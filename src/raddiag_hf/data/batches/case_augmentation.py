@@ -32,7 +32,8 @@ class CaseAugmentation:
         key_slice_probability: Of replacing a scan of several slices by its key slice alone, where
             that is known (the nearest slice that the image processor kept).
         mixing_probability: Of mixing in a case of another anatomy; the mixture has the labels of
-            both, and the work of both. Asked again after each until ``max_mixed_cases``.
+            both, and the work of both; it is normal only if both are. Asked again after each until
+            ``max_mixed_cases``.
         max_mixed_cases: The most cases in a mixture, the first one counted.
         scan_drop_probability: Of leaving out a scan. A case keeps at least one; its labels stay,
             though what shows them may be gone.
@@ -50,8 +51,8 @@ class CaseAugmentation:
         ``n_aug`` is ``max_mixed_cases``, and ``prob`` that of no mixing, 0.7 as shipped. There, the
         anatomy mixed in is drawn by hand-set weights; here every case of another anatomy is as
         likely, and unknown anatomies are never mixed. There, scans beyond a fixed number are cut
-        off at random; here each may be dropped. The probabilities of dropping and of the key slice
-        are ours.
+        off at random; here each may be dropped. There, a mixture with a normal case stays normal
+        beside a disease. The probabilities of dropping and of the key slice are ours.
     """
 
     scan_augmentation: ScanAugmentation | None = field(default_factory=ScanAugmentation)
@@ -159,17 +160,27 @@ class CaseAugmentation:
         return torch.from_numpy(self.scan_augmentation(stack.numpy(), random))
 
 
-def mix_cases(cases: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def mix_cases(
+    cases: Sequence[Mapping[str, Tensor]], normal_columns: Sequence[int] = ()
+) -> dict[str, Tensor]:
     """Return packed cases as one: the scans of all, and every label that one of them has.
 
-    Modality slots stay as they are: each case counts its own first CT.
+    A normal label beside a disease would be wrong, so a mixture keeps it only where no other label
+    is present. Modality slots stay as they are: each case counts its own first CT.
 
     Args:
         cases: At least one, each a single packed case.
+        normal_columns: Labels that say that nothing was found; see `labels.normal_labels`.
     """
     mixed = {key: torch.cat([case[key] for case in cases]) for key in cases[0]}
+    labels = mixed["labels"].amax(0, keepdim=True)
+    if len(cases) > 1 and normal_columns:
+        is_disorder = torch.ones(labels.shape[1], dtype=torch.bool)
+        is_disorder[list(normal_columns)] = False
+        if bool((mixed["labels"][:, is_disorder] == 1).any()):
+            labels = labels.where(is_disorder, 0.0)
     return mixed | {
-        "labels": mixed["labels"].amax(0, keepdim=True),
+        "labels": labels,
         "scan_counts": mixed["scan_counts"].sum(0, keepdim=True),
     }
 

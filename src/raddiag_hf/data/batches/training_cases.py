@@ -18,6 +18,7 @@ from raddiag_hf.data.store.case import (
     label_columns,
     unknown_column,
 )
+from raddiag_hf.labels.normal_labels import normal_columns
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 
 
@@ -44,6 +45,11 @@ class CasePacker:
             raise ValueError(
                 f"there is no label column {self.label_column!r}, only {sorted(columns)}"
             )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Name of each column of ``labels``."""
+        return tuple(label_columns(self.features)[self.label_column].names)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Tensor]:
         """Decode and pack one row.
@@ -102,6 +108,7 @@ class TrainingCases(torch.utils.data.Dataset[dict[str, Tensor]]):
         self.packer = packer
         self.augmentation = augmentation
         self.seed = seed
+        self._normal_columns = normal_columns(packer.label_names)
         self._anatomies = np.zeros(0, np.int64)
         if augmentation is not None and augmentation.mixing_probability:
             column = split.select_columns("anatomy").with_format("numpy")
@@ -155,7 +162,7 @@ class TrainingCases(torch.utils.data.Dataset[dict[str, Tensor]]):
         for mixed in (row, *self.augmentation.draw_partners(row, self._anatomies, random)):
             case = self._draw_case(mixed, self.augmentation, random)
             cases.append(self.augmentation.augment_scans(case, self.packer.processor, random))
-        return mix_cases(cases)
+        return mix_cases(cases, self._normal_columns)
 
     def _draw_case(
         self, row: int, augmentation: CaseAugmentation, random: np.random.Generator

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from raddiag_hf.core.fingerprint import file_state
 from raddiag_hf.data.analysis.splits import split_by_patient
-from raddiag_hf.data.analysis.statistics import NORMAL_LABELS
 from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
 from raddiag_hf.data.hospital.import_settings import ImportSettings
@@ -19,6 +18,7 @@ from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore
 from raddiag_hf.data.store.case_writer import REJECTED_FILE, write_cases
 from raddiag_hf.data.store.rejection import NothingBuiltError, Rejection, read_rejections
 from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.labels.normal_labels import NORMAL_LABELS
 from raddiag_hf.vocabulary import Split
 
 NO_LABELS = LabelSet(("(no labels)",))
