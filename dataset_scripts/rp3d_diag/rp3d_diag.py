@@ -33,7 +33,7 @@ CASE_FILES: Mapping[str, Split | None] = {
 ICD10_TEXTS_FILE = "icd10_desription.json"
 """What each ICD-10-CM category means; the authors spell it so."""
 
-VERSION = datasets.Version("1.0.0")
+VERSION = datasets.Version("1.1.0")
 _AGE = re.compile(r"Age:\s*(\d+(?:\.\d+)?(?:\s*(?!gender)[a-z]+)?)", re.IGNORECASE)
 _CATEGORY = re.compile(r"[A-Z]\d[0-9A-Z]")
 _SEX = re.compile(r"Gender:\s*(\w+)", re.IGNORECASE)
@@ -183,8 +183,9 @@ class Rp3dDiag(CaseBuilder):
             found = f"{len(modalities)} for {len(samples)} samples"
             raise DataSourceError(file, f"{case_id}: Modalities", "one per sample", found)
         scans: list[ScanSource] = []
-        for modality, sample in zip(modalities, samples, strict=True):
-            scans += self._list_scans(file, case_id, modality, sample, folders)
+        for number, (modality, sample) in enumerate(zip(modalities, samples, strict=True), start=1):
+            listed = self._list_scans(file, case_id, modality, sample, folders)
+            scans += [replace(scan, study=f"sample-{number}") for scan in listed]
         patient = str(samples[0].get("pat") or "")
         age, sex = _AGE.search(patient), _SEX.search(patient)
         return CaseSource(

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from fsspec.core import url_to_fs
 
 from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
 from raddiag_hf.data.opening import find_cases, open_cases
+from raddiag_hf.data.store.case import case_features
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
-from raddiag_hf.vocabulary import Split
+from raddiag_hf.vocabulary import Modality, Split
 from tests.fixtures.cases import LABELS, CaseMaker, make_case, numbered, write_store
 from tests.fixtures.folders import contents
 from tests.fixtures.hub_standin import HubStandIn
@@ -43,6 +45,40 @@ class TwoColumns(CaseMaker):
         names = make_case(number).labels["labels"]
         case = make_case(number, labels={"disorders": names, "icd10": names})
         return type(super().__call__(number))(case)
+
+
+class WithoutStudies(CaseMaker):
+    """Makes cases of three scans, two of one modality."""
+
+    def __call__(self, number):
+        scans = [
+            replace(one, scan=replace(one.scan, modality=Modality.CT)) for one in make_case(2).scans
+        ]
+        return type(super().__call__(number))(make_case(number, scans=tuple(scans)))
+
+
+def test_a_data_set_from_before_studies_opens_and_says_so_once(tmp_path, caplog):
+    store = write_store(
+        tmp_path / "cases",
+        {Split.TRAIN: numbered([0, 1]), Split.TEST: numbered([2])},
+        build_case=WithoutStudies(),
+    )
+    open_cases(tmp_path / "cases")
+    assert "study" not in caplog.text
+    for path in (path for paths in store.shards.values() for path in paths):
+        rows = Dataset.from_parquet(path, cache_dir=str(tmp_path / "cache"))
+        older = case_features(LABELS, has_studies=False)
+        scans = [
+            [{key: scan[key] for key in scan if key != "study"} for scan in row["scans"]]
+            for row in rows
+        ]
+        columns = rows.to_dict() | {"scans": scans}
+        Dataset.from_dict(columns, features=older).to_parquet(path)
+    cases = open_cases(tmp_path / "cases")
+    assert caplog.text.count("says no study of its scans") == 1
+    processor = RadDiagImageProcessor(image_size=16, max_slices=2)
+    assert cases["train"].pack(processor)[0]["modality_slots"].tolist() == [1, 2, 3]
+    assert cases["train"].metadata.scan_studies.tolist() == [""] * 6
 
 
 def config_of(label_set):

@@ -86,6 +86,7 @@ def test_a_case_holds_the_scans_of_all_its_samples(rp3d, tmp_path):
         ("3", Modality.MRI, Plane.SAGITTAL),
     ]
     assert [scan.sequence for scan in knee.scans] == ["T2", "T2", ""]
+    assert [scan.study for scan in knee.scans] == ["sample-1", "sample-2", "sample-2"]
 
 
 def test_depth_comes_first_and_equal_channels_are_one_picture(rp3d, tmp_path):
@@ -94,6 +95,7 @@ def test_depth_comes_first_and_equal_channels_are_one_picture(rp3d, tmp_path):
     knee = decode_case(rows["knee"], cases["test"].features)
     assert [scan.scan.volume.shape for scan in knee.scans] == [(1, 8, 8), (4, 8, 6), (5, 8, 6)]
     assert [scan.key_slice for scan in knee.scans] == [0, 3, 4]
+    assert [scan.study for scan in knee.scans] == ["sample-1", "sample-2", "sample-2"]
 
 
 def test_a_key_slice_beyond_the_scan_is_unknown(rp3d, tmp_path):

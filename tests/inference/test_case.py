@@ -10,7 +10,7 @@ import pytest
 from raddiag_hf import RadDiagImageProcessor, diagnose_case, explain_case, read_case, read_scans
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.imaging.reading import Rejected
-from raddiag_hf.inference.case import CaseError, CaseReading, as_case
+from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.case_files import write_case_files, write_explanation_files
 from raddiag_hf.inference.embedding import embed_case
 from raddiag_hf.inference.explain.saliency import ScoreCamSettings
@@ -137,6 +137,21 @@ def test_a_series_of_which_some_files_lost_the_patient_stays_whole(tmp_path):
         )  # fmt: skip
     (scan,) = read_scans(tmp_path).scans
     assert len(scan.volume) == 4
+
+
+def test_scans_of_two_studies_are_numbered_and_rescaled_apart(tmp_path, model):
+    for study, brightness in (("1.2.77", 1), ("1.2.78", 40)):
+        write_series(
+            tmp_path / str(brightness), brightness * numbered_slices(3),
+            StudyInstanceUID=study, SeriesInstanceUID=f"{study}.1",
+        )  # fmt: skip
+    processor = RadDiagImageProcessor(image_size=32, max_slices=8, rescale_range="padded_study")
+    scans = read_case(tmp_path).scans
+    batch = pack_case(model, processor, scans)
+    assert batch["modality_slots"].tolist() == [1, 1]
+    tops = [float(scan.max()) for scan in batch["pixel_values"].split([3, 3])]
+    assert tops == [1, 1]
+    assert "1.2.77" not in repr(scans[0])
 
 
 def test_a_patients_key_is_not_a_plain_digest_of_the_id(tmp_path):

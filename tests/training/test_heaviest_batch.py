@@ -25,6 +25,7 @@ def metadata():
         scan_cases=scan_cases,
         scan_modalities=np.zeros(6, np.int64),
         scan_depths=np.array([20, 20, 8, 30, 1, 25]),
+        scan_studies=np.array([""] * 6, object),
     )
 
 

@@ -19,17 +19,19 @@ NAMED_BYSTANDERS = 5
 """Files of one reason beside scans, such as localisers, that are named; archives have thousands."""
 
 EXAMPLES = """
-**The manifest** is a CSV file with a header: `case_id, path`, and any of `patient_id, modality,
-anatomy, labels, split, age, sex, date`. A path is a file or a folder (of a DICOM study, or of
-pictures that are the slices of one scan), relative to the manifest's folder. Labels are separated
-by `;`. A case with several scans has several rows. What it leaves open is taken from DICOM tags.
+**The manifest** is a CSV file with a header: `case_id, path`, and any of `patient_id, study,
+modality, anatomy, labels, split, age, sex, date`. A path is a file or a folder (of a DICOM study,
+or of pictures that are the slices of one scan), relative to the manifest's folder. Labels are
+separated by `;`. A case with several scans has several rows. What it leaves open is taken from
+DICOM tags.
 
 **Without a manifest**, each DICOM study below the folder is a case.
 
-**Left behind** are names, dates, descriptions, paths and DICOM identifiers. Case and patient ids
-become keyed hashes: keep the key file, apart from the data set. Equal keys give equal pseudonyms.
-Ages are whole years and end at 90. What is burned into the pixels stays there; files whose tags
-admit it are left out. So are cases whose DICOM files name more than one patient: a case is of one.
+**Left behind** are names, dates, descriptions, paths and DICOM identifiers. Ids of cases, patients
+and studies become keyed hashes: keep the key file, apart from the data set. Equal keys give equal
+pseudonyms. Ages are whole years and end at 90. What is burned into the pixels stays there; files
+whose tags admit it are left out. So are cases whose DICOM files name more than one patient: a case
+is of one.
 
 An interrupted import resumes when the same command is run again.
 

@@ -100,6 +100,7 @@ class CaseSplit:
             [known.case_ids, known.patient_ids],
             [array.tolist() for array in (known.anatomies, *scans)],
             [labels.indptr.tolist(), labels.indices.tolist()],
+            *([known.scan_studies.tolist()] if known.scan_studies.any() else []),
             *(
                 scan["volume"]["data"]
                 for row in spread.tolist()

@@ -1,14 +1,22 @@
 """Open the splits of a case data set: in a folder, of a builder or on the Hub, all in one way."""
 
 import glob
+import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from datasets import Dataset, DatasetDict, NamedSplit, ReadInstruction, concatenate_datasets
+from datasets import (
+    Dataset,
+    DatasetDict,
+    Features,
+    NamedSplit,
+    ReadInstruction,
+    concatenate_datasets,
+)
 from datasets.exceptions import DatasetGenerationError
 
 from raddiag_hf.core.errors import InputError, one_line
@@ -26,13 +34,15 @@ from raddiag_hf.data.publishers.loading import (
     is_builder,
     load_dataset,
 )
-from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, knows_studies
 from raddiag_hf.data.store.case_metadata import case_columns, case_label_sets, read_metadata
 from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore, is_case_store
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.vocabulary import Split
+
+logger = logging.getLogger(__name__)
 
 _HUB = "hf://datasets/"
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@.+)?")
@@ -194,6 +204,7 @@ def open_cases(
             raise CaseDataError(f"{location}: has no cases")
     if check_patients:
         _check_patients(opened)
+    _tell_of_studies(location, features, opened.values())
     return CaseSplits(with_train_counts(opened))
 
 
@@ -286,6 +297,21 @@ def _label_column(
         fault = "no label column was named" if wanted is None else f"no label column {wanted!r}"
         raise CaseDataError(f"{location}: {fault}; expected one of {', '.join(columns)}")
     return wanted
+
+
+def _tell_of_studies(location: str, features: Features, splits: Iterable[CaseSplit]) -> None:
+    """Say where modality slots are counted through studies that nobody can tell apart."""
+    if knows_studies(features):
+        return
+    for split in splits:
+        of_scans = (split.metadata.scan_cases, split.metadata.scan_modalities)
+        counted = Counter(zip(*(one.tolist() for one in of_scans), strict=True))
+        if max(counted.values(), default=0) > 1:
+            logger.warning(
+                "%s: says no study of its scans; those of one modality in a case count as one",
+                location,
+            )
+            return
 
 
 def _check_patients(splits: Mapping[str, CaseSplit]) -> None:

@@ -94,6 +94,7 @@ class Scan:
             patient, too: cases call such scans by what made them.
         patient_key: Tells patients apart within one run, and names nobody; empty where the file
             names no patient.
+        study_key: The same of studies.
     """
 
     volume: NDArray[np.float32]
@@ -105,6 +106,7 @@ class Scan:
     provenance: Mapping[str, object] = field(default_factory=dict)
     scan_id: str = ""
     patient_key: str = field(default="", repr=False)
+    study_key: str = field(default="", repr=False)
 
 
 def file_scan_id(path: Path) -> str:

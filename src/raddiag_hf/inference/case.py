@@ -153,6 +153,7 @@ def pack_case(
     batch = processor(
         [scan.volume[0] if scan.is_picture else scan.volume for scan in scans],
         modalities=[scan.modality for scan in scans],
+        studies=[scan.study_key for scan in scans],
     )
     return batch.to(device=model.device, dtype=model.dtype)
 

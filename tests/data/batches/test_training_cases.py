@@ -1,5 +1,6 @@
 """Stored cases become what the processor makes of the scans themselves."""
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -9,7 +10,8 @@ from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.batches.training_cases import CasePacker, TrainingCases, count_slices
 from raddiag_hf.data.store.case import case_features, encode_case
 from raddiag_hf.data.store.case_metadata import read_metadata
-from tests.fixtures.cases import LABELS, make_case
+from raddiag_hf.data.store.scan_record import CaseScan
+from tests.fixtures.cases import LABELS, make_case, make_scan
 
 PROCESSOR = RadDiagImageProcessor(image_size=16, max_slices=2)
 FEATURES = case_features(LABELS)
@@ -32,6 +34,27 @@ def test_a_stored_case_is_packed_as_the_case_itself(split):
     )
     assert packed.keys() == expected.keys()
     assert all(torch.equal(packed[key], expected[key]) for key in packed)
+
+
+def test_scans_of_two_studies_are_numbered_and_rescaled_apart():
+    brightness = {"first": 1, "second": 1000}
+    scans = tuple(
+        CaseScan(
+            make_scan(volume=ramp * np.ones((2, 16, 16), np.float32), scan_id=study), study=study
+        )
+        for study, top in brightness.items()
+        for ramp in [np.linspace(0, top, 16, dtype=np.float32)]
+    )
+    row = encode_case(make_case(scans=scans), FEATURES)
+    processor = RadDiagImageProcessor(image_size=16, max_slices=2, rescale_range="padded_study")
+    packed = CasePacker(FEATURES, processor)(row)
+    assert packed["modality_slots"].tolist() == [1, 1]
+    assert packed["pixel_values"].amax((1, 2, 3)).tolist() == [1, 1, 1, 1]
+    for scan in row["scans"]:
+        del scan["study"]  # as data sets of earlier versions are
+    together = CasePacker(FEATURES, processor)(row)
+    assert together["modality_slots"].tolist() == [1, 2]
+    assert together["pixel_values"][:2].max() < 0.01
 
 
 def test_workers_decode_and_batches_are_packed(split):

@@ -98,6 +98,39 @@ def test_each_study_of_a_folder_is_a_case(tmp_path, studies):
     assert result.store.label_sets["labels"].names == NO_LABELS.names
 
 
+def test_scans_say_their_study_under_a_keyed_pseudonym(tmp_path, studies):
+    np.save(studies / "loose.npy", PIXELS.astype(np.float32))
+    rows = ("a,studies/x,", "a,studies/loose.npy,CT", "b,studies/y,")
+    manifest = write_manifest(tmp_path, "case_id,path,modality", *rows)
+
+    def studies_of(output, key):
+        store = import_hospital_data(manifest, tmp_path / output, Pseudonyms(key)).store
+        cases = read_cases(store, tmp_path / f"{output}-cache").values()
+        (case,) = (case for case in cases if len(case.scans) > 1)
+        return [one.study for one in case.scans]
+
+    first = studies_of("first", bytes(range(32)))
+    again = studies_of("again", bytes(range(32)))
+    other = studies_of("other", bytes(range(1, 33)))
+    ct, film, later, loose = first
+    assert ct == film != later
+    assert loose == ""
+    assert ct.startswith("study-")
+    assert first == again
+    assert set(first) & set(other) == {""}
+
+
+def test_a_manifest_may_name_studies(tmp_path):
+    write_arrays(tmp_path, 3)
+    rows = ("a,0.npy,CT,day 1", "a,1.npy,CT,day 1", "a,2.npy,CT,day 9")
+    manifest = write_manifest(tmp_path, "case_id,path,modality,study", *rows)
+    store = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS).store
+    (case,) = read_cases(store, tmp_path / "cache").values()
+    first, second, third = (one.study for one in case.scans)
+    assert first == second != third
+    assert "day" not in first
+
+
 def test_what_is_no_study_is_listed(tmp_path, studies):
     result = import_hospital_data(studies, tmp_path / "cases", PSEUDONYMS)
     (rejection,) = result.rejections

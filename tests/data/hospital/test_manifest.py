@@ -45,6 +45,7 @@ def test_a_manifest_of_two_columns_is_enough(tmp_path):
 def test_every_column_arrives(tmp_path):
     said = row(
         patient_id="p",
+        study="visit 2",
         modality="ct",
         anatomy="chest",
         labels="Nodule; Effusion ;",
@@ -57,6 +58,7 @@ def test_every_column_arrives(tmp_path):
     assert set(said) == {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS}
     assert (case.patient_id, case.labels, case.split) == ("p", ("Nodule", "Effusion"), Split.TEST)
     assert (case.age, case.sex) == (61.5, Sex.FEMALE)
+    assert case.scans[0].study == "visit 2"
     assert (case.scans[0].modality, case.scans[0].anatomy) == (Modality.CT, Anatomy.CHEST)
 
 

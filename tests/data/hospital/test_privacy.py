@@ -24,6 +24,9 @@ SECRET = "Quixote"
 DATES = ("19310405", "20190807", "1931-04-05", "2019-08-07")
 UIDS = ("1.2.826.77.1", "1.2.826.77.2", "1.2.826.77.3")
 
+IDS = ("case", "patient", "study")
+"""Columns of the manifest whose values name somebody."""
+
 TAGS = {
     "PatientName": f"{SECRET}^Alonso",
     "PatientID": f"MRN{SECRET}",
@@ -54,7 +57,7 @@ def secrets() -> list[bytes]:
     # Without a key, a digest of an identifier is one too.
     digests = [
         hashlib.new(name, text.encode()).hexdigest()[:12]
-        for text in (*UIDS, TAGS["PatientID"], f"case{SECRET}", f"patient{SECRET}")
+        for text in (*UIDS, TAGS["PatientID"], *(f"{one}{SECRET}" for one in IDS))
         for name in ("sha256", "sha1", "md5")
     ]
     return [text.encode() for text in (*plain, *digests)]
@@ -100,12 +103,12 @@ def write_archive(folder: Path) -> None:
 def write_manifest(folder: Path) -> Path:
     path = folder / f"{SECRET}.csv"
     rows = (
-        "case_id,path,patient_id,modality,labels,date",
-        f"case{SECRET},{SECRET}_Alonso_1931-04-05,patient{SECRET},,Nodule,2019-08-07",
-        f"case{SECRET}-2,{SECRET}.npy,patient{SECRET},CT,Nodule,2019-08-07",
-        f"case{SECRET}-2,{SECRET}.png,,X-ray,,",
-        f"case{SECRET}-2,{SECRET}.nii.gz,,MRI,,",
-        f"case{SECRET}-3,absent {SECRET}.dcm,,CT,,2019-08-07",
+        "case_id,path,patient_id,study,modality,labels,date",
+        f"case{SECRET},{SECRET}_Alonso_1931-04-05,patient{SECRET},,,Nodule,2019-08-07",
+        f"case{SECRET}-2,{SECRET}.npy,patient{SECRET},study{SECRET},CT,Nodule,2019-08-07",
+        f"case{SECRET}-2,{SECRET}.png,,,X-ray,,",
+        f"case{SECRET}-2,{SECRET}.nii.gz,,study{SECRET},MRI,,",
+        f"case{SECRET}-3,absent {SECRET}.dcm,,,CT,,2019-08-07",
     )
     path.write_text("\n".join(rows) + "\n", "utf-8")
     return path

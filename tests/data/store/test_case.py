@@ -36,6 +36,7 @@ def test_the_columns_are_those_of_the_contract():
         "anatomy",
         "plane",
         "sequence",
+        "study",
         "key_slice",
         "spacing_mm",
         "volume",

@@ -68,6 +68,7 @@ class CasePacker:
         batch = self.processor(
             [one.scan.volume[0] if one.scan.is_picture else one.scan.volume for one in case.scans],
             [one.scan.modality for one in case.scans],
+            studies=[one.study for one in case.scans],
             key_slices=[one.key_slice for one in case.scans],
             labels=labels,
         )

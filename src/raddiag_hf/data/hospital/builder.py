@@ -18,6 +18,7 @@ from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, Case
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.data.store.rejection import Rejection
 from raddiag_hf.data.store.scan_record import CaseScan
+from raddiag_hf.imaging.dicom.header import key_of_run
 from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy
@@ -91,12 +92,14 @@ class HospitalCaseBuilder:
             ]
             return BuiltCase(None, tuple(mixed))
         scans: list[Scan] = []
+        studies: list[str] = []
         rejections: list[Rejection] = []
         for source in case.scans:
             num_before = len(scans)
             for one in self._read(source, tags):
                 if isinstance(one, Scan):
                     scans.append(one)
+                    studies.append(source.study or _study_uid(one, tags))
                 else:
                     rejections.append(self._reject(case_id, source.row, *one))
             if self.is_strict and len(scans) == num_before:
@@ -108,8 +111,11 @@ class HospitalCaseBuilder:
             patient_id=self.pseudonyms.of_patient(case),
             source=self.source,
             scans=tuple(
-                CaseScan(replace(scan, scan_id=f"scan-{number}", provenance={}))
-                for number, scan in enumerate(scans, start=1)
+                CaseScan(
+                    replace(scan, scan_id=f"scan-{number}", provenance={}),
+                    study=self.pseudonyms.of_study(study) if study else "",
+                )
+                for number, (scan, study) in enumerate(zip(scans, studies, strict=True), start=1)
             ),
             labels={DEFAULT_LABEL_COLUMN: case.labels},
             unknown_labels={DEFAULT_LABEL_COLUMN: case.unknown_labels},
@@ -195,6 +201,12 @@ def _tags(path: Path) -> HospitalTags | ScanReadError:
 def _num_patients(tags: Mapping[Path, HospitalTags | ScanReadError]) -> int:
     told = (one.patient_id for one in tags.values() if isinstance(one, HospitalTags))
     return len(set(told) - {""})
+
+
+def _study_uid(scan: Scan, tags: Mapping[Path, HospitalTags | ScanReadError]) -> str:
+    """Return the ``StudyInstanceUID`` of a scan that was read of these files; empty without one."""
+    told = {one.study for one in tags.values() if isinstance(one, HospitalTags)}
+    return next((uid for uid in told if key_of_run(uid) == scan.study_key), "")
 
 
 def _row_words(row: int | None) -> str:

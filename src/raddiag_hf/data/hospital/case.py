@@ -25,6 +25,7 @@ class HospitalScan:
         row: Row of the manifest, whose header is row 1; None without manifest.
         modality: What made it, where the manifest says.
         anatomy: What it shows, likewise.
+        study: The hospital's own name of its study, likewise; empty leaves it to the files.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class HospitalScan:
     row: int | None = None
     modality: Modality | None = None
     anatomy: Anatomy | None = None
+    study: str = ""
 
     def all_files(self) -> Iterator[Path]:
         """Yield the path of every file."""

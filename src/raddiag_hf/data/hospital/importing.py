@@ -27,10 +27,10 @@ NO_LABELS = LabelSet(("(no labels)",))
 CARD_TEXT = """
 # Cases imported from a hospital
 
-Each row is one case with all its scans. Case and patient ids are keyed hashes (HMAC-SHA256); the
-key is not here. Kept are pixels, geometry, modality, anatomy, plane, sex, age and labels; names,
-dates, descriptions, paths and DICOM identifiers are not. Ages are whole years (months below two)
-and end at 90.
+Each row is one case with all its scans. Ids of cases, patients and studies are keyed hashes
+(HMAC-SHA256); the key is not here. Kept are pixels, geometry, modality, anatomy, plane, sex, age
+and labels; names, dates, descriptions, paths and DICOM identifiers are not. Ages are whole years
+(months below two) and end at 90.
 
 Pixels are as they were: text that is burned into an image and a face in a head scan are still
 there. Images whose tags admit burned-in text are left out unless that was asked for.
@@ -197,10 +197,10 @@ def _fingerprint(
                 content = asdict(replace(item, scans=()))
                 if not item.unknown_labels:  # nor had earlier versions any
                     del content["unknown_labels"]
-                content = [
-                    content,
-                    [[scan.row, scan.modality, scan.anatomy] for scan in item.scans],
-                ]
+                scans = [[scan.row, scan.modality, scan.anatomy] for scan in item.scans]
+                content = [content, scans]
+                if any(scan.study for scan in item.scans):
+                    content.append([scan.study for scan in item.scans])
             files = [[builder.name_of(path), *file_state(path)] for path in paths]
             described.append([split, content, files])
     options = [builder.source, builder.is_strict, builder.keeps_burned_in]

@@ -157,6 +157,7 @@ def _scan(manifest: Path, row: ManifestRow) -> HospitalScan:
         row=row.number,
         modality=row.modality,
         anatomy=row.anatomy,
+        study=row.study,
     )
 
 

@@ -13,7 +13,9 @@ from raddiag_hf.data.store.case import MAX_AGE_YEARS, parse_sex
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 
 REQUIRED_COLUMNS = ("case_id", "path")
-OPTIONAL_COLUMNS = ("patient_id", "modality", "anatomy", "labels", "split", "age", "sex", "date")
+OPTIONAL_COLUMNS = (
+    "patient_id", "study", "modality", "anatomy", "labels", "split", "age", "sex", "date",
+)  # fmt: skip
 LABEL_SEPARATOR = ";"
 
 
@@ -36,6 +38,7 @@ class ManifestRow:
     case_id: str
     path: str
     patient_id: str
+    study: str
     modality: Modality | None
     anatomy: Anatomy | None
     labels: tuple[str, ...]
@@ -117,6 +120,7 @@ def _parse_row(path: Path, number: int, cells: Mapping[str, str]) -> ManifestRow
         case_id=cells["case_id"],
         path=cells["path"],
         patient_id=cells.get("patient_id", ""),
+        study=cells.get("study", ""),
         modality=_parse_cell(path, number, cells, "modality", Modality.parse),
         anatomy=_parse_cell(path, number, cells, "anatomy", Anatomy.parse),
         labels=_parse_cell(path, number, cells, "labels", _parse_labels) or (),

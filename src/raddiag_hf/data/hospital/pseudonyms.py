@@ -43,6 +43,10 @@ class Pseudonyms:
             return f"patient-{self._digest('patient', case.patient_id)}"
         return f"patient-{self._digest('patient of case', case.case_id)}"
 
+    def of_study(self, study: str) -> str:
+        """Return the name of a study, by ``StudyInstanceUID`` or what the manifest calls it."""
+        return f"study-{self._digest('study', study)}"
+
     def of_file(self, path: str) -> str:
         """Return the name of a file, for the list of what was left out."""
         return f"file-{self._digest('file', path)}"

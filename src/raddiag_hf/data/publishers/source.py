@@ -50,6 +50,7 @@ class ScanSource:
         plane: As the publisher says; UNKNOWN leaves it to the file.
         sequence: Sequence, window or view in the publisher's own words.
         key_path: NPY file that holds the index of the key slice, None where there is none.
+        study: What of its case it was made in; see `CaseScan`.
     """
 
     scan_id: str
@@ -59,6 +60,7 @@ class ScanSource:
     plane: Plane = Plane.UNKNOWN
     sequence: str = ""
     key_path: Path | None = None
+    study: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -138,7 +140,7 @@ def _read_scan(source: ScanSource) -> CaseScan:
         anatomy=source.anatomy,
         plane=plane,
     )
-    return CaseScan(scan, key_slice=_read_key(source, scan), sequence=source.sequence)
+    return CaseScan(scan, _read_key(source, scan), source.sequence, source.study)
 
 
 def _read_key(source: ScanSource, scan: Scan) -> int:

@@ -96,7 +96,9 @@ class Case:
 
 
 def case_features(
-    label_sets: LabelSet | Mapping[str, LabelSet], unknown_in: Collection[str] = ()
+    label_sets: LabelSet | Mapping[str, LabelSet],
+    unknown_in: Collection[str] = (),
+    has_studies: bool = True,
 ) -> Features:
     """Return the columns of a case data set; one row is one case.
 
@@ -104,12 +106,14 @@ def case_features(
         label_sets: The label set of the column ``labels``, or column -> label set for data with
             several label spaces (RP3D-DiagDS: ``disorders`` and ``icd10``).
         unknown_in: Label columns with unknown labels, which stand in `unknown_column`.
+        has_studies: Whether scans say their study; those of older data sets do not.
 
     Raises:
         ValueError: If a label column would take the name of another column.
     """
     if isinstance(label_sets, LabelSet):
         label_sets = {DEFAULT_LABEL_COLUMN: label_sets}
+    of_scans = {name: one for name, one in SCAN_FEATURES.items() if has_studies or name != "study"}
     columns = {
         "case_id": Value("string"),
         "patient_id": Value("string"),
@@ -117,7 +121,7 @@ def case_features(
         "age": Value("float32"),
         "sex": ClassLabel(names=list(SEXES)),
         "anatomy": ClassLabel(names=list(ANATOMIES)),
-        "scans": List(SCAN_FEATURES),
+        "scans": List(of_scans),
     }
     if taken := columns.keys() & label_sets.keys():
         raise ValueError(f"{sorted(taken)} are columns of every case, not of labels")
@@ -142,6 +146,12 @@ def label_columns(features: Features) -> dict[str, ClassLabel]:
     }
     unknown = {unknown_column(column) for column in found}
     return {column: label for column, label in found.items() if column not in unknown}
+
+
+def knows_studies(features: Features) -> bool:
+    """Tell whether the scans of a case data set have the column ``study``."""
+    scans = features.get("scans")
+    return isinstance(scans, List) and "study" in scans.feature
 
 
 def encode_case(

@@ -11,7 +11,7 @@ from datasets import Dataset, Features, IterableDataset
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from raddiag_hf.data.store.case import label_columns, unknown_column
+from raddiag_hf.data.store.case import knows_studies, label_columns, unknown_column
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.labels.label_set import LabelSet
 
@@ -31,6 +31,7 @@ class CaseMetadata:
         scan_cases: Row of the case of each scan, ascending, shape ``(scans,)``.
         scan_modalities: Class id of each scan's modality, shape ``(scans,)``.
         scan_depths: Stored slices of each scan, shape ``(scans,)``.
+        scan_studies: Study of each scan, empty where unknown, shape ``(scans,)``.
         unknown: Label column -> which label is unknown of which case, as ``labels``; only columns
             that have unknown labels.
     """
@@ -44,6 +45,7 @@ class CaseMetadata:
     scan_cases: NDArray[np.int64]
     scan_modalities: NDArray[np.int64]
     scan_depths: NDArray[np.int64]
+    scan_studies: NDArray[np.object_]
     unknown: Mapping[str, csr_array] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -69,6 +71,7 @@ class CaseMetadata:
             scan_cases=np.repeat(np.arange(len(cases)), counts),
             scan_modalities=self.scan_modalities[kept],
             scan_depths=self.scan_depths[kept],
+            scan_studies=self.scan_studies[kept],
             unknown={column: one[cases] for column, one in self.unknown.items()},
         )
 
@@ -100,6 +103,7 @@ def read_metadata(data: CaseData) -> CaseMetadata:
     features = case_columns(data)
     columns: dict[str, list[Any]] = {name: [] for name in ("split", "case_id", "patient_id")}
     anatomies, scans_per_case, modalities, depths = [], [], [], []
+    studies: list[str | None] = []
     kinds = label_columns(features)
     unknown = {name: unknown_column(name) for name in kinds if unknown_column(name) in features}
     labels: dict[str, list[pa.Array]] = {column: [] for column in (*kinds, *unknown.values())}
@@ -113,6 +117,10 @@ def read_metadata(data: CaseData) -> CaseMetadata:
         modalities.append(_numbers(pc.struct_field(scans.flatten(), "modality")))
         shapes = pc.struct_field(scans.flatten(), ["volume", "shape"])
         depths.append(_numbers(pc.list_element(shapes, 0)))
+        if knows_studies(features):
+            studies += pc.struct_field(scans.flatten(), "study").to_pylist()
+        else:
+            studies += [None] * len(shapes)
         for column, arrays in labels.items():
             arrays.append(batch.column(column))
     counts = _join(scans_per_case)
@@ -130,6 +138,7 @@ def read_metadata(data: CaseData) -> CaseMetadata:
         scan_cases=np.repeat(np.arange(len(counts)), counts),
         scan_modalities=_join(modalities),
         scan_depths=_join(depths),
+        scan_studies=np.array([study or "" for study in studies], dtype=object),
     )
 
 

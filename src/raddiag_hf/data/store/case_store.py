@@ -17,7 +17,7 @@ from pyarrow import ArrowException
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.hub_errors import clean_token, explained_access
-from raddiag_hf.data.store.case import case_features, unknown_column
+from raddiag_hf.data.store.case import case_features, knows_studies, unknown_column
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
@@ -118,7 +118,7 @@ class CaseStore:
         with files.open(first, "rb") as shard, named_damage(first):
             features = Features.from_arrow_schema(pq.read_schema(shard))
         unknown_in = [one for one in label_sets if unknown_column(one) in features]
-        expected = case_features(label_sets, unknown_in)
+        expected = case_features(label_sets, unknown_in, knows_studies(features))
         if features != expected:
             differing = [
                 name

@@ -44,6 +44,7 @@ SCAN_FEATURES = {
     "anatomy": ClassLabel(names=list(ANATOMIES)),
     "plane": ClassLabel(names=list(PLANES)),
     "sequence": Value("string"),
+    "study": Value("string"),
     "key_slice": Value("int32"),
     "spacing_mm": List(Value("float32"), length=3),
     "volume": {
@@ -69,6 +70,8 @@ class CaseScan:
         key_slice: Index of the slice that shows the finding, -1 where unknown.
         sequence: Sequence, contrast phase or window, in the source's own words: ``"T2"``,
             ``"C+ portal venous phase"``.
+        study: A pseudonym of the study that it was made in, unique within its case; the authors'
+            samples. Empty where nobody knows: such scans of a case count as one study.
 
     Raises:
         ValueError: If the modality is unknown, or the key slice lies outside the scan.
@@ -77,6 +80,7 @@ class CaseScan:
     scan: Scan
     key_slice: int = -1
     sequence: str = ""
+    study: str = ""
 
     def __post_init__(self) -> None:
         if self.scan.modality is None:
@@ -108,6 +112,7 @@ def encode_scan(case_scan: CaseScan, storage: StorageOptions = LOSSLESS) -> dict
         "anatomy": scan.anatomy,
         "plane": scan.plane,
         "sequence": case_scan.sequence,
+        "study": case_scan.study,
         "key_slice": key_slice,
         "spacing_mm": list(scan.spacing_mm),
         "volume": encode_volume(scan.volume, storage.bits, source_shape=(depth, height, width)),
@@ -133,7 +138,7 @@ def decode_scan(row: Mapping[str, Any]) -> CaseScan:
         is_picture=row["volume"]["source_shape"][0] == 1,
         scan_id=row["scan_id"],
     )
-    return CaseScan(scan, key_slice=row["key_slice"], sequence=row["sequence"])
+    return CaseScan(scan, row["key_slice"], sequence=row["sequence"], study=row.get("study") or "")
 
 
 def reduce_scan(

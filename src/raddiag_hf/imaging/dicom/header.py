@@ -178,7 +178,7 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
         # Files that lost their series' identity belong to those beside them.
         series_key=tags.text("SeriesInstanceUID") or f"folder:{path.parent}",
         instance_key=tags.text("SOPInstanceUID"),
-        patient_key=_patient_key(tags.text("PatientID")),
+        patient_key=key_of_run(tags.text("PatientID")),
         series_number=tags.number("SeriesNumber") or 0.0,
         rows=rows // per_side,
         columns=columns // per_side,
@@ -190,15 +190,15 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
     )
 
 
-def _patient_key(patient_id: str) -> str:
-    """Return what tells patients apart in this process and those that it starts, and only there.
+def key_of_run(identifier: str) -> str:
+    """Return what tells patients or studies apart in this process and those that it starts.
 
-    Without the key, which is drawn at random, no list of a hospital's ids leads back to a patient.
+    Without the key, which is drawn at random, no list of a hospital's ids leads back to one.
     """
-    if not patient_id:
+    if not identifier:
         return ""
     key = multiprocessing.current_process().authkey
-    return hmac.new(key, patient_id.encode(), "sha256").hexdigest()
+    return hmac.new(key, identifier.encode(), "sha256").hexdigest()
 
 
 def _required_size(path: Path, tags: Tags, keyword: str) -> int:

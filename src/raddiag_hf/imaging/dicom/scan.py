@@ -12,7 +12,7 @@ from pydicom.pixels.processing import apply_color_lut
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
 from raddiag_hf.imaging.dicom.file import Tags, decode_frames
 from raddiag_hf.imaging.dicom.grouping import group_like_slices
-from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader
+from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader, key_of_run
 from raddiag_hf.imaging.dicom.stacks import Stack, common_path, order_slices
 from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
 from raddiag_hf.imaging.intensity import (
@@ -126,6 +126,7 @@ def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadEr
         spacing_mm=stack.spacing_mm,
         is_picture=len(volume) == 1,
         patient_key=header.patient_key,
+        study_key=key_of_run(header.study_key),
         provenance={
             "path": str(stack.path),
             "format": "dicom",
