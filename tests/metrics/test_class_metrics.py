@@ -172,7 +172,7 @@ def test_undefined_values_raise_no_warning() -> None:
     ("change", "message"),
     [
         ({"labels": [[1, 2], [0, 1]]}, "case 0, class 1 has 2"),
-        ({"labels": [[1, np.nan], [0, 1]]}, "case 0, class 1 has nan"),
+        ({"labels": [[1, -1], [0, 1]]}, "case 0, class 1 has -1"),
         ({"labels": [1, 0]}, "labels have shape"),
         ({"logits": [[0.0, np.nan], [1.0, 2.0]]}, "case 0, class 1 has nan"),
         ({"logits": [[0.0, 1.0], [np.inf, 2.0]]}, "case 1, class 0 has inf"),

@@ -80,7 +80,7 @@ class Breakdown:
                 | {
                     column: values[0]
                     for column, values in subgroup.result.class_table().items()
-                    if column not in ("class", "positives")
+                    if column not in ("class", "positives", "known_cases")
                 }
                 for subgroup in self.normal_abnormal
             ],

@@ -64,7 +64,7 @@ class TemperatureScaling:
     Attributes:
         temperature: Above 1 where the model is over-confident.
         loss_before: Binary cross-entropy per prediction at temperature 1; of exclusive labels that
-            of the softmax per case.
+            of the softmax per case that has one.
         loss_after: The same at ``temperature``.
         at_limit: True where the loss is lowest at an end of the range that was searched, 0.01 to
             100: the labels are separable, or the logits say the opposite.
@@ -85,7 +85,7 @@ def fit_temperature(
     afterwards, on ``logits / temperature``.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``, of validation cases.
         logits: Shape ``(cases, classes)``.
         exclusive: The logits are log-odds of a softmax, and stay so at every temperature; see
             `DecisionRule.calibrated`.
@@ -96,7 +96,9 @@ def fit_temperature(
     present, scores = check_predictions(labels, logits)
     cross_entropy = _softmax_cross_entropy if exclusive else _cross_entropy
     if exclusive:
-        scores = log_expit(scores.astype(np.float64))
+        scores = log_expit(np.asarray(logits, np.float64))
+    elif (is_unknown := np.isnan(scores)).any():
+        present, scores = present[~is_unknown, None], scores[~is_unknown, None]
 
     def loss(log_temperature: float) -> float:
         return cross_entropy(present, scores, float(np.exp(-log_temperature)))
@@ -125,7 +127,7 @@ def reliability(
     """Compare predicted probabilities with observed frequencies.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``.
         logits: Shape ``(cases, classes)``; pass a group's columns to look at that group.
         bins: Number of bins.
         binning: ``"equal_width"``, or ``"equal_count"`` for bins that hold equally many
@@ -144,7 +146,11 @@ def reliability(
     for rows, probabilities in _probability_rows(scores):
         place = np.searchsorted(edges[1:-1], probabilities, side="right")
         place += np.arange(len(place))[:, None] * sums.shape[2]
-        for total, weights in zip(sums, (None, probabilities, present[rows]), strict=True):
+        is_unknown = np.isnan(probabilities)
+        known = None
+        if is_unknown.any():
+            known, probabilities = ~is_unknown, np.where(is_unknown, 0.0, probabilities)
+        for total, weights in zip(sums, (known, probabilities, present[rows]), strict=True):
             flat = None if weights is None else weights.ravel()
             total[rows] = np.bincount(
                 place.ravel(), flat, minlength=len(place) * sums.shape[2]
@@ -176,6 +182,8 @@ def _edges(scores: FloatArray, bins: int, binning: Binning) -> NDArray[np.float6
         return np.linspace(0.0, 1.0, bins + 1)
     if binning != "equal_count":
         raise ValueError(f"binning must be 'equal_width' or 'equal_count', got {binning!r}")
+    if (is_unknown := np.isnan(scores)).any():
+        scores = scores[~is_unknown]
     inner = np.quantile(scores, np.arange(1, bins) / bins)
     # Ties can make several quantiles one; their bins would be empty.
     return np.concatenate(([0.0], np.unique(expit(inner.astype(np.float64))), [1.0]))
@@ -187,11 +195,14 @@ def _calibration_error(
     """Return the expected calibration error of each weighted sample, shape ``(samples,)``.
 
     Args:
-        sums: Counts, summed probabilities and positives, shape ``(3, cases, bins)``.
+        sums: Counts of known labels, summed probabilities and positives, shape
+            ``(3, cases, bins)``.
         weights: How often each case is there, shape ``(cases, samples)``.
     """
     counts, probabilities, positives = (weights.T @ each for each in sums)
-    return np.abs(probabilities - positives).sum(axis=1) / counts.sum(axis=1)
+    total = counts.sum(axis=1)
+    distance = np.abs(probabilities - positives).sum(axis=1)
+    return np.divide(distance, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
 def _cross_entropy(labels: BoolArray, logits: FloatArray, scale: float) -> float:
@@ -206,7 +217,8 @@ def _cross_entropy(labels: BoolArray, logits: FloatArray, scale: float) -> float
 
 
 def _softmax_cross_entropy(labels: BoolArray, logits: FloatArray, scale: float) -> float:
-    return float(-log_softmax(logits * scale, axis=1).sum(where=labels)) / len(labels)
+    num_labelled = max(1, int(labels.any(axis=1).sum()))
+    return float(-log_softmax(logits * scale, axis=1).sum(where=labels)) / num_labelled
 
 
 def _probability_rows(scores: FloatArray) -> Iterator[tuple[slice, NDArray[np.float64]]]:

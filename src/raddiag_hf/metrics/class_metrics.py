@@ -17,7 +17,13 @@ from raddiag_hf.metrics.evaluation_result import (
     banded_curve,
 )
 from raddiag_hf.metrics.mean_curves import DEFAULT_FPR_GRID
-from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions, resolve_groups
+from raddiag_hf.metrics.predictions import (
+    BoolArray,
+    FloatArray,
+    check_predictions,
+    known_counts,
+    resolve_groups,
+)
 from raddiag_hf.metrics.reference_metrics import official_decisions, official_scores
 from raddiag_hf.metrics.sampled_metrics import (
     BootstrapIntervals,
@@ -48,10 +54,11 @@ def evaluate_predictions(
     """Evaluate a model's logits, per class and as the mean over groups of classes.
 
     Classes without positives or without negatives cannot be evaluated: they have NaN in every
-    metric, count in no mean, and are counted in the result.
+    metric, count in no mean, and are counted in the result. A case counts for a class only where
+    its label is known.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``.
         logits: Shape ``(cases, classes)``, before the sigmoid.
         thresholds: Probability from which each class counts as predicted, shape ``(classes,)``,
             chosen on validation data. ``"oracle"`` takes, for each class, the threshold with the
@@ -90,16 +97,17 @@ def evaluate_predictions(
         found = _findings(label_array, logit_array, columns, recall_at, thresholds, bootstrap)
     else:
         raise ValueError(f"mode must be 'standard' or 'official', got {mode!r}")
-    positives = np.count_nonzero(label_array, axis=0)
+    positives, known = np.count_nonzero(label_array, axis=0), known_counts(logit_array)
     bands = {} if found.intervals is None else found.intervals.roc
     return EvaluationResult(
         mode=mode,
         num_cases=len(label_array),
         class_names=names,
         positives=positives,
+        known_cases=known,
         per_class=found.per_class,
         groups={
-            name: _group_metrics(positives, len(label_array), found.per_class, group)
+            name: _group_metrics(positives, known, found.per_class, group)
             for name, group in columns.items()
         },
         roc={
@@ -214,17 +222,17 @@ def _per_class(point: SampledMetrics, num_classes: int) -> dict[str, NDArray[np.
 
 def _group_metrics(
     positives: NDArray[np.intp],
-    num_cases: int,
+    known: NDArray[np.intp],
     per_class: Mapping[str, NDArray[np.float64]],
     classes: NDArray[np.intp],
 ) -> GroupMetrics:
-    support = positives[classes]
-    evaluable = classes[(support > 0) & (support < num_cases)]
+    support, known = positives[classes], known[classes]
+    evaluable = classes[(support > 0) & (support < known)]
     return GroupMetrics(
         classes=classes,
         evaluated=len(evaluable),
         without_positives=int((support == 0).sum()),
-        without_negatives=int((support == num_cases).sum()),
+        without_negatives=int(((support > 0) & (support == known)).sum()),
         values={
             name: float(values[evaluable].mean()) if len(evaluable) else float("nan")
             for name, values in per_class.items()

@@ -91,7 +91,7 @@ def compare_predictions(
     """Compare two models on the same cases, by a paired bootstrap.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``.
         logits_a: Logits of the first model, shape ``(cases, classes)``.
         logits_b: Logits of the second model, shape ``(cases, classes)``.
         thresholds_a: As in `evaluate_predictions`, for the first model.

@@ -54,7 +54,8 @@ class CurveCounts:
             positives_at: Positives at each level.
             negatives_between: Negatives above the level and below the one before.
             negatives_tied: Negatives at the level.
-            total: Cases in each sample, shape ``(samples,)``.
+            total: Cases in each sample, shape ``(samples,)``; or those whose label is known, of
+                each class, shape ``(classes, samples)``.
         """
         true_positives = _running_sum(positives_at, starts)
         false_positives = _running_sum(negatives_between + negatives_tied, starts)

@@ -74,7 +74,7 @@ def choose_decision_rule(
     """Choose a temperature, and then thresholds on the calibrated probabilities.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``, of validation cases.
         logits: Shape ``(cases, classes)``.
         target_fpr: The highest false-positive rate of each class; by default thresholds have the
             highest F1.

@@ -69,7 +69,7 @@ def delong_intervals(
     """Return the AUC of every class with DeLong's interval.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``.
         scores: Logits or probabilities, shape ``(cases, classes)``.
         confidence: Nominal coverage, between 0 and 1.
 
@@ -101,7 +101,8 @@ def delong_test(
     """Test whether two models' AUCs for one class differ on the same cases.
 
     Args:
-        labels: 0 or 1, shape ``(cases,)``, with at least two positives and two negatives.
+        labels: 0 or 1, NaN where unknown, shape ``(cases,)``, with at least two positives and two
+            negatives.
         scores_a: Scores of the first model, shape ``(cases,)``.
         scores_b: Scores of the second model, shape ``(cases,)``.
         confidence: Nominal coverage of the interval, between 0 and 1.
@@ -114,12 +115,14 @@ def delong_test(
         present, column = check_predictions(
             np.asarray(labels)[:, None], np.asarray(scores)[:, None]
         )
+        is_known = ~np.isnan(column)
+        present, column = present[is_known], column[is_known]
         if min(present.sum(), (~present).sum()) < 2:
             raise ValueError(
                 f"DeLong's test needs two positives and two negatives, got {present.sum()} and "
                 f"{(~present).sum()}"
             )
-        placed.append(_placements(present[:, 0], column[:, 0]))
+        placed.append(_placements(present, column))
     (positives_a, negatives_a), (positives_b, negatives_b) = placed
     auc_a, auc_b = float(positives_a.mean()), float(positives_b.mean())
     variance = np.var(positives_a - positives_b, ddof=1) / len(positives_a)

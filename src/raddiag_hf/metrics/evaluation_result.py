@@ -26,7 +26,7 @@ class GroupMetrics:
         classes: Columns of the group.
         evaluated: Number of classes in the mean.
         without_positives: Number of classes left out because no case is positive.
-        without_negatives: Number of classes left out because every case is positive.
+        without_negatives: Number of classes left out because every known case is positive.
         values: Mean by metric; NaN where no class is evaluated.
     """
 
@@ -46,6 +46,8 @@ class EvaluationResult:
         num_cases: Number of cases.
         class_names: Name of each column.
         positives: Positive cases of each class, shape ``(classes,)``.
+        known_cases: Cases whose label is known, and which the class is evaluated on, shape
+            ``(classes,)``.
         per_class: By metric, shape ``(classes,)``; NaN for classes that cannot be evaluated.
         groups: Means by group; the last group is ``"all"``.
         roc: Mean ROC curve of each group, with its band where there is a bootstrap.
@@ -60,6 +62,7 @@ class EvaluationResult:
     num_cases: int
     class_names: tuple[str, ...]
     positives: NDArray[np.intp]
+    known_cases: NDArray[np.intp]
     per_class: Mapping[str, NDArray[np.float64]]
     groups: Mapping[str, GroupMetrics]
     roc: Mapping[str, RocCurve]
@@ -79,8 +82,8 @@ class EvaluationResult:
 
     @property
     def classes_without_negatives(self) -> tuple[str, ...]:
-        """Names of the classes that every case has."""
-        every = np.flatnonzero(self.positives == self.num_cases)
+        """Names of the classes that every known case has."""
+        every = np.flatnonzero((self.positives > 0) & (self.positives == self.known_cases))
         return tuple(self.class_names[index] for index in every)
 
     def group_table(self) -> Table:
@@ -108,11 +111,15 @@ class EvaluationResult:
     def class_table(self) -> Table:
         """Return one row per class: its support, threshold, metrics and their intervals.
 
-        Columns are ``class, positives``, ``threshold`` where there are thresholds, each metric,
-        ``<metric>_low`` and ``<metric>_high`` where there are intervals, and
+        Columns are ``class, positives, known_cases``, ``threshold`` where there are thresholds,
+        each metric, ``<metric>_low`` and ``<metric>_high`` where there are intervals, and
         ``undefined_resamples``.
         """
-        table: Table = {"class": list(self.class_names), "positives": self.positives.tolist()}
+        table: Table = {
+            "class": list(self.class_names),
+            "positives": self.positives.tolist(),
+            "known_cases": self.known_cases.tolist(),
+        }
         if self.thresholds is not None:
             table["threshold"] = json_numbers(self.thresholds)
         for name, values in self.per_class.items():

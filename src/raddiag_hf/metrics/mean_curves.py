@@ -129,7 +129,7 @@ def mean_precision_recall(
     """Return the mean precision-recall curve of each group of classes, and of ``"all"``.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``.
         logits: Shape ``(cases, classes)``.
         groups: As in `evaluate_predictions`.
         bootstrap: How to find the bands; None for none.
@@ -169,7 +169,7 @@ def _mean_precisions(
 
     Args:
         labels: Shape ``(cases, classes)``.
-        scores: Shape ``(cases, classes)``.
+        scores: Shape ``(cases, classes)``; NaN where the label is unknown.
         members: Which classes each group averages over, shape ``(groups, classes)``.
         weights: Chunks of samples: how often each case is in each, shape ``(cases, samples)``.
     """

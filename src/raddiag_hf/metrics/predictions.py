@@ -19,15 +19,21 @@ ALL = "all"
 def check_predictions(labels: ArrayLike, scores: ArrayLike) -> tuple[BoolArray, FloatArray]:
     """Return labels and scores as arrays that can be evaluated.
 
+    A case counts for a class only where its label is known: elsewhere it gets no score, NaN, which
+    reaches no level, threshold or bin.
+
     Args:
-        labels: Shape ``(cases, classes)``, 0 or 1 (or booleans).
+        labels: Shape ``(cases, classes)``, 0 or 1 (or booleans); NaN where unknown.
         scores: Shape ``(cases, classes)``, logits or probabilities; higher means more likely.
             float32 and float64 are taken as they are, everything else becomes float64 (float16:
             float32).
 
+    Returns:
+        Labels, False where unknown, and scores, NaN where the label is unknown.
+
     Raises:
-        ValueError: If a shape is wrong, a label is not 0 or 1, or a score is NaN or infinite; the
-            message names the case and the class.
+        ValueError: If a shape is wrong, a label is not 0, 1 or NaN, all are unknown, or a score is
+            NaN or infinite; the message names the case and the class.
     """
     label_array, score_array = np.asarray(labels), np.asarray(scores)
     if label_array.ndim != 2 or label_array.shape != score_array.shape:
@@ -39,7 +45,24 @@ def check_predictions(labels: ArrayLike, scores: ArrayLike) -> tuple[BoolArray, 
         raise ValueError(
             f"expected 1 to {MAX_CASES} cases and at least one class, got {label_array.shape}"
         )
-    return _as_bool(label_array), _as_float(score_array)
+    present, is_unknown = _as_bool(label_array)
+    score_array = _as_float(score_array)
+    if is_unknown is None:
+        return present, score_array
+    if is_unknown.all():
+        raise ValueError("all labels of all cases are unknown")
+    return present, np.where(is_unknown, score_array.dtype.type(np.nan), score_array)
+
+
+def known_counts(scores: FloatArray) -> NDArray[np.intp]:
+    """Return how many cases have a score, and so a known label, of each class: ``(classes,)``.
+
+    Args:
+        scores: As `check_predictions` returns them.
+    """
+    if not np.isnan(scores.min(initial=np.inf)):  # which takes no room
+        return np.full(scores.shape[1], len(scores), np.intp)
+    return np.count_nonzero(~np.isnan(scores), axis=0)
 
 
 def resolve_groups(
@@ -77,17 +100,22 @@ def resolve_groups(
     return resolved
 
 
-def _as_bool(labels: NDArray[Any]) -> BoolArray:
+def _as_bool(labels: NDArray[Any]) -> tuple[BoolArray, BoolArray | None]:
+    """Return which labels are there and which are unknown; None where all are known."""
     if labels.dtype == np.bool_:
-        return np.ascontiguousarray(labels)
+        return np.ascontiguousarray(labels), None
     present = labels == 1
     valid = present | (labels == 0)
+    is_unknown = None
+    if not valid.all() and np.issubdtype(labels.dtype, np.floating):
+        is_unknown = np.isnan(labels)
+        valid |= is_unknown
     if not valid.all():
         case, column = np.argwhere(~valid)[0]
         raise ValueError(
             f"labels must be 0 or 1, but case {case}, class {column} has {labels[case, column]}"
         )
-    return np.ascontiguousarray(present)
+    return np.ascontiguousarray(present), is_unknown
 
 
 def _as_float(scores: NDArray[Any]) -> FloatArray:

@@ -2,7 +2,8 @@
 
 A ranking metric changes only where a positive is passed, so a class with three positives has three
 levels however many cases there are. Each negative is filed once, under the lowest level at which it
-counts as a false positive; negatives below every positive are in nobody's way and are left out.
+counts as a false positive; negatives below every positive are in nobody's way and are left out, as
+are cases without a score, whose label is unknown.
 Counting cases, with any weights, is then one sparse product: the numbers themselves (all weights 1)
 and a thousand bootstrap resamples take the same path.
 """
@@ -16,7 +17,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from raddiag_hf.metrics.curves import ConfusionCounts, CurveCounts
-from raddiag_hf.metrics.predictions import BoolArray, FloatArray
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray, known_counts
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -39,6 +40,8 @@ class RankedBlock:
         false_alarms: Sparse 0/1 matrix of shape ``(classes, cases)``, the negatives at or above
             the class's cut-off; None where no cut-offs were given.
         levels_reaching_cutoff: How many levels of each class are at or above its cut-off.
+        unknown: Sparse 0/1 matrix of shape ``(classes, cases)``, the cases whose label is unknown;
+            None where all are known.
     """
 
     classes: NDArray[np.intp]
@@ -47,6 +50,7 @@ class RankedBlock:
     memberships: scipy.sparse.csr_array
     false_alarms: scipy.sparse.csr_array | None
     levels_reaching_cutoff: NDArray[np.intp] | None
+    unknown: scipy.sparse.csr_array | None = None
 
     def count(self, weights: NDArray[np.float32]) -> CurveCounts:
         """Count the cases at each level.
@@ -57,12 +61,15 @@ class RankedBlock:
         between, tied, positives_at = (
             (self.memberships @ weights).astype(np.float64).reshape(3, -1, weights.shape[1])
         )
+        total = weights.sum(axis=0, dtype=np.float64)
+        if self.unknown is not None:
+            total = total - (self.unknown @ weights).astype(np.float64)
         return CurveCounts.from_levels(
             starts=self.starts,
             positives_at=positives_at,
             negatives_between=between,
             negatives_tied=tied,
-            total=weights.sum(axis=0, dtype=np.float64),
+            total=total,
         )
 
     def count_at_cutoffs(
@@ -87,10 +94,15 @@ class RankedBlock:
         )
 
 
-def evaluable_classes(labels: BoolArray) -> NDArray[np.intp]:
-    """Return the columns that hold positives and negatives; nothing can be ranked in the others."""
+def evaluable_classes(labels: BoolArray, scores: FloatArray) -> NDArray[np.intp]:
+    """Return the columns that hold positives and negatives; nothing can be ranked in the others.
+
+    Args:
+        labels: Shape ``(cases, classes)``.
+        scores: Shape ``(cases, classes)``, NaN where the label is unknown.
+    """
     positives = np.count_nonzero(labels, axis=0)
-    return np.flatnonzero((positives > 0) & (positives < len(labels)))
+    return np.flatnonzero((positives > 0) & (positives < known_counts(scores)))
 
 
 def gather_columns(table: NDArray[Value], classes: NDArray[np.intp]) -> NDArray[Value]:
@@ -110,14 +122,14 @@ def ranked_blocks(
 
     Args:
         labels: Shape ``(cases, classes)``.
-        scores: Shape ``(cases, classes)``, finite.
+        scores: Shape ``(cases, classes)``, finite; NaN where the label is unknown.
         cutoffs: One score per class, shape ``(classes,)``: cases at or above it are predicted
             positive.
     """
     case, column = np.divmod(np.flatnonzero(labels), labels.shape[1])
     case = case[np.argsort(column, kind="stable")]
     ends = np.cumsum(np.bincount(column, minlength=labels.shape[1]))
-    classes = evaluable_classes(labels)
+    classes = evaluable_classes(labels, scores)
     levels_up_to = ends[classes]
     classes_at_once = max(1, _MAX_BLOCK_CELLS // len(labels))
     first = 0
@@ -165,6 +177,7 @@ def _rank(
         false_alarms = scipy.sparse.csr_array(reached.astype(np.float32))
         level_cutoffs = np.repeat(cutoffs[classes], np.diff(starts, append=len(level_scores)))
         reaching = np.add.reduceat(level_scores >= level_cutoffs, starts, dtype=np.intp)
+    is_unknown = np.isnan(columns)
     return RankedBlock(
         classes=classes,
         starts=starts,
@@ -175,4 +188,5 @@ def _rank(
         ),
         false_alarms=false_alarms,
         levels_reaching_cutoff=reaching,
+        unknown=scipy.sparse.csr_array(is_unknown.astype(np.float32)) if is_unknown.any() else None,
     )

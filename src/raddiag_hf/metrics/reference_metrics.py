@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from raddiag_hf.metrics.curves import ConfusionCounts
-from raddiag_hf.metrics.predictions import BoolArray, FloatArray
+from raddiag_hf.metrics.predictions import BoolArray, FloatArray, known_counts
 from raddiag_hf.metrics.ranking import evaluable_classes, gather_columns
 from raddiag_hf.metrics.sampled_metrics import recall_name, to_columns
 
@@ -36,14 +36,15 @@ def official_decisions(
 
     Args:
         labels: Shape ``(cases, classes)``.
-        scores: What `official_scores` returned.
+        scores: What `official_scores` returned; NaN where the label is unknown.
         recall_at: False-positive rates.
 
     Returns:
         ``f1, mcc, acc, threshold`` and one recall per rate, each of shape ``(classes,)``; NaN for
         classes without positives or without negatives.
     """
-    classes = evaluable_classes(labels)
+    classes = evaluable_classes(labels, scores)
+    known = known_counts(scores)[classes]
     table = np.empty((len(classes), 3 + len(recall_at)))
     for first in range(0, len(classes), _CLASSES_AT_ONCE):
         block = classes[first : first + _CLASSES_AT_ONCE]
@@ -52,12 +53,13 @@ def official_decisions(
             np.sort(column[is_positive])
             for column, is_positive in zip(columns, present, strict=True)
         ]
-        columns.sort(axis=1)
+        columns.sort(axis=1)  # NaN last
         for index, (column, positives) in enumerate(zip(columns, positive_scores, strict=True)):
-            table[first + index] = _read_curve(column, positives, recall_at)
+            ordered = column[: known[first + index]]
+            table[first + index] = _read_curve(ordered, positives, recall_at)
     support = np.count_nonzero(labels, axis=0)[classes].astype(np.float64)
     found, false_alarms, threshold, *recalls = table.T
-    decisions = ConfusionCounts(found, false_alarms, support, len(labels) - support)
+    decisions = ConfusionCounts(found, false_alarms, support, known - support)
     values = {
         "f1": decisions.f1(),
         "mcc": decisions.mcc(),

@@ -145,13 +145,13 @@ def sample_metrics(
 
     Args:
         labels: Shape ``(cases, classes)``.
-        scores: Shape ``(cases, classes)``, finite.
+        scores: Shape ``(cases, classes)``, finite; NaN where the label is unknown.
         weights: Chunks of samples, each of shape ``(cases, samples of the chunk)``: how often each
             case is in each sample.
         num_samples: Samples in all chunks together.
         settings: What to compute.
     """
-    classes = evaluable_classes(labels)
+    classes = evaluable_classes(labels, scores)
     memberships = np.zeros((len(settings.groups), labels.shape[1]), dtype=np.bool_)
     for group, members in enumerate(settings.groups.values()):
         memberships[group, members] = True
@@ -180,7 +180,7 @@ def bootstrap_metrics(
 
     Args:
         labels: Shape ``(cases, classes)``.
-        scores: Shape ``(cases, classes)``, finite.
+        scores: Shape ``(cases, classes)``, finite; NaN where the label is unknown.
         metrics: What to compute. Fixed cut-offs stay fixed; oracle ones are chosen anew in each
             resample.
         settings: How to resample.

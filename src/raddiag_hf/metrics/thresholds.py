@@ -8,7 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from raddiag_hf.metrics.curves import CurveCounts, best_f1_levels
-from raddiag_hf.metrics.predictions import BoolArray, FloatArray, check_predictions
+from raddiag_hf.metrics.predictions import (
+    BoolArray,
+    FloatArray,
+    check_predictions,
+    known_counts,
+)
 from raddiag_hf.metrics.ranking import ranked_blocks
 
 _CASES_AT_ONCE = 256
@@ -62,7 +67,7 @@ def choose_f1_thresholds(
     than a threshold read off one or two cases.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``, of validation cases.
         logits: Shape ``(cases, classes)``.
         min_positives: Positives that a class needs for a threshold of its own.
 
@@ -83,7 +88,7 @@ def choose_f1_thresholds(
         probabilities,
         rule=_best_f1_thresholds,
         pool_rule=_pooled_f1_threshold,
-        support=np.where(positives < len(present), positives, 0),
+        support=np.where(positives < known_counts(probabilities), positives, 0),
         floor=min_positives,
         criterion="highest F1",
         unit="positives",
@@ -96,7 +101,7 @@ def choose_fpr_thresholds(
     """Choose the lowest threshold whose false-positive rate does not exceed a target.
 
     Args:
-        labels: 0 or 1, shape ``(cases, classes)``, of validation cases.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``, of validation cases.
         logits: Shape ``(cases, classes)``.
         target_fpr: Between 0 and 1.
         min_negatives: Negatives that a class needs for a threshold of its own; the others share
@@ -116,7 +121,7 @@ def choose_fpr_thresholds(
         pool_rule=lambda pool, values: float(
             _fpr_thresholds(pool.reshape(-1, 1), values.reshape(-1, 1), target_fpr)[0]
         ),
-        support=np.count_nonzero(~present, axis=0),
+        support=known_counts(probabilities) - np.count_nonzero(present, axis=0),
         floor=min_negatives,
         criterion=f"false-positive rate at most {target_fpr:g}",
         unit="negatives",
@@ -128,7 +133,7 @@ def best_f1_scores(labels: BoolArray, scores: FloatArray) -> NDArray[np.float64]
 
     Args:
         labels: Shape ``(cases, classes)``.
-        scores: Shape ``(cases, classes)``, finite.
+        scores: Shape ``(cases, classes)``, finite; NaN where the label is unknown.
 
     Returns:
         Shape ``(classes,)``; NaN for classes without positives or without negatives.
@@ -222,14 +227,14 @@ def _pooled_f1_threshold(labels: BoolArray, probabilities: FloatArray) -> float:
     for first in range(0, len(labels), _CASES_AT_ONCE):
         rows = slice(first, first + _CASES_AT_ONCE)
         negatives = probabilities[rows][~labels[rows]]
-        place = np.searchsorted(levels, negatives, side="right")
+        place = np.searchsorted(levels, negatives[~np.isnan(negatives)], side="right")
         passed += np.bincount(place, minlength=len(passed))
     counts = CurveCounts.from_levels(
         starts=np.zeros(1, dtype=np.intp),
         positives_at=positives_at[::-1, None].astype(np.float64),
         negatives_between=passed[:0:-1, None].astype(np.float64),
         negatives_tied=np.zeros((len(levels), 1)),
-        total=np.array([labels.size], dtype=np.float64),
+        total=known_counts(probabilities).sum(dtype=np.float64, keepdims=True),
     )
     upper = levels[::-1][best_f1_levels(counts)[0, 0]]
     return _between(probabilities.max(where=probabilities < upper, initial=0.0), upper)
@@ -240,7 +245,7 @@ def _fpr_thresholds(
 ) -> NDArray[np.float64]:
     thresholds = np.empty(labels.shape[1])
     for index, (is_positive, column) in enumerate(zip(labels.T, probabilities.T, strict=True)):
-        negatives = np.sort(column[~is_positive])[::-1]
+        negatives = np.sort(column[~is_positive & ~np.isnan(column)])[::-1]
         rates = np.arange(1, len(negatives) + 1) / len(negatives)
         lower = negatives[np.count_nonzero(rates <= target)]
         # Where no case lies above, not even a probability of 1.0 may reach the threshold.
