@@ -34,6 +34,7 @@ from raddiag_hf.metrics import (
     fit_temperature,
 )
 from raddiag_hf.metrics.decision_rule import choose_decision_rule
+from raddiag_hf.metrics.threshold_rule import ThresholdRule
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import LABELS, make_case, numbered, write_store
 from tests.fixtures.evaluation_data import (
@@ -115,6 +116,37 @@ def test_metrics_are_those_of_the_test_cases_under_these_thresholds(folder, eval
     predicted = table.probabilities(evaluation.rule.temperature) >= evaluation.result.thresholds
     f1 = [f1_score(table.labels[:, i], predicted[:, i]) for i in range(3)]
     np.testing.assert_allclose(evaluation.result.per_class["f1"], f1)
+
+
+def test_the_threshold_rule_is_named_and_the_note_of_the_table_says_which(
+    folder, evaluation, loaded, tmp_path
+):
+    settings = EvaluationSettings(
+        calibrate_on=Split.VALIDATION,
+        threshold_rule=ThresholdRule.F1,
+        bootstrap=BootstrapSettings(resamples=0),
+        prediction=PredictionSettings(num_workers=0),
+    )
+    evaluate_model(loaded, folder / "data", "test", tmp_path / "out", settings)
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "Thresholds: highest F1 of each class (the paper's rule) on 36 validation" in table
+    assert "Thresholds: highest F1 on 36" in (folder / "out" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_positives": 5}, "min_positives is 5, but by the rule f1"),
+        ({"target_fpr": 0.1}, "target_fpr is 0.1, but the threshold rule is f1"),
+        ({"calibrate_on": None}, "needs the split to choose them on"),
+    ],
+)
+def test_a_threshold_rule_that_would_not_be_followed_is_refused(options, message):
+    with pytest.raises(EvaluationInputError, match=message):
+        replace(
+            EvaluationSettings(calibrate_on=Split.VALIDATION, threshold_rule=ThresholdRule.F1),
+            **options,
+        )
 
 
 def test_what_is_written_can_be_read_by_a_program(folder, evaluation):

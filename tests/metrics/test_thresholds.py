@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 
 from raddiag_hf.metrics import choose_f1_thresholds, choose_fpr_thresholds
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
+from raddiag_hf.metrics.threshold_rule import ThresholdRule
 from raddiag_hf.metrics.thresholds import logit_cutoffs
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from tests.fixtures.predictions import Predictions, any_predictions, best_f1, long_tailed
@@ -47,6 +48,19 @@ def test_rare_classes_share_the_threshold_of_their_pool() -> None:
     one = replace(chosen, is_pooled=np.array([False, True]), num_cases=1).describe()
     assert "on 1 validation case; 1 class has a threshold of its own, 1 with fewer" in one
     assert one.endswith("than 10 positives has that of all classes together")
+
+
+def test_by_the_papers_rule_every_class_with_a_positive_has_its_own_threshold() -> None:
+    labels, logits = long_tailed(cases=400, classes=50, seed=0)
+    positives = labels.sum(axis=0)
+    rule = choose_decision_rule(labels, logits, threshold_rule=ThresholdRule.F1)
+    probabilities = expit(rule.calibrated(logits).astype(np.float64))
+    for column in np.flatnonzero(positives):
+        f1 = f1_score(labels[:, column], probabilities[:, column] >= rule.thresholds[column])
+        best = best_f1(labels[:, column], probabilities[:, column])
+        assert f1 == pytest.approx(best, abs=1e-12)
+    assert "highest F1 of each class (the paper's rule) on 400 validation cases" in rule.source
+    assert f"{(positives == 0).sum()} with fewer than 1 positive" in rule.source
 
 
 def test_pool_without_support_falls_back_on_all_classes() -> None:

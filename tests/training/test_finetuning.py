@@ -233,6 +233,14 @@ def test_thresholds_come_from_validation_alone(base, finished, tmp_path):
     assert "30 validation cases" in record.threshold_source
 
 
+def test_thresholds_are_chosen_by_the_rule_that_was_named(base, tmp_path):
+    write_visible_store(tmp_path / "cases", train=24, validation=12, test=0)
+    settings = replace(SETTINGS[Method.LINEAR_PROBE], threshold_rule="f1")
+    record = finetune(str(base), tmp_path / "cases", tmp_path / "out", settings)
+    assert "the paper's rule) on 12 validation cases; 3 classes have" in record.threshold_source
+    assert record.hyperparameters["threshold_rule"] == "f1"
+
+
 def test_without_a_test_split_nothing_is_evaluated(base, tmp_path):
     write_visible_store(tmp_path / "d", test=0)
     settings = SETTINGS[Method.LINEAR_PROBE]

@@ -139,6 +139,7 @@ def _choose_rule(
         validation.labels,
         validation.logits,
         target_fpr=settings.target_fpr,
+        threshold_rule=settings.threshold_rule,
         min_positives=settings.min_positives,
         exclusive=exclusive,
     )

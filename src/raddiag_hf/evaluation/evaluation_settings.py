@@ -7,6 +7,7 @@ from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.settings import Setting, check_settings
 from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, check_band_bounds
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings, ResampledUnit
+from raddiag_hf.metrics.threshold_rule import MIN_POSITIVES, ThresholdRule
 from raddiag_hf.vocabulary import Split
 
 
@@ -45,7 +46,9 @@ class EvaluationSettings:
         calibrate_on: Choose temperature and thresholds on this split of the same data set, which
             has to be validation; by default they are those stored with the model.
         target_fpr: Choose thresholds for this false-positive rate, not for the highest F1.
-        min_positives: Positives that a class needs for an F1 threshold of its own.
+        threshold_rule: f1-shared: classes with few positives share one F1 threshold. f1: every
+            class with a positive has its own, as in the paper.
+        min_positives: f1-shared: positives that a class needs for a threshold of its own.
         store: Store what was chosen in the model's ``config.json``.
         bootstrap: How to find intervals.
         resample: What is drawn: whole patients, whose cases are not independent, or cases.
@@ -64,7 +67,8 @@ class EvaluationSettings:
     label_column: Annotated[str | None, Setting(metavar="NAME")] = None
     calibrate_on: Annotated[Split | None, Setting(metavar="SPLIT")] = None
     target_fpr: Annotated[float | None, Setting(above=0, below=1, metavar="RATE")] = None
-    min_positives: Annotated[int, Setting(min=1, metavar="N")] = 10
+    threshold_rule: ThresholdRule = ThresholdRule.F1_SHARED
+    min_positives: Annotated[int, Setting(min=1, metavar="N")] = MIN_POSITIVES
     store: bool = False
     bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
     resample: ResampledUnit = ResampledUnit.PATIENT
@@ -80,10 +84,21 @@ class EvaluationSettings:
                 f"thresholds are chosen on validation cases, never on {self.calibrate_on} cases: "
                 "numbers would look better than any user could have them"
             )
-        if self.calibrate_on is None and (self.store or self.target_fpr is not None):
+        is_chosen = self.target_fpr is not None or self.threshold_rule is ThresholdRule.F1
+        if self.calibrate_on is None and (self.store or is_chosen):
             raise EvaluationInputError(
                 "choosing or storing thresholds needs the split to choose them on: validation"
             )
+        if self.threshold_rule is ThresholdRule.F1:
+            if self.min_positives != MIN_POSITIVES:
+                raise EvaluationInputError(
+                    f"min_positives is {self.min_positives}, but by the rule f1 every class with a "
+                    "positive has a threshold of its own"
+                )
+            if self.target_fpr is not None:
+                raise EvaluationInputError(
+                    f"target_fpr is {self.target_fpr:g}, but the threshold rule is f1: choose one"
+                )
         try:
             check_band_bounds(self.head_from, self.tail_below)
         except ValueError as error:

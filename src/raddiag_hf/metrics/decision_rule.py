@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.metrics.calibration import TemperatureScaling, fit_temperature
+from raddiag_hf.metrics.threshold_rule import MIN_POSITIVES, ThresholdRule
 from raddiag_hf.metrics.thresholds import choose_f1_thresholds, choose_fpr_thresholds
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.exclusive_labels import temper_log_odds
@@ -67,7 +68,8 @@ def choose_decision_rule(
     logits: ArrayLike,
     *,
     target_fpr: float | None = None,
-    min_positives: int = 10,
+    threshold_rule: ThresholdRule = ThresholdRule.F1_SHARED,
+    min_positives: int = MIN_POSITIVES,
     least_gain: float = 0.0,
     exclusive: bool = False,
 ) -> DecisionRule:
@@ -78,7 +80,8 @@ def choose_decision_rule(
         logits: Shape ``(cases, classes)``.
         target_fpr: The highest false-positive rate of each class; by default thresholds have the
             highest F1.
-        min_positives: Positives that a class needs for an F1 threshold of its own.
+        threshold_rule: Which classes have an F1 threshold of their own.
+        min_positives: Positives that a class needs for one, by `ThresholdRule.F1_SHARED`.
         least_gain: Share of the cross-entropy that a temperature has to save to be kept.
         exclusive: The logits are log-odds of a softmax; see `RadDiagConfig.has_exclusive_labels`.
 
@@ -93,7 +96,8 @@ def choose_decision_rule(
     calibrated = _temper(values, temperature, exclusive)
     try:
         if target_fpr is None:
-            chosen = choose_f1_thresholds(labels, calibrated, min_positives=min_positives)
+            floor = min_positives if threshold_rule is ThresholdRule.F1_SHARED else None
+            chosen = choose_f1_thresholds(labels, calibrated, min_positives=floor)
         else:
             chosen = choose_fpr_thresholds(labels, calibrated, target_fpr=target_fpr)
     except ValueError as error:

@@ -15,6 +15,7 @@ from raddiag_hf.metrics.predictions import (
     known_counts,
 )
 from raddiag_hf.metrics.ranking import ranked_blocks
+from raddiag_hf.metrics.threshold_rule import MIN_POSITIVES
 
 _CASES_AT_ONCE = 256
 
@@ -58,7 +59,7 @@ class DecisionThresholds:
 
 
 def choose_f1_thresholds(
-    labels: ArrayLike, logits: ArrayLike, *, min_positives: int = 10
+    labels: ArrayLike, logits: ArrayLike, *, min_positives: int | None = MIN_POSITIVES
 ) -> DecisionThresholds:
     """Choose the threshold with the highest F1 for each class.
 
@@ -69,7 +70,8 @@ def choose_f1_thresholds(
     Args:
         labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``, of validation cases.
         logits: Shape ``(cases, classes)``.
-        min_positives: Positives that a class needs for a threshold of its own.
+        min_positives: Positives that a class needs for a threshold of its own. None is the paper's
+            rule: one suffices, so that only classes without any share a threshold.
 
     Returns:
         Thresholds half-way between the lowest predicted probability and the next lower one, so
@@ -81,7 +83,8 @@ def choose_f1_thresholds(
     Source:
         The paper, section 4.3.4, chooses by F1 on validation for every class; the floor is ours.
     """
-    present, probabilities = _check(labels, logits, min_positives=min_positives)
+    floor = 1 if min_positives is None else min_positives
+    present, probabilities = _check(labels, logits, min_positives=floor)
     positives = np.count_nonzero(present, axis=0)
     return _choose(
         present,
@@ -89,9 +92,9 @@ def choose_f1_thresholds(
         rule=_best_f1_thresholds,
         pool_rule=_pooled_f1_threshold,
         support=np.where(positives < known_counts(probabilities), positives, 0),
-        floor=min_positives,
-        criterion="highest F1",
-        unit="positives",
+        floor=floor,
+        criterion="highest F1" if min_positives else "highest F1 of each class (the paper's rule)",
+        unit="positive",
     )
 
 
@@ -124,7 +127,7 @@ def choose_fpr_thresholds(
         support=known_counts(probabilities) - np.count_nonzero(present, axis=0),
         floor=min_negatives,
         criterion=f"false-positive rate at most {target_fpr:g}",
-        unit="negatives",
+        unit="negative",
     )
 
 
@@ -198,15 +201,15 @@ def _choose(
         pool = is_pooled if support[is_pooled].sum() >= floor else np.ones_like(is_pooled)
         if support[pool].sum() < floor:
             raise ValueError(
-                f"{len(present)} validation cases hold {support[pool].sum()} {unit} in all classes "
-                f"together, but a threshold needs {floor}"
+                f"{len(present)} validation cases hold {support[pool].sum()} {unit}s in all "
+                f"classes together, but a threshold needs {floor}"
             )
         chosen[is_pooled] = pool_rule(present[:, pool], probabilities[:, pool])
     return DecisionThresholds(
         probabilities=chosen,
         is_pooled=is_pooled,
         criterion=criterion,
-        support=f"{floor} {unit}",
+        support=f"{floor} {unit if floor == 1 else unit + 's'}",
         num_cases=len(present),
     )
 

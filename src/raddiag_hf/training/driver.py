@@ -27,6 +27,7 @@ from raddiag_hf.evaluation.evaluate_by_rule import evaluate_by_rule
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE, write_json
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
+from raddiag_hf.metrics.threshold_rule import ThresholdRule
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.known_failures import find_failures
 from raddiag_hf.training.methods.fitted_model import FittedModel
@@ -61,6 +62,7 @@ class TrainingRun:
         fit: Fits the model, resuming what was interrupted.
         device: Where.
         record_file: Name of the record, which is written last.
+        threshold_rule: Which classes have a threshold of their own.
         model_folder: Where in ``folder`` the model ends up; empty for the folder itself.
         leftovers: What nobody needs once the model is there.
     """
@@ -73,6 +75,7 @@ class TrainingRun:
     fit: Callable[[Progress], FittedModel]
     device: torch.device
     record_file: str
+    threshold_rule: ThresholdRule = ThresholdRule.F1_SHARED
     model_folder: str = ""
     leftovers: tuple[Path, ...] = ()
 
@@ -101,7 +104,7 @@ def complete_run(run: TrainingRun, progress: Progress = no_progress) -> Training
         fitted = run.fit(progress)
         logits = fitted.predict(Split.VALIDATION) if Split.VALIDATION in run.data else None
         warnings = find_failures(run.data, logits)
-        notes = _choose_decisions(fitted, run.data, logits)
+        notes = _choose_decisions(fitted, run, logits)
         metrics = _evaluate(fitted, run.data)
         record = _record(run, fitted, metrics, notes, warnings)
         _save(run, fitted, record)
@@ -133,15 +136,16 @@ def _finished_record(run: TrainingRun) -> TrainingRecord | None:
 
 
 def _choose_decisions(
-    fitted: FittedModel, data: CaseSplits, logits: NDArray[np.floating] | None
+    fitted: FittedModel, run: TrainingRun, logits: NDArray[np.floating] | None
 ) -> list[str]:
     """Choose temperature and thresholds on validation; return what there is to say of it."""
     if logits is None:
         return ["no thresholds were chosen: there are no validation cases"]
     try:
         rule = choose_decision_rule(
-            data[Split.VALIDATION].labels,
+            run.data[Split.VALIDATION].labels,
             logits,
+            threshold_rule=run.threshold_rule,
             least_gain=USEFUL_GAIN,
             exclusive=fitted.model.config.has_exclusive_labels,
         )

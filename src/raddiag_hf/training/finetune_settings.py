@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.settings import Setting, check_settings
+from raddiag_hf.metrics.threshold_rule import ThresholdRule
 
 
 class FinetuneError(InputError):
@@ -129,6 +130,8 @@ class FinetuneSettings:
         image_size: Height and width of a slice in pixels; from scratch 96 by default, of a backbone
             its own. A RadDiag model has its own.
         max_slices: The most slices of a scan; from scratch and for a backbone 32 by default.
+        threshold_rule: f1-shared: classes with fewer than 10 validation positives share one F1
+            threshold. f1: every class with a positive has its own, as in the paper.
         features: attentive-probe: folder that keeps slice features, so that several runs on one
             data set compute them once; by default in the output.
         chunk_size: Slices encoded at once; fewer need less memory.
@@ -158,6 +161,7 @@ class FinetuneSettings:
     augmentation: Augmentation | None = None
     image_size: Annotated[int | None, Setting(min=16, max=4096, metavar="PIXELS")] = None
     max_slices: Annotated[int | None, Setting(min=1, metavar="N")] = None
+    threshold_rule: ThresholdRule = ThresholdRule.F1_SHARED
     features: Annotated[Path | None, Setting(metavar="DIR")] = None
     chunk_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
     device: Annotated[str | None, Setting(metavar="NAME")] = None
@@ -169,7 +173,13 @@ class FinetuneSettings:
     def __post_init__(self) -> None:
         check_settings(self, FinetuneError)
         # As recipes have them: text and lists.
-        kinds = {"method": Method, "head": Head, "fusion": Fusion, "augmentation": Augmentation}
+        kinds: dict[str, type[StrEnum]] = {
+            "method": Method,
+            "head": Head,
+            "fusion": Fusion,
+            "augmentation": Augmentation,
+            "threshold_rule": ThresholdRule,
+        }
         for name, kind in kinds.items():
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, kind(value))
@@ -229,7 +239,13 @@ class ChosenSettings(FinetuneSettings):
             Method.LORA: (*by_gradient, "augmentation", "lora_rank"),
             Method.FULL: (*by_gradient, "augmentation", "layer_decay", "train_batch_norm"),
         }
-        of_data = ("exclusive", "validation_fraction", "image_size", "max_slices")
+        of_data = (
+            "exclusive",
+            "validation_fraction",
+            "image_size",
+            "max_slices",
+            "threshold_rule",
+        )
         shared = ("head", "fusion", *of_data, "seed")
         values = asdict(self) | {"penalties": list(self.penalties)}
         return {name: values[name] for name in (*of_method[self.method], *shared)}

@@ -156,6 +156,7 @@ def finetune(
         ),
         fit=partial(_fit, loaded, adaptation, data, settings, work, device, base, base_digest),
         device=device,
+        threshold_rule=settings.threshold_rule,
         record_file=RECORD_FILE,
         leftovers=(work / CHECKPOINT_FOLDER,),
     )
