@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from raddiag_hf.labels.label_embeddings import LabelEmbeddings, LabelEmbeddingsError
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings, LabelEmbeddingsError, LabelReader
 from raddiag_hf.labels.label_set import LabelSet
 from tests.fixtures.text_encoders import tiny_text_encoder
 
@@ -31,6 +31,22 @@ def test_what_was_saved_is_read(stored, tmp_path):
     again = LabelEmbeddings.load(tmp_path / "out.safetensors")
     assert (again.label_set, again.fingerprint) == (stored.label_set, stored.fingerprint)
     assert torch.equal(again.encode(NAMES[:2]), stored.embeddings[:2])
+
+
+def test_a_code_is_embedded_by_its_definition(caplog):
+    encoder = tiny_text_encoder(width=12)
+    label_set = LabelSet(
+        ("Normal", "J93", "S72 Fracture of femur", "A00"),
+        codes=("", "J93", "S72", "A00"),
+        definitions=("", "Pneumothorax and air leak", "Fracture of femur", ""),
+    )
+    read = ["Normal", "Pneumothorax and air leak", "Fracture of femur", "A00"]
+    embedded = LabelEmbeddings.embed(label_set, encoder)
+    torch.testing.assert_close(embedded.encode(label_set.names), encoder.encode(read))
+    assert "1 of 4 labels are codes without a definition, A00 for one" in caplog.text
+    reader = LabelReader(label_set, encoder)
+    assert reader.fingerprint == embedded.fingerprint
+    torch.testing.assert_close(reader.encode(["J93", "Gout"]), encoder.encode([read[1], "Gout"]))
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors at all"])

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from raddiag_hf.labels.bands import FrequencyBand
 from raddiag_hf.labels.label_set import LabelSet, check_same_label_set
+from raddiag_hf.vocabulary import Split
 
 LABELS = LabelSet(
     ("Normal", "Pneumothorax", "Hip fracture"),
     codes=("", "J93", "S72"),
     definitions=("", "Air in the pleural space.", ""),
     train_counts=(100, 30, 29),
+    test_counts=(20, 5, 0),
 )
 
 label_names = st.lists(
@@ -69,8 +71,8 @@ def test_bad_names_are_refused(names, message):
 def test_fields_of_another_length_and_negative_counts_are_refused():
     with pytest.raises(ValueError, match="codes has 1 entries for 2"):
         LabelSet(("Mass", "Nodule"), codes=("R22",))
-    with pytest.raises(ValueError, match="-1"):
-        LabelSet(("Mass",), train_counts=(-1,))
+    with pytest.raises(ValueError, match="test_counts holds -1"):
+        LabelSet(("Mass",), test_counts=(-1,))
 
 
 def test_a_label_dict_gives_names_in_column_order():
@@ -93,6 +95,38 @@ def test_bands_need_counts():
         LabelSet(("Mass",)).bands()
 
 
+def test_a_text_encoder_reads_the_definition_where_the_name_is_a_code():
+    names = ("Normal", "J93", "S72 Fracture of femur", "A00", "Cholera")
+    codes = ("", "J93", "S72", "A00", "A00")
+    meanings = ("", "Pneumothorax and air leak", "Fracture of femur", "", "An infection")
+    label_set = LabelSet(names, codes, meanings)
+    assert label_set.texts == (
+        "Normal", "Pneumothorax and air leak", "Fracture of femur", "A00", "Cholera",
+    )  # fmt: skip
+    assert LabelSet(names, codes).texts == LabelSet(names).texts == names
+
+
+def test_some_labels_keep_all_that_is_known_of_them():
+    some = LABELS.select([2, 1])
+    assert some == LabelSet(
+        ("Hip fracture", "Pneumothorax"),
+        codes=("S72", "J93"),
+        definitions=("", "Air in the pleural space."),
+        train_counts=(29, 30),
+        test_counts=(0, 5),
+    )
+
+
+def test_the_most_frequent_labels_come_first():
+    counted = LABELS.with_counts({Split.TRAIN: [3, 7, 7], Split.VALIDATION: [1, 0, 0]})
+    assert counted.most_frequent(2) == [1, 2]
+    assert (counted.validation_counts, counted.test_counts) == ((1, 0, 0), LABELS.test_counts)
+    with pytest.raises(ValueError, match="4 labels are asked for, there are 3"):
+        counted.most_frequent(4)
+    with pytest.raises(ValueError, match="no training counts"):
+        LabelSet(("Mass",)).most_frequent(1)
+
+
 def test_the_fingerprint_depends_on_names_and_order_alone():
     plain = LabelSet(LABELS.names)
     assert plain.fingerprint == LABELS.fingerprint
@@ -112,6 +146,7 @@ def test_json_keeps_everything(names, with_codes, with_counts):
         tuple(names),
         codes=tuple(f"A{i}" for i in range(len(names))) if with_codes else (),
         train_counts=tuple(range(len(names))) if with_counts else (),
+        validation_counts=tuple(range(len(names))) if with_counts else (),
     )
     assert LabelSet.from_json(label_set.to_json()) == label_set
 

@@ -477,7 +477,7 @@ def test_a_loss_that_counts_gets_the_counts_of_the_new_cases(labels):
         train_label_counts=[1, 2, 3, 4, 5],
         num_train_cases=9,
     )
-    counted = labels.with_train_counts([20] * len(labels))
+    counted = labels.with_counts({Split.TRAIN: [20] * len(labels)})
     for method, loss in ((Method.FULL, "logit_adjusted"), (Method.LINEAR_PROBE, "bce")):
         adaptation, settings = plan(model, method, labels=counted)
         config = adapt_model(model, adaptation, counted, 60, settings).config

@@ -17,7 +17,7 @@ class Data(dict):
         labels = np.eye(3, dtype=np.float32)[np.arange(num_validation) % 3]
         validation = type("Validation", (), {"labels": labels})()
         super().__init__({Split.TRAIN: range(num_train), Split.VALIDATION: validation})
-        self.label_set = LabelSet(NAMES).with_train_counts(list(counts))
+        self.label_set = LabelSet(NAMES).with_counts({Split.TRAIN: list(counts)})
 
 
 def good_logits(data, noise=1.0):

@@ -1,4 +1,4 @@
-"""`raddiag knowledge embed`: label names through a text encoder, into a file or a model."""
+"""`raddiag knowledge embed`: labels through a text encoder, into a file or a model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,7 +56,7 @@ def embed(
         ),
     ] = None,
 ) -> None:
-    """Embed the names of labels, as the knowledge classifier reads them."""
+    """Embed names of labels, or definitions of codes, as the knowledge classifier reads them."""
     from rich.console import Console
 
     from raddiag_hf.checkpoints.label_file import read_label_file
@@ -93,6 +93,7 @@ def _set_labels(
 ) -> "RadDiagForImageClassification":
     """Return a saved model with these labels; its files stay as they are."""
     from raddiag_hf.checkpoints.saved_model import read_saved_model
+    from raddiag_hf.labels.label_embeddings import LabelReader
     from raddiag_hf.model.heads import KnowledgeHead
 
     model = read_saved_model(folder, str(folder))
@@ -100,7 +101,8 @@ def _set_labels(
     has_texts = isinstance(head, KnowledgeHead) and head.has_label_embeddings()
     if has_texts and model.config.text_encoder_fingerprint is None:
         # Its encoder is recognised by what it makes of the model's own labels.
-        model.set_label_texts(embedded.label_set.names, text_encoder)
+        reader = LabelReader(embedded.label_set, text_encoder)
+        model.set_label_texts(embedded.label_set.names, reader)
     else:
         model.set_label_texts(embedded.label_set.names, embedded)
     return model

@@ -43,7 +43,8 @@ class CaseSplit:
         location: Folder, builder or Hub id of the data set.
         split: What the split is for: ``"train"``, ``"validation"`` or ``"test"``.
         label_column: The label space.
-        label_set: Its labels in column order, with their training cases where somebody counted.
+        label_set: Its labels in column order, with their cases in each split where somebody
+            counted.
         rows: The cases, on disk until one is asked for.
         metadata: What is known of them without their pixels, in the same order.
         files: Name and size of the files that hold them, where they are known.
@@ -293,19 +294,17 @@ class CaseSplits(Mapping[str, CaseSplit]):
         }
         others = {split: one for split, one in self.splits.items() if split not in carved}
         return CaseSplits(
-            with_train_counts({**carved, **others}),
+            with_counts({**carved, **others}),
             f"{chosen.sum()} cases set aside from the training split, by patient: the data set has "
             "no validation split",
             self.num_unlabelled,
         )
 
 
-def with_train_counts(splits: Mapping[str, CaseSplit]) -> dict[str, CaseSplit]:
-    """Count the labels of the training cases, where these were opened."""
-    if Split.TRAIN not in splits:
-        return dict(splits)
-    train = splits[Split.TRAIN]
-    label_set = train.label_set.with_train_counts(train.label_counts)
+def with_counts(splits: Mapping[str, CaseSplit]) -> dict[str, CaseSplit]:
+    """Count the labels in training, validation and test cases, where these were opened."""
+    counts = {split: splits[split].label_counts for split in Split if split in splits}
+    label_set = next(iter(splits.values())).label_set.with_counts(counts)
     return {split: replace(one, label_set=label_set) for split, one in splits.items()}
 
 

@@ -26,7 +26,7 @@ from raddiag_hf.data.case_splits import (
     CaseSplit,
     CaseSplits,
     check_model_fits,
-    with_train_counts,
+    with_counts,
 )
 from raddiag_hf.data.publishers.loading import (
     BuilderOptionError,
@@ -205,7 +205,7 @@ def open_cases(
     if check_patients:
         _check_patients(opened)
     _tell_of_studies(location, features, opened.values())
-    return CaseSplits(with_train_counts(opened))
+    return CaseSplits(with_counts(opened))
 
 
 def _is_on_hub(dataset: Path | str) -> bool:

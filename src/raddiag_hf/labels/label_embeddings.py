@@ -1,5 +1,6 @@
 """The text embeddings of a label set in one file, with what made them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.file_format import check_format
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
+
+logger = logging.getLogger(__name__)
 
 FORMAT_NAME, FILE_FORMAT = "raddiag label embeddings", 1
 TENSOR = "label_embeddings"
@@ -32,7 +35,7 @@ class LabelEmbeddings:
     own labels.
 
     Attributes:
-        label_set: Whose names were embedded.
+        label_set: Whose texts were embedded; rows are found by its names.
         embeddings: Float32 of unit length, ``(labels, width)``.
         fingerprint: Of the text encoder.
 
@@ -61,8 +64,17 @@ class LabelEmbeddings:
 
     @classmethod
     def embed(cls, label_set: LabelSet, encoder: LabelTextEncoder) -> Self:
-        """Embed the names of a label set (paper, equation 5)."""
-        return cls(label_set, encoder.encode(label_set.names), encoder.fingerprint)
+        """Embed what the labels of a set mean: `LabelSet.texts`."""
+        bare = sorted({*label_set.texts} & {*label_set.codes})
+        if bare:
+            logger.warning(
+                "%d of %d labels are codes without a definition, %s for one: the text encoder "
+                "cannot know what they mean",
+                len(bare),
+                len(label_set),
+                bare[0],
+            )
+        return cls(label_set, encoder.encode(label_set.texts), encoder.fingerprint)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings of some of the labels, ``(texts, width)``.
@@ -118,3 +130,29 @@ class LabelEmbeddings:
             return cls(label_set, embeddings, metadata["text_encoder_fingerprint"])
         except (SafetensorError, KeyError, ValueError) as error:
             raise LabelEmbeddingsError(f"{path}: no label embeddings: {one_line(error)}") from None
+
+
+@dataclass(frozen=True)
+class LabelReader:
+    """A text encoder that is asked for labels by name, and reads what they mean.
+
+    Where a model has no fingerprint of its text encoder, it takes the place of that encoder in
+    `RadDiagForImageClassification.set_label_texts`.
+
+    Attributes:
+        label_set: Whose names stand for its `LabelSet.texts`; other names are read as they are.
+        encoder: The text encoder.
+    """
+
+    label_set: LabelSet
+    encoder: LabelTextEncoder
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the text encoder."""
+        return self.encoder.fingerprint
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings of some labels, ``(texts, width)``."""
+        meanings = dict(zip(self.label_set.names, self.label_set.texts, strict=True))
+        return self.encoder.encode([meanings.get(text, text) for text in texts])

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +14,17 @@ from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.file_format import check_format
 from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, FrequencyBand, frequency_bands
 from raddiag_hf.model.label_names import check_label_names, label_fingerprint
+from raddiag_hf.vocabulary import Split
 
 FILE_FORMAT = 1
+_COLUMNS = {
+    "codes": "code",
+    "definitions": "definition",
+    "train_counts": "train_count",
+    "validation_counts": "validation_count",
+    "test_counts": "test_count",
+}
+"""What may be known of each label beside its name -> how a file calls it."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +34,10 @@ class LabelSet:
     Attributes:
         names: Label names in column order.
         codes: ICD-10-CM code of each label, ``""`` where it has none; empty if no label has one.
-        definitions: What each label means, in a sentence; empty if no label has one.
+        definitions: What each label means, in words; empty if no label has any.
         train_counts: Training cases of each label; empty where nobody counted.
+        validation_counts: Validation cases of each label, likewise.
+        test_counts: Test cases of each label, likewise.
 
     Raises:
         ValueError: For an empty set, a name that is empty, padded with spaces or of several lines,
@@ -42,17 +54,19 @@ class LabelSet:
     codes: tuple[str, ...] = ()
     definitions: tuple[str, ...] = ()
     train_counts: tuple[int, ...] = ()
+    validation_counts: tuple[int, ...] = ()
+    test_counts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_label_names(self.names)
-        for field in ("codes", "definitions", "train_counts"):
+        for field in _COLUMNS:
             values = getattr(self, field)
             if values and len(values) != len(self.names):
                 raise ValueError(
                     f"{field} has {len(values)} entries for {len(self.names)} label names"
                 )
-        if any(count < 0 for count in self.train_counts):
-            raise ValueError(f"train_counts holds {min(self.train_counts)}, expected 0 or more")
+            if field.endswith("_counts") and any(count < 0 for count in values):
+                raise ValueError(f"{field} holds {min(values)}, expected 0 or more")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -93,8 +107,21 @@ class LabelSet:
         return dict(enumerate(self.names))
 
     @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """What a text encoder reads of each label (paper, equation 5).
+
+        Its name; or its definition, where it has one and its name is its code, or begins with it.
+        """
+        if not self.codes or not self.definitions:
+            return self.names
+        return tuple(
+            definition if definition and code and name.split(" ")[0] == code else name
+            for name, code, definition in zip(self.names, self.codes, self.definitions, strict=True)
+        )
+
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the ordered names, in hexadecimal; codes and counts do not change it."""
+        """SHA-256 of the ordered names, in hexadecimal; nothing else changes it."""
         return label_fingerprint(self.names)
 
     def encode(self, labels: Iterable[str]) -> NDArray[np.float32]:
@@ -125,9 +152,37 @@ class LabelSet:
             raise ValueError("expected zeros and ones; apply thresholds to probabilities first")
         return tuple(self.names[column] for column in np.flatnonzero(marks))
 
-    def with_train_counts(self, counts: Sequence[int]) -> "LabelSet":
-        """Return this label set with the number of training cases of each label."""
-        return replace(self, train_counts=tuple(int(count) for count in counts))
+    def with_counts(self, counts: Mapping[Split, Sequence[int]]) -> "LabelSet":
+        """Return this label set with the number of cases of each label in some splits."""
+        fields: dict[str, Any] = {
+            f"{split}_counts": tuple(int(count) for count in of_split)
+            for split, of_split in counts.items()
+        }
+        return replace(self, **fields)
+
+    def select(self, columns: Sequence[int]) -> "LabelSet":
+        """Return some of the labels, in the order of ``columns``, with all that is known of them.
+
+        Raises:
+            ValueError: If no column is given, or one twice.
+        """
+        fields = {
+            field: tuple(values[column] for column in columns)
+            for field in ("names", *_COLUMNS)
+            if (values := getattr(self, field))
+        }
+        return LabelSet(**fields)
+
+    def most_frequent(self, number: int) -> list[int]:
+        """Return the columns of the labels with the most training cases, these first.
+
+        Raises:
+            ValueError: If the training cases have not been counted, or there are fewer labels.
+        """
+        if not 1 <= number <= len(self):
+            raise ValueError(f"{number} labels are asked for, there are {len(self)}")
+        self._check_counted()
+        return sorted(range(len(self)), key=lambda column: -self.train_counts[column])[:number]
 
     def bands(
         self, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
@@ -137,20 +192,18 @@ class LabelSet:
         Raises:
             ValueError: If the training cases have not been counted.
         """
-        if not self.train_counts:
-            raise ValueError("this label set has no training counts; see with_train_counts")
+        self._check_counted()
         return frequency_bands(self.train_counts, head_from=head_from, tail_below=tail_below)
+
+    def _check_counted(self) -> None:
+        if not self.train_counts:
+            raise ValueError("this label set has no training counts; see with_counts")
 
     def to_json(self) -> str:
         """Return the label set as JSON text."""
-        columns = (self.codes, self.definitions, self.train_counts)
+        known = {key: getattr(self, field) for field, key in _COLUMNS.items()}
         labels = [
-            {"name": name}
-            | {
-                key: values[column]
-                for key, values in zip(("code", "definition", "train_count"), columns, strict=True)
-                if values
-            }
+            {"name": name} | {key: values[column] for key, values in known.items() if values}
             for column, name in enumerate(self.names)
         ]
         content = {"format": FILE_FORMAT, "fingerprint": self.fingerprint, "labels": labels}
@@ -168,14 +221,11 @@ class LabelSet:
             content = json.loads(text)
             check_format(content.get("format", 1), FILE_FORMAT)
             labels = content["labels"]
-            label_set = cls(
-                names=tuple(label["name"] for label in labels),
-                codes=tuple(label["code"] for label in labels if "code" in label),
-                definitions=tuple(label["definition"] for label in labels if "definition" in label),
-                train_counts=tuple(
-                    label["train_count"] for label in labels if "train_count" in label
-                ),
-            )
+            fields = {
+                field: tuple(label[key] for label in labels if key in label)
+                for field, key in _COLUMNS.items()
+            }
+            label_set = cls(names=tuple(label["name"] for label in labels), **fields)
             if label_set.fingerprint != content["fingerprint"]:
                 raise ValueError("the names are not those that the fingerprint was made of")
         except (KeyError, TypeError, AttributeError) as error:

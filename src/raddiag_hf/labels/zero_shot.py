@@ -224,7 +224,7 @@ def propose_related_labels(
     """
     if top_k < 1:
         raise ValueError(f"top_k is {top_k}, expected at least 1")
-    labels = encoder.encode(label_set.names) if label_embeddings is None else label_embeddings
+    labels = encoder.encode(label_set.texts) if label_embeddings is None else label_embeddings
     wanted = F.normalize(encoder.encode(targets).float(), dim=-1)
     cosines = wanted @ F.normalize(labels.float().to(wanted.device), dim=-1).T
     best = cosines.topk(min(top_k, len(label_set)))

@@ -22,6 +22,7 @@ from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.data.opening import SourceOptions, open_cases
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
+from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.model.configuration_raddiag import SLICE_ENCODER_TYPES
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -252,13 +253,14 @@ def _check_modalities(data: CaseSplits, loaded: LoadedModel) -> None:
 def _read_label_names(
     base: LoadedModel, data: CaseSplits, text_encoder: str | None, token: str | None
 ) -> None:
-    """Let the knowledge head of ``base`` read the names of the labels to learn."""
+    """Let the knowledge head of ``base`` read the labels to learn."""
     encoder = None
     if text_encoder is not None:
         encoder = TextEncoder.from_pretrained(text_encoder, token=token)
     else:
         check_label_texts(base.model, base.model_id)
-    base.model.set_label_texts(data.label_set.names, encoder, for_training=True)
+    texts = None if encoder is None else LabelEmbeddings.embed(data.label_set, encoder)
+    base.model.set_label_texts(data.label_set.names, texts, for_training=True)
 
 
 def _fit_by_gradient(

@@ -72,6 +72,7 @@ def test_the_folder_has_the_layout_of_the_hub(tmp_path):
 def test_training_cases_are_counted_for_each_label(tmp_path):
     store = write_store(tmp_path / "store")
     assert store.label_sets["labels"].train_counts == (14, 13, 13)
+    assert sum(store.label_sets["labels"].test_counts) == store.num_cases(Split.TEST)
     assert store.label_sets["labels"].codes == LABELS.codes
 
 

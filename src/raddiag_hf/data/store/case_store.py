@@ -66,7 +66,7 @@ class CaseStore:
         location: Local folder, or any address that fsspec opens
             (``hf://datasets/<namespace>/<name>``).
         features: The columns.
-        label_sets: Label column -> label set, with codes, definitions and training counts.
+        label_sets: Label column -> label set, with codes, definitions and counts.
         shards: Split -> paths of its shards, in order.
         token: For the Hub: access token; the stored one if None.
     """

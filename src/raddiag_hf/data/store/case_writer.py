@@ -93,7 +93,7 @@ def write_cases(
             identify the items between runs. Order is kept.
         build_case: Makes one case; with several processes, one that pickle can name. It gives the
             same for the same item every time. What it raises ends the run.
-        label_sets: Label column -> label set. Training counts are counted afterwards.
+        label_sets: Label column -> label set. The cases of each split are counted afterwards.
         card_text: The README in Markdown, without front matter.
         card_metadata: Front matter, such as ``license``; see `render_card` for what is added.
         storage: How much of each scan is kept.
@@ -245,12 +245,11 @@ def _finish(
         for shard in (content / DATA_FOLDER).glob(f"{split}-*.parquet"):
             shard.unlink()
 
-    in_train = metadata.in_split(Split.TRAIN)
-    if in_train.any():
-        for column, label_set in label_sets.items():
-            counts = metadata.labels[column][in_train].astype(int).sum(axis=0)
-            counted = label_set.with_train_counts(counts.tolist())
-            counted.save(content / LABEL_SET_FOLDER / f"{column}.json")
+    splits = [split for split in Split if split in metadata.splits]
+    for column, label_set in label_sets.items():
+        labels = metadata.labels[column].astype(int)
+        counts = {split: labels[metadata.in_split(split)].sum(axis=0).tolist() for split in splits}
+        label_set.with_counts(counts).save(content / LABEL_SET_FOLDER / f"{column}.json")
     label_counts = {column: len(label_set) for column, label_set in label_sets.items()}
     card = render_card(card_text, card_metadata, metadata, label_counts)
     with atomic_write(content / CARD_FILE) as temporary:
