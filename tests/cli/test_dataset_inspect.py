@@ -38,6 +38,7 @@ def test_json_holds_columns_splits_groups_and_leakage(run, clean):
     assert found["splits"]["train"] == {"cases": 8, "patients": 4, "scans": 15, "slices": 45}
     assert found["splits"]["test"] == {"cases": 4, "patients": 2, "scans": 9, "slices": 27}
     assert found["labels"]["labels"]["groups"] == {"head": 0, "body": 0, "tail": 3}
+    assert found["labels"]["labels"]["groups_of_whole"] == {"head": 0, "body": 0, "tail": 3}
     assert found["labels"]["labels"]["fingerprint"] == LABELS.fingerprint
     assert found["leakage"] == {"scans": 24, "shared_patients": {}, "shared_images": []}
 
@@ -45,7 +46,8 @@ def test_json_holds_columns_splits_groups_and_leakage(run, clean):
 def test_people_get_tables(run, clean):
     code, out, _ = run("dataset", "inspect", clean)
     assert code == 0
-    assert "labels: 3 labels (head 0, body 0, tail 3)" in out
+    assert "by training cases: head 0, body 0, tail 3" in out
+    assert "by cases of all splits: head 0, body 0, tail 3" in out
     assert "No patient and no identical image of 24 scans is in two splits." in out
 
 

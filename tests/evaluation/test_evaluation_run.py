@@ -24,8 +24,11 @@ from raddiag_hf.evaluation.evaluation_settings import (
     EvaluationSettings,
     PredictionSettings,
 )
+from raddiag_hf.evaluation.figures.curve_figures import draw_roc
 from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.evaluation.report.evaluation_report import render_evaluation_report
 from raddiag_hf.inference.diagnose import diagnose_case
+from raddiag_hf.labels.bands import CountedCases
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.metrics import (
     BootstrapSettings,
@@ -131,6 +134,47 @@ def test_the_threshold_rule_is_named_and_the_note_of_the_table_says_which(
     table = (tmp_path / "out" / "table.md").read_text()
     assert "Thresholds: highest F1 of each class (the paper's rule) on 36 validation" in table
     assert "Thresholds: highest F1 on 36" in (folder / "out" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "counted", "bands"),
+    [
+        ({}, "training cases", ["head"] * 3),  # 4 of each
+        ({"bands": CountedCases.WHOLE}, "cases of the whole data set", ["body", "body", "head"]),
+        ({"official": True}, "cases of the whole data set", ["body", "body", "head"]),
+        ({"official": True, "bands": CountedCases.TRAINING}, "training cases", ["head"] * 3),
+    ],
+)
+def test_bands_go_by_the_cases_that_are_named_and_every_legend_says_which(
+    folder, loaded, tmp_path, options, counted, bands
+):
+    shutil.copytree(folder / "out", tmp_path / "out")
+    bounds = (4, 2) if counted == "training cases" else (30, 20)
+    settings = replace(QUICK, head_from=bounds[0], tail_below=bounds[1], **options)
+    found = evaluate_model(loaded, folder / "data", "test", tmp_path / "out", settings)
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["classes"]["group"] == bands
+    assert f"Head labels have {bounds[0]} {counted} or more" in (
+        (tmp_path / "out" / "table.md").read_text()
+    )
+    legend = draw_roc(found.result, found.bands).legends[0].get_title().get_text()
+    assert legend.endswith(f"\nHead/Medium/Tail by {counted}")
+    assert f"Head labels have {bounds[0]} {counted}" in render_evaluation_report(found)
+
+
+def test_evaluations_whose_bands_are_not_the_same_are_told_apart(folder, evaluation, tmp_path):
+    shutil.copytree(folder / "out", tmp_path / "whole")
+    content = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    content["bands"] |= {"counted": "whole"}
+    (tmp_path / "whole" / "metrics.json").write_text(json.dumps(content))
+    notes = compare_evaluations(
+        [folder / "out", tmp_path / "whole"], bootstrap=BootstrapSettings(resamples=5)
+    ).notes
+    assert (
+        "out: Head labels have 4 training cases or more, medium ones 2 to 3, tail ones fewer "
+        in (" ".join(notes))
+    )
+    assert any(note.startswith("whole: Head labels have 4 cases of the whole") for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raddiag_hf.labels.bands import band_columns, describe_bands
+from raddiag_hf.labels.bands import BandRule, CountedCases, band_columns
 
 
 def test_limits_are_those_of_the_paper() -> None:
@@ -24,9 +24,9 @@ def test_every_label_is_in_one_band() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"train_counts": [1.5, 2.0]}, "one integer per label"),
-        ({"train_counts": [[1, 2]]}, "one integer per label"),
-        ({"train_counts": [1], "head_from": 5, "tail_below": 9}, "more than head_from 5"),
+        ({"counts": [1.5, 2.0]}, "one integer per label"),
+        ({"counts": [[1, 2]]}, "one integer per label"),
+        ({"counts": [1], "head_from": 5, "tail_below": 9}, "more than head_from 5"),
     ],
 )
 def test_contradictions_are_refused(arguments: dict[str, object], message: str) -> None:
@@ -35,8 +35,17 @@ def test_contradictions_are_refused(arguments: dict[str, object], message: str) 
 
 
 def test_bands_are_told_by_their_bounds() -> None:
-    assert list(describe_bands().values()) == [
+    assert list(BandRule().bounds().values()) == [
         "100 training cases or more",
         "30 to 99",
         "fewer than 30",
     ]
+
+
+def test_bands_say_which_cases_were_counted() -> None:
+    whole = BandRule(CountedCases.WHOLE, head_from=50, tail_below=10)
+    assert whole.describe() == (
+        "Head labels have 50 cases of the whole data set or more, medium ones 10 to 49, tail ones "
+        "fewer than 10."
+    )
+    assert "100 training cases or more" in BandRule().describe()

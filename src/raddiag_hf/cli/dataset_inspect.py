@@ -15,6 +15,7 @@ from raddiag_hf.cli.options import DataDirOption, LocationArgument
 
 if TYPE_CHECKING:
     from raddiag_hf.data.analysis.leakage import LeakageReport
+    from raddiag_hf.data.store.case_metadata import CaseMetadata
     from raddiag_hf.labels.label_set import LabelSet
 
 SHOWN_LEAKS = 20
@@ -61,7 +62,7 @@ def inspect(
         "location": location,
         "columns": {name: _type_name(feature) for name, feature in case_columns(cases).items()},
         "splits": metadata.split_sizes(),
-        "labels": _labels(case_label_sets(cases)),
+        "labels": _labels(case_label_sets(cases), metadata),
     }
     if as_json:
         typer.echo(json.dumps(content | {"leakage": asdict(leakage)}, ensure_ascii=False))
@@ -84,19 +85,25 @@ def _type_name(feature: Any) -> str:
     return str(feature.dtype)
 
 
-def _labels(label_sets: Mapping[str, "LabelSet"]) -> dict[str, dict[str, Any]]:
-    """Return label column -> size, fingerprint, and labels of each group by training cases."""
-    from raddiag_hf.labels.bands import FrequencyBand
+def _labels(
+    label_sets: Mapping[str, "LabelSet"], metadata: "CaseMetadata"
+) -> dict[str, dict[str, Any]]:
+    """Return label column -> size, fingerprint, and labels of each group, by either count."""
+    from raddiag_hf.labels.bands import FrequencyBand, frequency_bands
 
-    labels = {}
-    for column, label_set in label_sets.items():
-        bands = label_set.bands() if label_set.train_counts else None
-        labels[column] = {
+    def sizes(counts: Sequence[int]) -> dict[str, int] | None:
+        bands = frequency_bands(counts) if counts else ()
+        return {band.value: bands.count(band) for band in FrequencyBand} if bands else None
+
+    return {
+        column: {
             "labels": len(label_set),
             "fingerprint": label_set.fingerprint,
-            "groups": bands and {band.value: bands.count(band) for band in FrequencyBand},
+            "groups": sizes(label_set.train_counts),
+            "groups_of_whole": sizes(metadata.labels[column].astype(int).sum(axis=0).tolist()),
         }
-    return labels
+        for column, label_set in label_sets.items()
+    }
 
 
 def _describe_leakage(leakage: "LeakageReport") -> str:
@@ -115,12 +122,16 @@ def _print(content: Mapping[str, Any], leakage: "LeakageReport") -> None:
     ]
     _print_table(console, ("Split", "Cases", "Patients", "Scans", "Slices"), counts)
     for column, labels in content["labels"].items():
-        groups = labels["groups"]
-        counted = "no training cases were counted"
-        if groups is not None:
-            counted = ", ".join(f"{name} {count:,}" for name, count in groups.items())
-        line = f" {column}: {labels['labels']:,} labels ({counted}), {labels['fingerprint'][:12]}"
+        line = f" {column}: {labels['labels']:,} labels, {labels['fingerprint'][:12]}"
         console.print(line, markup=False, highlight=False)
+        for cases, groups in (
+            ("training cases", labels["groups"]),
+            ("cases of all splits", labels["groups_of_whole"]),
+        ):
+            sizes = "none were counted"
+            if groups is not None:
+                sizes = ", ".join(f"{name} {count:,}" for name, count in groups.items())
+            console.print(f"   by {cases}: {sizes}", markup=False, highlight=False)
     if leakage.is_clean:
         console.print(
             f"\n No patient and no identical image of {leakage.scans:,} scans is in two splits.",

@@ -7,6 +7,7 @@ import typer
 
 from raddiag_hf.cli.console import ArgumentError, say
 from raddiag_hf.cli.options import DataDirOption, LocationArgument
+from raddiag_hf.labels.bands import CountedCases
 
 STATISTICS_FILE = "statistics.json"
 
@@ -39,6 +40,13 @@ def stats(
             "notumor; give it once for each.",
         ),
     ] = None,
+    bands: Annotated[
+        CountedCases,
+        typer.Option(
+            help="Whether head, body and tail go by training cases, or by the cases of the whole "
+            "data set, as in the paper."
+        ),
+    ] = CountedCases.TRAINING,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the numbers as JSON too.", show_default=False)
     ] = False,
@@ -58,7 +66,7 @@ def stats(
         if unknown := sorted(named - known):
             raise ArgumentError(f"--normal {unknown[0]}: {location} has no such label")
         normal_labels = NORMAL_LABELS | {name.casefold() for name in named}
-        statistics = case_statistics(read_metadata(cases), normal_labels)
+        statistics = case_statistics(read_metadata(cases), normal_labels, bands)
     figures = save_statistics_figures(statistics, output)
     text = statistics.to_json()
     with atomic_write(output / STATISTICS_FILE) as temporary:

@@ -208,6 +208,25 @@ def open_cases(
     return CaseSplits(with_counts(opened))
 
 
+def count_labels(dataset: Path | str, label_column: str) -> tuple[int, ...]:
+    """Return how many cases of a whole data set, all splits together, have each label.
+
+    No pixel is read.
+
+    Args:
+        dataset: As `find_cases` takes it.
+        label_column: The label space.
+
+    Raises:
+        CaseDataError: If it is no case data set.
+        DataSourceError, HubAccessError, OSError: See `find_cases`.
+    """
+    found = find_cases(dataset)
+    with named_faults(_location(dataset, None)):
+        counts = read_metadata(found).labels[label_column].astype(int).sum(axis=0)
+    return tuple(int(count) for count in counts)
+
+
 def _is_on_hub(dataset: Path | str) -> bool:
     """Tell whether a data set is named by its Hub id or address."""
     if not isinstance(dataset, str) or Path(dataset).exists():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, band_columns
+from raddiag_hf.labels.bands import BandRule
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.decision_rule import DecisionRule
@@ -18,10 +18,9 @@ def evaluate_by_rule(
     rule: DecisionRule,
     *,
     class_names: Sequence[str],
-    train_counts: Sequence[int],
+    label_counts: Sequence[int],
     bootstrap: BootstrapSettings | None,
-    head_from: int = HEAD_FROM,
-    tail_below: int = TAIL_BELOW,
+    bands: BandRule,
 ) -> tuple[EvaluationResult, dict[str, NDArray[np.intp]]]:
     """Return every metric per class and band, and the columns of each band.
 
@@ -30,14 +29,13 @@ def evaluate_by_rule(
         logits: As the model gives them, ``(cases, classes)``.
         rule: Temperature and thresholds.
         class_names: In the order of the columns.
-        train_counts: Training cases of each class; there are no bands where all are 0.
+        label_counts: Cases of each class that ``bands`` counts; no bands where all are 0.
         bootstrap: How to find intervals; None for none.
-        head_from: Training cases from which a class is head.
-        tail_below: Training cases below which a class is tail.
+        bands: How classes are sorted into head, body and tail.
     """
     groups: dict[str, NDArray[np.intp]] = {}
-    if any(train_counts):
-        groups = band_columns(train_counts, head_from=head_from, tail_below=tail_below)
+    if any(label_counts):
+        groups = bands.columns(label_counts)
     result = evaluate_predictions(
         labels,
         rule.calibrated(logits),

@@ -136,11 +136,7 @@ def compare_evaluations(
             paired[other.name] = _pair(other, baseline, bootstrap, resample)
         except _NotComparableError as reason:
             not_paired[other.name] = str(reason)
-    notes: dict[str, None] = {}
-    for evaluation in evaluations:
-        for note in table_notes(evaluation.content):
-            named = f"{evaluation.name}: {note}" if note.startswith("Thresholds") else note
-            notes[named] = None
+    notes = _notes(evaluations)
     if paired:
         notes |= dict.fromkeys(resample_warnings(bootstrap))
     comparison = EvaluationComparison(
@@ -155,6 +151,18 @@ def compare_evaluations(
         write_tables(output, comparison.models, comparison.notes)
         write_json(comparison.to_dict(), output / COMPARISON_FILE)
     return comparison
+
+
+def _notes(evaluations: Sequence[_Evaluation]) -> dict[str, None]:
+    """Return the notes of all, each once, under the model's name where it is of one model alone."""
+    own = {evaluation.name: table_notes(evaluation.content) for evaluation in evaluations}
+    bands = {note for notes in own.values() for note in notes if note.startswith("Head")}
+    of_one = ("Thresholds", "Head") if len(bands) > 1 else ("Thresholds",)
+    return {
+        f"{name}: {note}" if note.startswith(of_one) else note: None
+        for name, notes in own.items()
+        for note in notes
+    }
 
 
 def _read(path: Path) -> _Evaluation:

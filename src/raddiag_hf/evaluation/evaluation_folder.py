@@ -9,6 +9,7 @@ from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.evaluation.prediction_table import read_provenance
 from raddiag_hf.evaluation.report.tables import TABLE_FILES, EvaluatedModel, write_tables
+from raddiag_hf.labels.bands import BandRule, CountedCases
 
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
 CALIBRATION_FILE = "calibration_predictions.parquet"
@@ -119,6 +120,8 @@ def table_notes(content: Mapping[str, Any]) -> list[str]:
             f"In brackets: {100 * bootstrap['confidence']:g} % intervals from "
             f"{bootstrap['resamples']} bootstrap resamples of {bootstrap['resampled_unit']}s."
         )
+    if (bands := content.get("bands")) is not None:
+        notes.append(BandRule(**bands | {"counted": CountedCases(bands["counted"])}).describe())
     if content["threshold_description"] is not None:
         notes.append(f"Thresholds: {content['threshold_description']}.")
     return notes

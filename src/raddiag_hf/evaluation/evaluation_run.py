@@ -8,7 +8,7 @@ from raddiag_hf.checkpoints.loaded_model import LoadedModel, check_label_texts
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.processes import is_first_process
 from raddiag_hf.core.progress import Progress, no_progress
-from raddiag_hf.data.opening import open_cases
+from raddiag_hf.data.opening import count_labels, open_cases
 from raddiag_hf.evaluation.breakdown import break_down
 from raddiag_hf.evaluation.evaluate_by_rule import evaluate_by_rule
 from raddiag_hf.evaluation.evaluation_folder import (
@@ -30,6 +30,7 @@ from raddiag_hf.evaluation.predict_cases import (
     remove_other_models,
 )
 from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.labels.bands import CountedCases
 from raddiag_hf.metrics.calibration import reliability
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
@@ -120,10 +121,13 @@ def evaluate_model(
         progress("Choosing thresholds", 0, 0)
         validation = PredictionTable.read(output / CALIBRATION_FILE)
         rule = _choose_rule(validation, settings, config.has_exclusive_labels)
-    warnings = evaluation_warnings(cases, calibration, rule)
+    bands, counts = settings.band_rule, cases.label_set.train_counts
+    if bands.counted is CountedCases.WHOLE:
+        counts = count_labels(dataset, cases.label_column)
+    warnings = evaluation_warnings(cases, calibration, rule, has_bands=any(counts))
     if opened.num_unlabelled:
         warnings.append(f"{opened.num_unlabelled} cases were left out, of which no label is known.")
-    evaluation = _evaluate(table, cases.label_set.train_counts, rule, settings, warnings, progress)
+    evaluation = _evaluate(table, counts, rule, settings, warnings, progress)
     write_metrics(evaluation.to_dict(), output)
     if config_file is not None:
         _store_decision_rule(rule, config_file)
@@ -147,7 +151,7 @@ def _choose_rule(
 
 def _evaluate(
     table: PredictionTable,
-    train_counts: tuple[int, ...],
+    label_counts: tuple[int, ...],
     rule: DecisionRule,
     settings: EvaluationSettings,
     warnings: list[str],
@@ -162,10 +166,9 @@ def _evaluate(
         table.logits,
         rule,
         class_names=table.label_names,
-        train_counts=train_counts,
+        label_counts=label_counts,
         bootstrap=bootstrap,
-        head_from=settings.head_from,
-        tail_below=settings.tail_below,
+        bands=settings.band_rule,
     )
     table = replace(table, logits=rule.calibrated(table.logits))
     official = None
@@ -194,6 +197,7 @@ def _evaluate(
         },
         provenance=table.provenance,
         groups=groups,
+        bands=settings.band_rule if groups else None,
         warnings=(*warnings, *resample_warnings(bootstrap)),
         official=official,
     )

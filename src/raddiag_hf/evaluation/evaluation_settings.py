@@ -5,7 +5,7 @@ from typing import Annotated
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.settings import Setting, check_settings
-from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, check_band_bounds
+from raddiag_hf.labels.bands import HEAD_FROM, TAIL_BELOW, BandRule, CountedCases, check_band_bounds
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings, ResampledUnit
 from raddiag_hf.metrics.threshold_rule import MIN_POSITIVES, ThresholdRule
 from raddiag_hf.vocabulary import Split
@@ -52,8 +52,10 @@ class EvaluationSettings:
         store: Store what was chosen in the model's ``config.json``.
         bootstrap: How to find intervals.
         resample: What is drawn: whole patients, whose cases are not independent, or cases.
-        head_from: Training cases from which a class is head.
-        tail_below: Training cases below which a class is tail.
+        bands: Whether head, body and tail go by the training cases of a class, or by its cases in
+            the whole data set, as in the paper. By default training; whole with official.
+        head_from: Cases from which a class is head.
+        tail_below: Cases below which a class is tail.
         official: Compute what the reference implementation prints too, for comparison with the
             paper's tables; its thresholds are chosen on the evaluated cases.
         prediction: How much to do at once.
@@ -72,6 +74,7 @@ class EvaluationSettings:
     store: bool = False
     bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
     resample: ResampledUnit = ResampledUnit.PATIENT
+    bands: CountedCases | None = None
     head_from: Annotated[int, Setting(min=0, metavar="N")] = HEAD_FROM
     tail_below: Annotated[int, Setting(min=0, metavar="N")] = TAIL_BELOW
     official: bool = False
@@ -103,3 +106,9 @@ class EvaluationSettings:
             check_band_bounds(self.head_from, self.tail_below)
         except ValueError as error:
             raise EvaluationInputError(str(error)) from None
+
+    @property
+    def band_rule(self) -> BandRule:
+        """How classes are sorted into head, body and tail."""
+        by_default = CountedCases.WHOLE if self.official else CountedCases.TRAINING
+        return BandRule(self.bands or by_default, self.head_from, self.tail_below)

@@ -1,7 +1,7 @@
 """Result of an evaluation: metrics, breakdown, decision rule, and what to know before believing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from raddiag_hf.data.case_splits import CaseSplit
 from raddiag_hf.evaluation.breakdown import Breakdown
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT
 from raddiag_hf.evaluation.prediction_table import PredictionTable
+from raddiag_hf.labels.bands import BandRule
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.calibration import Reliability
 from raddiag_hf.metrics.decision_rule import DecisionRule
@@ -34,9 +35,10 @@ class ModelEvaluation:
         rule: Temperature and thresholds.
         reliability: By binning, of all classes together.
         provenance: Model, data set and their fingerprints.
-        groups: Columns of head, body and tail; empty where the training cases were not counted.
+        groups: Columns of head, body and tail; empty where their cases were not counted.
         warnings: What a reader should know, in words.
         official: What the reference implementation prints; None where nobody asked.
+        bands: How labels were sorted into head, body and tail; None where there are none.
     """
 
     table: PredictionTable
@@ -48,6 +50,7 @@ class ModelEvaluation:
     groups: Mapping[str, NDArray[np.intp]]
     warnings: tuple[str, ...]
     official: EvaluationResult | None = None
+    bands: BandRule | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the predictions as JSON values; what is undefined is None."""
@@ -64,6 +67,7 @@ class ModelEvaluation:
             "warnings": list(self.warnings),
             "temperature": self.rule.temperature,
             "exclusive_labels": self.rule.is_exclusive,
+            "bands": None if self.bands is None else asdict(self.bands),
             "threshold_description": self.rule.source,
             "reliability": {
                 binning: found.to_dict() for binning, found in self.reliability.items()
@@ -75,7 +79,7 @@ class ModelEvaluation:
 
 
 def evaluation_warnings(
-    cases: CaseSplit, calibration: CaseSplit | None, rule: DecisionRule
+    cases: CaseSplit, calibration: CaseSplit | None, rule: DecisionRule, *, has_bands: bool
 ) -> list[str]:
     """Return what is to be said of cases and thresholds before the numbers are believed.
 
@@ -83,6 +87,7 @@ def evaluation_warnings(
         cases: What the model is evaluated on.
         calibration: What the rule was chosen on; None where it is stored with the model.
         rule: Temperature and thresholds.
+        has_bands: Whether the cases were counted by which labels are head, body or tail.
     """
     found = []
     if rule.thresholds is None:
@@ -90,7 +95,7 @@ def evaluation_warnings(
             "The model carries no thresholds, so F1, MCC and accuracy are left out; choose them on "
             "the validation cases."
         )
-    if not any(cases.label_set.train_counts):
+    if not has_bands:
         found.append(
             "The data set does not say how many training cases its labels have, so there is no "
             "head, body and tail."

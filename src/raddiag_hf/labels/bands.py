@@ -1,11 +1,12 @@
-"""Frequency bands: head, body and tail labels, by their number of training cases.
+"""Frequency bands: head, body and tail labels, by their training cases or by all their cases.
 
 Source:
-    The paper, section 4.3.1: head [100, ...), medium [30, 100), tail [0, 30). The reference cuts a
-    label file sorted by frequency at fixed columns, which gives the same bands for its two label
-    sets only.
+    The paper, section 4.3.1: head [100, ...), medium [30, 100), tail [0, 30) cases of the whole
+    data set. The reference cuts a label file sorted by frequency at fixed columns, which gives the
+    same bands for its two label sets only.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ if TYPE_CHECKING:  # settings name the bounds, and the command line's help needs
     from numpy.typing import ArrayLike, NDArray
 
 HEAD_FROM = 100
-"""Training cases from which a label is head."""
+"""Cases from which a label is head."""
 TAIL_BELOW = 30
-"""Training cases below which a label is tail."""
+"""Cases below which a label is tail."""
 
 
 class FrequencyBand(StrEnum):
-    """How many training cases a label has; metrics are reported for each band."""
+    """How many cases a label has; metrics are reported for each band."""
 
     HEAD = "head"
     """At least `HEAD_FROM` cases."""
@@ -30,14 +31,68 @@ class FrequencyBand(StrEnum):
     """Fewer than `TAIL_BELOW` cases."""
 
 
+class CountedCases(StrEnum):
+    """Which cases of a label are counted for its band."""
+
+    TRAINING = "training"
+    """Those of the training split: how much a model saw of the label."""
+    WHOLE = "whole"
+    """Those of all splits, as in the paper's tables."""
+
+
+@dataclass(frozen=True)
+class BandRule:
+    """How labels are sorted into bands.
+
+    Attributes:
+        counted: Which cases are counted.
+        head_from: A head label has at least this many.
+        tail_below: A tail label has fewer than this many.
+
+    Raises:
+        ValueError: If the bounds contradict.
+    """
+
+    counted: CountedCases = CountedCases.TRAINING
+    head_from: int = HEAD_FROM
+    tail_below: int = TAIL_BELOW
+
+    def __post_init__(self) -> None:
+        check_band_bounds(self.head_from, self.tail_below)
+
+    @property
+    def cases(self) -> str:
+        """What is counted, in words."""
+        if self.counted is CountedCases.TRAINING:
+            return "training cases"
+        return "cases of the whole data set"
+
+    def columns(self, counts: "ArrayLike") -> "dict[str, NDArray[np.intp]]":
+        """Return the columns of each band; see `band_columns`."""
+        return band_columns(counts, head_from=self.head_from, tail_below=self.tail_below)
+
+    def bounds(self) -> dict[FrequencyBand, str]:
+        """Say which labels belong to each band, for legends."""
+        return {
+            FrequencyBand.HEAD: f"{self.head_from} {self.cases} or more",
+            FrequencyBand.BODY: f"{self.tail_below} to {self.head_from - 1}",
+            FrequencyBand.TAIL: f"fewer than {self.tail_below}",
+        }
+
+    def describe(self) -> str:
+        """Say in a sentence which labels belong to each band, for notes."""
+        head, body, tail = self.bounds().values()
+        return f"Head labels have {head}, medium ones {body}, tail ones {tail}."
+
+
 def frequency_bands(
-    train_counts: "ArrayLike", *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
+    counts: "ArrayLike", *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
 ) -> tuple[FrequencyBand, ...]:
     """Return head, body or tail for each label.
 
     Args:
-        train_counts: Training cases of each label (not those of the test split), whole numbers of
-            shape ``(labels,)``.
+        counts: Cases of each label, whole numbers of shape ``(labels,)``: those of the training
+            split, or of all splits.
         head_from: A head label has at least this many.
         tail_below: A tail label has fewer than this many.
 
@@ -50,11 +105,10 @@ def frequency_bands(
     """
     import numpy as np
 
-    counts = np.asarray(train_counts)
-    if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer):
+    of_label = np.asarray(counts)
+    if of_label.ndim != 1 or not np.issubdtype(of_label.dtype, np.integer):
         raise ValueError(
-            f"train_counts must be one integer per label, got shape {counts.shape} of "
-            f"{counts.dtype}"
+            f"counts must be one integer per label, got shape {of_label.shape} of {of_label.dtype}"
         )
     check_band_bounds(head_from, tail_below)
     return tuple(
@@ -63,12 +117,12 @@ def frequency_bands(
         else FrequencyBand.TAIL
         if count < tail_below
         else FrequencyBand.BODY
-        for count in counts.tolist()
+        for count in of_label.tolist()
     )
 
 
 def band_columns(
-    train_counts: "ArrayLike", *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
+    counts: "ArrayLike", *, head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
 ) -> "dict[str, NDArray[np.intp]]":
     """Return the columns of each band, under ``"head"``, ``"body"`` and ``"tail"``.
 
@@ -77,20 +131,9 @@ def band_columns(
     """
     import numpy as np
 
-    bands = frequency_bands(train_counts, head_from=head_from, tail_below=tail_below)
+    bands = frequency_bands(counts, head_from=head_from, tail_below=tail_below)
     found = np.array(bands, dtype=object)
     return {band.value: np.flatnonzero(found == band) for band in FrequencyBand}
-
-
-def describe_bands(
-    head_from: int = HEAD_FROM, tail_below: int = TAIL_BELOW
-) -> dict[FrequencyBand, str]:
-    """Say which labels belong to each band, for legends and captions."""
-    return {
-        FrequencyBand.HEAD: f"{head_from} training cases or more",
-        FrequencyBand.BODY: f"{tail_below} to {head_from - 1}",
-        FrequencyBand.TAIL: f"fewer than {tail_below}",
-    }
 
 
 def check_band_bounds(head_from: int, tail_below: int) -> None:

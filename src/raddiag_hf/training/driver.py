@@ -25,6 +25,7 @@ from raddiag_hf.core.run_folder import RunFolder, RunFolderError
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.evaluation.evaluate_by_rule import evaluate_by_rule
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE, write_json
+from raddiag_hf.labels.bands import BandRule
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
 from raddiag_hf.metrics.threshold_rule import ThresholdRule
@@ -169,8 +170,9 @@ def _evaluate(fitted: FittedModel, data: CaseSplits) -> dict[str, Any] | None:
         logits,
         DecisionRule.of_model(fitted.model.config),
         class_names=data.label_set.names,
-        train_counts=data.label_set.train_counts,
+        label_counts=data.label_set.train_counts,
         bootstrap=BootstrapSettings(patient_ids=test.patient_ids),
+        bands=BandRule(),
     )
     return result.to_dict()
 

@@ -6,8 +6,10 @@ import pytest
 from scipy.sparse import csr_array
 
 from raddiag_hf.data.analysis.statistics import case_statistics
+from raddiag_hf.data.analysis.statistics_figures import draw_labels
 from raddiag_hf.data.store.case_metadata import CaseMetadata, read_metadata
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
+from raddiag_hf.labels.bands import CountedCases
 from raddiag_hf.vocabulary import Anatomy, Modality
 from tests.fixtures.cases import write_store
 
@@ -78,6 +80,16 @@ def test_groups_are_those_of_the_training_cases(tmp_path):
     assert labels.train_counts == {"Normal": 14, "Pneumothorax": 13, "Hip fracture": 13}
     groups = [band.value for band in store.label_sets["labels"].bands()]
     assert labels.groups == {name: groups.count(name) for name in ("head", "body", "tail")}
+
+
+def test_groups_of_the_whole_data_set_and_the_legend_that_says_so():
+    splits = ("train",) * 20 + ("test",) * 10
+    metadata = replace(metadata_of([(["Mass"], [CT], Anatomy.CHEST)] * 30), splits=splits)
+    training = case_statistics(metadata).labels["labels"]
+    whole = case_statistics(metadata, counted=CountedCases.WHOLE)
+    assert (training.groups["tail"], whole.labels["labels"].groups["body"]) == (3, 1)
+    (legend,) = [axes.get_legend() for axes in draw_labels(whole).axes]
+    assert legend.get_texts()[0].get_text().startswith("Head (100 cases of the whole data set or")
 
 
 def test_without_a_training_split_there_are_no_groups():

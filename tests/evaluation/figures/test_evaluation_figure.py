@@ -168,7 +168,7 @@ def test_a_subgroup_without_an_evaluable_class_says_so():
 
 def test_figures_follow_the_palette(evaluation):
     for palette in (LIGHT, DARK):
-        line = lines_of(draw_roc(evaluation.result, palette).axes[0])["head"]
+        line = lines_of(draw_roc(evaluation.result, palette=palette).axes[0])["head"]
         assert to_rgba(line.get_color()) == to_rgba(palette.groups["head"])
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from raddiag_hf.data.store.case_metadata import CaseMetadata
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
-from raddiag_hf.labels.bands import FrequencyBand, frequency_bands
+from raddiag_hf.labels.bands import CountedCases, FrequencyBand, frequency_bands
 from raddiag_hf.labels.normal_labels import NORMAL_LABELS, normal_columns
 from raddiag_hf.vocabulary import Split
 
@@ -36,12 +36,14 @@ class LabelDistribution:
     Attributes:
         counts: Label -> cases over all splits, most frequent first; labels without a case too.
         train_counts: Label -> training cases, most frequent first; empty without a training split.
-        groups: Head, body, tail -> number of labels, by ``train_counts``; empty without.
+        groups: Head, body, tail -> number of labels; empty where none were counted.
+        counted: The cases by which labels are head, body or tail.
     """
 
     counts: Mapping[str, int]
     train_counts: Mapping[str, int]
     groups: Mapping[str, int]
+    counted: CountedCases = CountedCases.TRAINING
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,16 @@ class CaseStatistics:
 
 
 def case_statistics(
-    metadata: CaseMetadata, normal_labels: Collection[str] = NORMAL_LABELS
+    metadata: CaseMetadata,
+    normal_labels: Collection[str] = NORMAL_LABELS,
+    counted: CountedCases = CountedCases.TRAINING,
 ) -> CaseStatistics:
     """Count cases by modality, anatomy, size and label.
 
     Args:
         metadata: What `read_metadata` gives.
         normal_labels: Names, in lower case, of labels that say that nothing was found.
+        counted: The cases by which labels are head, body or tail.
 
     Source:
         Paper, Figure 2; head, body and tail as in section 4.3.1.
@@ -106,7 +111,7 @@ def case_statistics(
         unlabelled=_case_group(metadata, per_case, ~is_labelled),
         scans_per_case=_histogram(np.bincount(metadata.scan_cases, minlength=cases)),
         modalities_per_case=_histogram(per_case.sum(axis=1)),
-        labels={column: _distribution(metadata, column) for column in metadata.labels},
+        labels={column: _distribution(metadata, column, counted) for column in metadata.labels},
     )
 
 
@@ -135,19 +140,19 @@ def _case_group(
     )
 
 
-def _distribution(metadata: CaseMetadata, column: str) -> LabelDistribution:
+def _distribution(metadata: CaseMetadata, column: str, counted: CountedCases) -> LabelDistribution:
     names = metadata.label_names[column]
     indicators = metadata.labels[column].astype(np.int64)
-    counts = _ranked(names, indicators.sum(axis=0))
+    counts = indicators.sum(axis=0)
     in_train = metadata.in_split(Split.TRAIN)
-    if not in_train.any():
-        return LabelDistribution(counts, {}, {})
-    in_training = indicators[in_train].sum(axis=0)
-    bands = frequency_bands(in_training)
+    train_counts = indicators[in_train].sum(axis=0)
+    has_bands = counted is CountedCases.WHOLE or in_train.any()
+    bands = frequency_bands(counts if counted is CountedCases.WHOLE else train_counts)
     return LabelDistribution(
-        counts=counts,
-        train_counts=_ranked(names, in_training),
-        groups={band.value: bands.count(band) for band in FrequencyBand},
+        counts=_ranked(names, counts),
+        train_counts=_ranked(names, train_counts) if in_train.any() else {},
+        counted=counted,
+        groups={} if not has_bands else {band.value: bands.count(band) for band in FrequencyBand},
     )
 
 

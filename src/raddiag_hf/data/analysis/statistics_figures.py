@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.data.analysis.statistics import CaseGroup, CaseStatistics, LabelDistribution
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
-from raddiag_hf.labels.bands import FrequencyBand, describe_bands
+from raddiag_hf.labels.bands import BandRule, CountedCases, FrequencyBand
 
 ABNORMAL_COLOR, NORMAL_COLOR, NEUTRAL_COLOR = "#D55E00", "#0072B2", "#56677A"
 BAND_COLORS = {
@@ -131,7 +131,9 @@ def draw_case_sizes(statistics: CaseStatistics) -> Figure:
 
 
 def draw_labels(statistics: CaseStatistics) -> Figure:
-    """Draw the training cases of each label by head, body and tail, for every label column.
+    """Draw the cases of each label by head, body and tail, for every label column.
+
+    They are those by which the statistics have these bands, of training or of the whole data set.
 
     Labels without a case are counted in the title and in their group, and not drawn. Without a
     training split, the cases of all splits are drawn, in no group.
@@ -152,12 +154,12 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
             _draw_ranked_labels(axes, distribution)
         in_column = "" if column == DEFAULT_LABEL_COLUMN else f" ({column})"
         num_empty = len(distribution.counts) - num_drawn
-        case = "training case" if distribution.groups else "case"
+        case = "training case" if _is_of_training(distribution) else "case"
         empty = f", {num_empty:,} without a {case}" if num_empty else ""
         axes.set_title(f"{_count(len(distribution.counts), 'label')}{in_column}{empty}")
         if not distribution.groups:
             continue
-        bounds = describe_bands()
+        bounds = BandRule(distribution.counted).bounds()
         axes.legend(
             handles=[
                 Patch(
@@ -172,7 +174,11 @@ def draw_labels(statistics: CaseStatistics) -> Figure:
 
 
 def _drawn(distribution: LabelDistribution) -> Mapping[str, int]:
-    return distribution.train_counts or distribution.counts
+    return distribution.train_counts if _is_of_training(distribution) else distribution.counts
+
+
+def _is_of_training(distribution: LabelDistribution) -> bool:
+    return bool(distribution.groups) and distribution.counted is CountedCases.TRAINING
 
 
 def _group_sizes(distribution: LabelDistribution) -> list[tuple[str, int]]:
@@ -237,7 +243,7 @@ def _draw_ranked_labels(axes: Axes, distribution: LabelDistribution) -> None:
     axes.yaxis.set_major_formatter(_thousands)
     axes.xaxis.set_major_formatter(_thousands)
     axes.set_xlabel("Labels, most frequent first")
-    axes.set_ylabel("Training cases" if distribution.groups else "Cases")
+    axes.set_ylabel("Training cases" if _is_of_training(distribution) else "Cases")
 
 
 def _draw_bars(

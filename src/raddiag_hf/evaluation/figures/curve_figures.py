@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from raddiag_hf.evaluation.figures.palette import COLUMN_INCHES, LIGHT, LINE_STYLES, Palette
 from raddiag_hf.evaluation.report.tables import CATEGORIES, count, decimals, span
+from raddiag_hf.labels.bands import BandRule, FrequencyBand
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
 from raddiag_hf.metrics.mean_curves import PrecisionRecallCurve
 from raddiag_hf.metrics.predictions import ALL
@@ -27,10 +28,17 @@ class _GroupCurve:
     high: NDArray[np.float64] | None
 
 
-def draw_roc(result: EvaluationResult, palette: Palette = LIGHT) -> Figure:
+def draw_roc(
+    result: EvaluationResult, bands: BandRule | None = None, palette: Palette = LIGHT
+) -> Figure:
     """Draw the mean ROC curve of each group of classes, with its bootstrap band.
 
     Groups without a class that can be evaluated have no curve.
+
+    Args:
+        result: What `evaluate_predictions` returned.
+        bands: How classes were sorted into groups, for the legend; None for one group.
+        palette: Colours.
 
     Source:
         Paper, Figure 3. There the solid line is the median of resampled curves; here it is the mean
@@ -40,7 +48,7 @@ def draw_roc(result: EvaluationResult, palette: Palette = LIGHT) -> Figure:
     for name in _evaluated_groups(result):
         roc = result.roc[name]
         curves[name] = _GroupCurve(roc.false_positive_rates, roc.recalls, roc.low, roc.high)
-    figure = _draw_group_curves(result, curves, "auc", "AUC, mean over labels", palette)
+    figure = _draw_group_curves(result, curves, "auc", "AUC, mean over labels", bands, palette)
     axes = figure.axes[0]
     axes.axline((0, 0), slope=1, color=palette.axis, linewidth=0.8, linestyle=(0, (2, 2)))
     axes.set_xlabel(f"False-positive rate (n = {result.num_cases:,} cases)")
@@ -51,6 +59,7 @@ def draw_roc(result: EvaluationResult, palette: Palette = LIGHT) -> Figure:
 def draw_precision_recall(
     result: EvaluationResult,
     curves: Mapping[str, PrecisionRecallCurve],
+    bands: BandRule | None = None,
     palette: Palette = LIGHT,
 ) -> Figure:
     """Draw the mean precision-recall curve of each group of classes, with its band.
@@ -58,6 +67,7 @@ def draw_precision_recall(
     Args:
         result: Average precisions and numbers of classes.
         curves: What `mean_precision_recall` returned for the same predictions.
+        bands: As in `draw_roc`.
         palette: Colours.
     """
     found = {name: curves[name] for name in _evaluated_groups(result)}
@@ -66,7 +76,7 @@ def draw_precision_recall(
         for name, one in found.items()
     }
     title = "Average precision, mean over labels"
-    figure = _draw_group_curves(result, points, "ap", title, palette)
+    figure = _draw_group_curves(result, points, "ap", title, bands, palette)
     figure.axes[0].set_xlabel(f"Recall (n = {result.num_cases:,} cases)")
     figure.axes[0].set_ylabel("Precision, mean over labels")
     return figure
@@ -77,6 +87,7 @@ def _draw_group_curves(
     curves: Mapping[str, _GroupCurve],
     metric: str,
     title: str,
+    bands: BandRule | None,
     palette: Palette,
 ) -> Figure:
     """Draw curves over [0, 1] on a square, that of all classes on top.
@@ -88,9 +99,12 @@ def _draw_group_curves(
         curves: By group, such as `_evaluated_groups` returns.
         metric: The area under the curves.
         title: Of the legend.
+        bands: What the groups go by.
         palette: Colours.
     """
-    height = COLUMN_INCHES + _TOP_INCHES + _LINE_INCHES * len(curves)
+    if bands is not None:
+        title += f"\n{'/'.join(CATEGORIES[band] for band in FrequencyBand)} by {bands.cases}"
+    height = COLUMN_INCHES + _TOP_INCHES + _LINE_INCHES * (len(curves) + (bands is not None))
     figure = Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
     axes = figure.subplots()
     lines = []

@@ -122,7 +122,7 @@ def _roc(evaluation: ModelEvaluation) -> EvaluationFigure:
     return EvaluationFigure(
         "roc",
         "ROC",
-        lambda palette: draw_roc(result, palette),
+        lambda palette: draw_roc(result, evaluation.bands, palette),
         "Mean ROC curves of groups of labels.",
         f"At each false-positive rate, the mean recall of the labels of a group.{band}",
     )
@@ -146,7 +146,7 @@ def _precision_recall(evaluation: ModelEvaluation) -> EvaluationFigure:
     return EvaluationFigure(
         "precision_recall",
         "Precision and recall",
-        lambda palette: draw_precision_recall(evaluation.result, curves, palette),
+        lambda palette: draw_precision_recall(evaluation.result, curves, evaluation.bands, palette),
         "Mean precision-recall curves of groups of labels.",
         "At each recall, the mean precision of the labels of a group; a label that is guessed has "
         f"the precision of its frequency.{band}",

@@ -135,6 +135,8 @@ def _headline(evaluation: ModelEvaluation) -> HeadlineSection:
             f"Below each value: {100 * intervals.confidence:g} % intervals from "
             f"{intervals.resamples:,} bootstrap resamples of {intervals.resampled_unit}s."
         )
+    if evaluation.bands is not None:
+        statements.append(evaluation.bands.describe())
     if evaluation.rule.thresholds is not None:
         source = evaluation.rule.source or "stored with the model, which does not say how chosen"
         statements.append(f"Thresholds of F1 and MCC: {source}.")
