@@ -35,6 +35,15 @@ def test_without_thresholds_there_is_no_such_column():
     assert "carries no thresholds" in table
 
 
+def test_of_exclusive_labels_the_most_probable_is_said_to_be_predicted():
+    findings = tuple(
+        replace(f, threshold=None, predicted=place == 0) for place, f in enumerate(FINDINGS)
+    )
+    table = text(make_diagnosis(findings=findings, has_exclusive_labels=True))
+    assert "Threshold" not in table
+    assert "exactly one of the 5 labels: the most probable is predicted." in table
+
+
 def test_scans_stand_with_modality_slices_share_and_effect():
     table = text(make_diagnosis())
     assert "CT, axial 32 of 40 17" in table

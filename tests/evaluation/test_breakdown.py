@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from raddiag_hf.evaluation.breakdown import break_down
@@ -18,7 +19,8 @@ def table():
 
 
 def test_a_modality_has_the_metrics_of_its_own_cases(table):
-    breakdown = break_down(table, thresholds=[0.3] * 6, groups={"head": np.array([0, 1])})
+    decided = expit(table.logits) >= 0.3
+    breakdown = break_down(table, decisions=decided, groups={"head": np.array([0, 1])})
     rows = np.array(["MRI" in modalities for modalities in table.modalities])
     (mri,) = [subgroup for subgroup in breakdown.by_modality if subgroup.name == "MRI"]
     expected = evaluate_predictions(

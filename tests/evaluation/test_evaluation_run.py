@@ -116,7 +116,7 @@ def test_metrics_are_those_of_the_test_cases_under_these_thresholds(folder, eval
     assert set(table.case_ids) == {f"case-{number}" for number in range(200, 240)}
     auc = [roc_auc_score(table.labels[:, i], table.logits[:, i]) for i in range(3)]
     np.testing.assert_allclose(evaluation.result.per_class["auc"], auc)
-    predicted = table.probabilities(evaluation.rule.temperature) >= evaluation.result.thresholds
+    predicted = evaluation.rule.decide(table.logits)
     f1 = [f1_score(table.labels[:, i], predicted[:, i]) for i in range(3)]
     np.testing.assert_allclose(evaluation.result.per_class["f1"], f1)
 
@@ -300,7 +300,7 @@ def test_stored_thresholds_and_temperature_are_what_diagnose_uses(tmp_path, fold
         diagnosis = diagnose_case(stored.model, stored.processor, scans)
         for finding in diagnosis.findings:
             column = found.table.label2id[finding.label]
-            probability = found.table.probabilities()[row, column]
+            probability = expit(found.table.logits[row, column])
             assert finding.probability == pytest.approx(probability, abs=1e-5)
             assert finding.probability == pytest.approx(expit(finding.logit / rule.temperature))
             assert finding.threshold == rule.thresholds[column]
@@ -364,7 +364,7 @@ def test_too_few_positives_for_any_threshold_are_the_inputs_fault(tmp_path, fold
 def test_a_rule_chosen_for_a_false_positive_rate_keeps_it():
     table = make_predictions(400)
     rule = choose_decision_rule(table.labels, table.logits, target_fpr=0.1)
-    predicted = table.probabilities(rule.temperature) >= rule.thresholds
+    predicted = rule.decide(table.logits)
     rates = [predicted[~table.labels[:, i], i].mean() for i in range(6)]
     assert max(rates) <= 0.1
     assert "false-positive rate at most 0.1" in rule.source

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit
 
 from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError
 from raddiag_hf.evaluation.prediction_table import PredictionTable, read_provenance
@@ -58,13 +57,6 @@ def test_the_provenance_is_read_without_the_table(tmp_path):
     table.write(tmp_path / "predictions.parquet")
     assert read_provenance(tmp_path / "predictions.parquet") == {"model": "owner/name"}
     assert PredictionTable.read(tmp_path / "predictions.parquet").provenance == table.provenance
-
-
-def test_a_temperature_flattens_probabilities():
-    table = make_table()
-    logits = table.logits.astype(np.float64)
-    np.testing.assert_array_equal(table.probabilities(), expit(logits))
-    np.testing.assert_array_equal(table.probabilities(2.0), expit(logits / 2))
 
 
 def test_rows_are_selected_by_mask_or_number():

@@ -128,6 +128,22 @@ def test_thresholds_decide_what_is_predicted():
     assert diagnosis.predicted_count == 2
 
 
+@pytest.mark.parametrize("thresholds", [None, [0.0] * 5, [1.0] * 5])
+def test_of_exclusive_labels_the_most_probable_is_predicted(thresholds):
+    """Whatever thresholds a configuration names: neither none nor two labels are."""
+    model = tiny_model(
+        **label_names(),
+        problem_type="single_label_classification",
+        decision_thresholds=thresholds,
+        calibration_temperature=3.0,
+    )
+    diagnosis = diagnose_case(model, PROCESSOR, CASE)
+    assert [f.predicted for f in diagnosis.findings] == [True, False, False, False, False]
+    assert {f.threshold for f in diagnosis.findings} == {None}
+    assert (diagnosis.predicted_count, diagnosis.has_exclusive_labels) == (1, True)
+    assert sum(f.probability for f in diagnosis.findings) == pytest.approx(1)
+
+
 def test_labels_beyond_the_top_are_counted():
     model = tiny_model(**label_names(), decision_thresholds=[0.0] * 5)
     diagnosis = diagnose_case(model, PROCESSOR, CASE, top=2)

@@ -48,7 +48,7 @@ def test_resampled_metrics_equal_scikit_learn(predictions: Predictions, cutoff: 
     drawn = BootstrapSettings(resamples=4, seed=labels.shape[0])
     metrics = MetricSettings(
         resolve_groups(None, labels.shape[1]),
-        cutoffs=np.full(labels.shape[1], cutoff),
+        decisions=scores >= cutoff,
         recall_at=(0.1,),
     )
     samples = bootstrap_metrics(labels, scores, metrics, drawn)

@@ -116,6 +116,15 @@ def test_without_thresholds_none_is_shown():
     assert not any("threshold" in attributes.get("class", "") for _, attributes in page.tags)
 
 
+def test_of_exclusive_labels_the_most_probable_is_the_headline():
+    findings = tuple(
+        replace(f, threshold=None, predicted=place == 0) for place, f in enumerate(FINDINGS)
+    )
+    text = Page(render(findings=findings, has_exclusive_labels=True)).text
+    assert "Most probable Segond fracture 71.0%" in text
+    assert "exactly one of the 5 labels: the most probable is predicted." in text
+
+
 def test_where_no_label_reaches_its_threshold_the_headline_says_most_probable():
     findings = tuple(replace(f, predicted=False) for f in FINDINGS)
     text = Page(render(findings=findings, predicted_count=0)).text

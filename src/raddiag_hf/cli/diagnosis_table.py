@@ -56,7 +56,7 @@ def _below(*lines: Text) -> Padding:
 
 
 def _findings(diagnosis: Diagnosis) -> Table:
-    has_thresholds = diagnosis.predicted_count is not None
+    has_thresholds = any(finding.threshold is not None for finding in diagnosis.findings)
     table = _table()
     table.add_column("Finding", ratio=1, overflow="fold")
     table.add_column("Probability", width=BAR_WIDTH)

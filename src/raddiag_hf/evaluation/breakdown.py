@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.evaluation.prediction_table import PredictionTable
@@ -90,7 +90,7 @@ class Breakdown:
 def break_down(
     table: PredictionTable,
     *,
-    thresholds: ArrayLike | None = None,
+    decisions: NDArray[np.bool_] | None = None,
     groups: Mapping[str, NDArray[np.intp]] | None = None,
     bootstrap: BootstrapSettings | None = None,
     progress: Progress = no_progress,
@@ -99,7 +99,7 @@ def break_down(
 
     Args:
         table: Predictions of all cases.
-        thresholds: As in `evaluate_predictions`, numbers or None.
+        decisions: Which labels each case is predicted to have, as `DecisionRule.decide` returns.
         groups: Columns of each group of classes.
         bootstrap: How to find intervals; where it names patients, they are those of ``table``.
         progress: Told of the subgroups.
@@ -120,13 +120,12 @@ def break_down(
     )
     normal = next(iter(normal_columns(table.label_names)), None)
     by_region = {} if normal is None else _labelled(table, by_anatomy)
-    values = None if thresholds is None else np.asarray(thresholds, dtype=np.float64)
     done, total = 0, len(by_modality) + len(by_anatomy) + len(by_region)
     kinds: list[tuple[Subgroup, ...]] = []
     for subgroups, column in ((by_modality, None), (by_anatomy, None), (by_region, normal)):
         found = []
         for name, rows in subgroups.items():
-            found.append(_evaluate(name, table, rows, column, values, groups, bootstrap))
+            found.append(_evaluate(name, table, rows, column, decisions, groups, bootstrap))
             done += 1
             progress("Breaking down", done, total)
         kinds.append(tuple(found))
@@ -143,7 +142,7 @@ def _evaluate(
     table: PredictionTable,
     rows: NDArray[np.bool_],
     column: int | None,
-    thresholds: NDArray[np.float64] | None,
+    decisions: NDArray[np.bool_] | None,
     groups: Mapping[str, NDArray[np.intp]] | None,
     bootstrap: BootstrapSettings | None,
 ) -> Subgroup:
@@ -155,7 +154,7 @@ def _evaluate(
     result = evaluate_predictions(
         table.labels[rows, columns],
         table.logits[rows, columns],
-        thresholds=None if thresholds is None else thresholds[columns],
+        decisions=None if decisions is None else decisions[rows, columns],
         groups=groups if column is None else None,
         class_names=table.label_names[columns],
         bootstrap=bootstrap,

@@ -1,6 +1,7 @@
 """Metrics of a model's logits as its users meet them: calibrated, decided, and by band."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from raddiag_hf.labels.bands import BandRule
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
+from raddiag_hf.metrics.confusion import count_confusion
 from raddiag_hf.metrics.decision_rule import DecisionRule
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
 
@@ -36,12 +38,17 @@ def evaluate_by_rule(
     groups: dict[str, NDArray[np.intp]] = {}
     if any(label_counts):
         groups = bands.columns(label_counts)
+    decisions = rule.decide(logits) if rule.is_exclusive else None
     result = evaluate_predictions(
         labels,
         rule.calibrated(logits),
         thresholds=rule.thresholds,
+        decisions=decisions,
         groups=groups,
         class_names=class_names,
         bootstrap=bootstrap,
     )
+    if decisions is not None:
+        found = count_confusion(np.asarray(labels) == 1, decisions, bootstrap)
+        result = replace(result, confusion=found)
     return result, groups

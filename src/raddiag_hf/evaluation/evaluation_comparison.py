@@ -40,9 +40,15 @@ class _Evaluation:
     content: dict[str, Any]
 
     @property
-    def thresholds(self) -> NDArray[np.float64] | None:
+    def rule(self) -> DecisionRule:
+        """What the metrics were decided by."""
         thresholds = self.content["classes"].get("threshold")
-        return None if thresholds is None else np.array(thresholds, dtype=np.float64)
+        return DecisionRule(
+            self.content["temperature"],
+            None if thresholds is None else np.array(thresholds, dtype=np.float64),
+            source=None,
+            is_exclusive=self.content.get("exclusive_labels", False),
+        )
 
     @property
     def groups(self) -> dict[str, NDArray[np.intp]]:
@@ -50,14 +56,6 @@ class _Evaluation:
         names = np.array(self.content["classes"]["group"], dtype=object)
         columns = {band.value: np.flatnonzero(names == band) for band in FrequencyBand}
         return {name: found for name, found in columns.items() if len(found)}
-
-    def logits(self, table: PredictionTable) -> NDArray[np.float32]:
-        """Return calibrated logits, shape ``(cases, labels)``."""
-        is_exclusive = self.content.get("exclusive_labels", False)
-        rule = DecisionRule(
-            self.content["temperature"], self.thresholds, None, is_exclusive=is_exclusive
-        )
-        return rule.calibrated(table.logits)
 
 
 class _NotComparableError(Exception):
@@ -157,7 +155,7 @@ def _notes(evaluations: Sequence[_Evaluation]) -> dict[str, None]:
     """Return the notes of all, each once, under the model's name where it is of one model alone."""
     own = {evaluation.name: table_notes(evaluation.content) for evaluation in evaluations}
     bands = {note for notes in own.values() for note in notes if note.startswith("Head")}
-    of_one = ("Thresholds", "Head") if len(bands) > 1 else ("Thresholds",)
+    of_one = ("Thresholds", "Decisions", "The most probable", *(["Head"] if len(bands) > 1 else []))
     return {
         f"{name}: {note}" if note.startswith(of_one) else note: None
         for name, notes in own.items()
@@ -226,13 +224,14 @@ def _pair(
     """
     a, b = _predictions(other), _predictions(baseline)
     b = _in_order_of(a, b)
-    has_both = other.thresholds is not None and baseline.thresholds is not None
+    decided_a, decided_b = other.rule.decide(a.logits), baseline.rule.decide(b.logits)
+    has_both = decided_a is not None and decided_b is not None
     return compare_predictions(
         a.labels,
-        other.logits(a),
-        baseline.logits(b),
-        thresholds_a=other.thresholds if has_both else None,
-        thresholds_b=baseline.thresholds if has_both else None,
+        other.rule.calibrated(a.logits),
+        baseline.rule.calibrated(b.logits),
+        decisions_a=decided_a if has_both else None,
+        decisions_b=decided_b if has_both else None,
         groups=baseline.groups,
         bootstrap=bootstrap.drawing(unit, a.patient_ids),
     )

@@ -10,6 +10,7 @@ from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.evaluation.prediction_table import read_provenance
 from raddiag_hf.evaluation.report.tables import TABLE_FILES, EvaluatedModel, write_tables
 from raddiag_hf.labels.bands import BandRule, CountedCases
+from raddiag_hf.metrics.confusion import describe_accuracy
 
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
 CALIBRATION_FILE = "calibration_predictions.parquet"
@@ -123,5 +124,8 @@ def table_notes(content: Mapping[str, Any]) -> list[str]:
     if (bands := content.get("bands")) is not None:
         notes.append(BandRule(**bands | {"counted": CountedCases(bands["counted"])}).describe())
     if content["threshold_description"] is not None:
-        notes.append(f"Thresholds: {content['threshold_description']}.")
+        by = "Decisions" if content.get("exclusive_labels") else "Thresholds"
+        notes.append(f"{by}: {content['threshold_description']}.")
+    if (found := content.get("confusion")) is not None:
+        notes.append(f"{describe_accuracy(found)}.")
     return notes

@@ -33,7 +33,7 @@ from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.labels.bands import CountedCases
 from raddiag_hf.metrics.calibration import reliability
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
-from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
+from raddiag_hf.metrics.decision_rule import MOST_PROBABLE, DecisionRule, choose_decision_rule
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 
 
@@ -84,6 +84,11 @@ def evaluate_model(
             f"thresholds would be chosen on the {split} cases that they are evaluated on"
         )
     check_label_texts(loaded.model, loaded.model_id)
+    if settings.target_fpr is not None and loaded.model.config.has_exclusive_labels:
+        raise EvaluationInputError(
+            f"target_fpr is {settings.target_fpr:g}, but the labels of {loaded.model_id} are "
+            f"exclusive: {MOST_PROBABLE}, without thresholds"
+        )
     config_file = _writable_config(loaded) if settings.store else None
     if is_first_process():
         check_folder(output)
@@ -170,6 +175,7 @@ def _evaluate(
         bootstrap=bootstrap,
         bands=settings.band_rule,
     )
+    decisions = rule.decide(table.logits)
     table = replace(table, logits=rule.calibrated(table.logits))
     official = None
     if settings.official:
@@ -185,7 +191,7 @@ def _evaluate(
         result=result,
         breakdown=break_down(
             table,
-            thresholds=rule.thresholds,
+            decisions=decisions,
             groups=groups,
             bootstrap=bootstrap,
             progress=progress,

@@ -90,7 +90,7 @@ def evaluation_warnings(
         has_bands: Whether the cases were counted by which labels are head, body or tail.
     """
     found = []
-    if rule.thresholds is None:
+    if rule.thresholds is None and not rule.is_exclusive:
         found.append(
             "The model carries no thresholds, so F1, MCC and accuracy are left out; choose them on "
             "the validation cases."

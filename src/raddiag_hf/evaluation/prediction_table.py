@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.file_format import check_format
@@ -120,13 +119,6 @@ class PredictionTable:
     def label2id(self) -> Mapping[str, int]:
         """Name -> column."""
         return {name: column for column, name in enumerate(self.label_names)}
-
-    def probabilities(self, temperature: float = 1.0) -> NDArray[np.float64]:
-        """Return ``sigmoid(logits / temperature)``, shape ``(cases, labels)``.
-
-        Exclusive labels do not sum to 1 then, but at temperature 1; see `DecisionRule.calibrated`.
-        """
-        return np.asarray(expit(self.logits.astype(np.float64) / temperature))
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "PredictionTable":
         """Return some cases, chosen by a mask over the cases or by their rows, in that order."""

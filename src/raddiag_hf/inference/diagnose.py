@@ -14,7 +14,7 @@ from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.labels.open_labels import open_labels_of
-from raddiag_hf.model.exclusive_labels import temper_log_odds
+from raddiag_hf.model.exclusive_labels import most_probable, temper_log_odds
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
@@ -85,14 +85,12 @@ def diagnose_case(
     contributions = scan_contributions(
         case.scans, batch["slice_counts"].tolist(), logits, encoded.slice_attentions, leading
     )
-    thresholds = model.config.decision_thresholds
-    probabilities = calibrated_probabilities(logits[0], model)
+    predicted = _decide(logits[0], model)
     return Diagnosis(
         findings=findings,
-        label_count=len(probabilities),
-        predicted_count=None
-        if thresholds is None
-        else int((probabilities >= torch.tensor(thresholds, dtype=torch.float64)).sum()),
+        label_count=logits.shape[1],
+        predicted_count=None if predicted is None else int(predicted.sum()),
+        has_exclusive_labels=model.config.has_exclusive_labels,
         scans=contributions,
         provenance=run_provenance(model, model_id, model_revision, time.perf_counter() - start),
         warnings=(
@@ -137,21 +135,32 @@ def calibrated_probabilities(logits: Tensor, model: RadDiagForImageClassificatio
     return (logits.double() / temperature).sigmoid()
 
 
+def _decide(logits: Tensor, model: RadDiagForImageClassification) -> Tensor | None:
+    """Return which labels are predicted, ``(labels,)``; None without thresholds.
+
+    As `DecisionRule.decide`, of logits ``(labels,)`` in float64.
+    """
+    if model.config.has_exclusive_labels:
+        return most_probable(logits)
+    thresholds = model.config.decision_thresholds
+    if thresholds is None:
+        return None
+    return calibrated_probabilities(logits, model) >= torch.tensor(thresholds, dtype=torch.float64)
+
+
 def _rank(logits: Tensor, model: RadDiagForImageClassification, top: int) -> tuple[Finding, ...]:
     """Return the ``top`` most probable labels; equal ones in the order of the label set."""
-    thresholds = model.config.decision_thresholds
-    probabilities = calibrated_probabilities(logits, model)
+    thresholds = None if model.config.has_exclusive_labels else model.config.decision_thresholds
+    probabilities, predicted = calibrated_probabilities(logits, model), _decide(logits, model)
     findings = []
     for index in logits.argsort(descending=True, stable=True)[:top].tolist():
-        probability = probabilities[index].item()
-        threshold = None if thresholds is None else float(thresholds[index])
         findings.append(
             Finding(
                 label=model.config.id2label[index],
                 logit=logits[index].item(),
-                probability=probability,
-                threshold=threshold,
-                predicted=None if threshold is None else probability >= threshold,
+                probability=probabilities[index].item(),
+                threshold=None if thresholds is None else float(thresholds[index]),
+                predicted=None if predicted is None else bool(predicted[index]),
             )
         )
     return tuple(findings)

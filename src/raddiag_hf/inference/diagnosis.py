@@ -20,7 +20,8 @@ class Finding:
             not sum to 1, unless the model was trained with exclusive labels.
         threshold: Probability from which the label counts as present, chosen on validation data;
             None where the model carries none. 0.5 is not a threshold of any label.
-        predicted: Whether the probability reaches the threshold; None without a threshold.
+        predicted: Whether the probability reaches the threshold, of exclusive labels whether it is
+            the highest; None without thresholds.
     """
 
     label: str
@@ -96,11 +97,13 @@ class Diagnosis:
     Attributes:
         findings: The most probable labels, most probable first; the first is the leading finding.
         label_count: Labels of the model, of which ``findings`` shows the top.
-        predicted_count: Labels of the model that reach their threshold, shown or not; None where
-            the model carries no thresholds.
+        predicted_count: Labels of the model that are predicted, shown or not; None where the model
+            carries no thresholds.
         scans: The case's scans in the order given.
         provenance: What computed it.
         warnings: What a reader should know before trusting it, in words.
+        has_exclusive_labels: Whether a case has exactly one label: the most probable is predicted,
+            and there are no thresholds.
     """
 
     findings: tuple[Finding, ...]
@@ -109,6 +112,7 @@ class Diagnosis:
     scans: tuple[ScanContribution, ...]
     provenance: Provenance
     warnings: tuple[str, ...] = ()
+    has_exclusive_labels: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole record as plain values, ready for ``json.dumps``."""

@@ -82,6 +82,11 @@ def explanation_part(explanation: Explanation, scans: Sequence[Scan]) -> Explana
 
 def threshold_statement(diagnosis: Diagnosis) -> str:
     """Say what the probabilities are to be compared with."""
+    if diagnosis.has_exclusive_labels:
+        return (
+            f"A case has exactly one of the {diagnosis.label_count:,} labels: the most probable is "
+            "predicted."
+        )
     if diagnosis.predicted_count is None:
         return (
             "This model carries no thresholds: probabilities rank the findings, and no value of "

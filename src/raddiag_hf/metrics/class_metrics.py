@@ -45,6 +45,7 @@ def evaluate_predictions(
     logits: ArrayLike,
     *,
     thresholds: ArrayLike | Literal["oracle"] | None = None,
+    decisions: BoolArray | None = None,
     mode: Mode = "standard",
     groups: Mapping[str, ArrayLike] | None = None,
     class_names: Sequence[str] | None = None,
@@ -62,8 +63,10 @@ def evaluate_predictions(
         logits: Shape ``(cases, classes)``, before the sigmoid.
         thresholds: Probability from which each class counts as predicted, shape ``(classes,)``,
             chosen on validation data. ``"oracle"`` takes, for each class, the threshold with the
-            highest F1 on these very cases, which no user of the model could know. None leaves F1,
-            MCC and accuracy out.
+            highest F1 on these very cases, which no user of the model could know. Without them and
+            without ``decisions`` F1, MCC and accuracy are left out.
+        decisions: Which case is predicted to have which class, shape ``(cases, classes)``, where
+            that does not follow from a threshold of each class; see `DecisionRule.decide`.
         mode: ``"standard"``, or ``"official"`` for the numbers that the reference implementation
             prints, for comparison with the paper's tables: its own oracle thresholds, no intervals.
         groups: Columns of each group, such as `labels.bands.band_columns` returns. The group
@@ -73,8 +76,8 @@ def evaluate_predictions(
         bootstrap: How to find intervals; None for none.
 
     Raises:
-        ValueError: If an argument has a wrong shape or value, or ``mode="official"`` is joined
-            with thresholds or a bootstrap.
+        ValueError: If an argument has a wrong shape or value, thresholds and decisions are given,
+            or ``mode="official"`` is joined with either or a bootstrap.
 
     Example:
         >>> labels = [[1, 0], [1, 0], [0, 0], [0, 1]]
@@ -90,11 +93,12 @@ def evaluate_predictions(
         raise ValueError(f"{len(names)} class_names were given for {num_classes} classes")
     columns = resolve_groups(groups, num_classes)
     if mode == "official":
-        if thresholds is not None or bootstrap is not None:
-            raise ValueError("mode 'official' takes neither thresholds nor a bootstrap")
+        if thresholds is not None or decisions is not None or bootstrap is not None:
+            raise ValueError("mode 'official' takes no thresholds, decisions or bootstrap")
         found = _official_findings(label_array, logit_array, columns, recall_at)
     elif mode == "standard":
-        found = _findings(label_array, logit_array, columns, recall_at, thresholds, bootstrap)
+        settings = metric_settings(columns, logit_array, recall_at, thresholds, decisions)
+        found = _findings(label_array, logit_array, settings, thresholds, bootstrap)
     else:
         raise ValueError(f"mode must be 'standard' or 'official', got {mode!r}")
     positives, known = np.count_nonzero(label_array, axis=0), known_counts(logit_array)
@@ -122,35 +126,47 @@ def evaluate_predictions(
 
 def metric_settings(
     groups: Mapping[str, NDArray[np.intp]],
-    num_classes: int,
+    logits: FloatArray,
     recall_at: Sequence[float],
     thresholds: ArrayLike | Literal["oracle"] | None,
+    decisions: BoolArray | None,
 ) -> MetricSettings:
     """Return what to compute from logits.
 
     Args:
         groups: Columns of each group.
-        num_classes: Number of columns.
+        logits: Shape ``(cases, classes)``.
         recall_at: False-positive rates at which recall is read.
         thresholds: As in `evaluate_predictions`.
+        decisions: The same.
 
     Raises:
-        ValueError: If ``thresholds`` is neither ``"oracle"`` nor one number per class.
+        ValueError: If ``thresholds`` is neither ``"oracle"`` nor one number per class, decisions
+            have another shape than the logits, or both are given.
     """
     rates = tuple(float(rate) for rate in recall_at)
+    if decisions is not None:
+        if thresholds is not None:
+            raise ValueError("decisions and thresholds were given: expected one of them")
+        if decisions.shape != logits.shape or decisions.dtype != np.bool_:
+            raise ValueError(
+                f"decisions are {decisions.dtype} of shape {decisions.shape}, expected bool of "
+                f"shape {logits.shape}"
+            )
     if thresholds is None:
-        return MetricSettings(groups, recall_at=rates)
+        return MetricSettings(groups, decisions=decisions, recall_at=rates)
     if isinstance(thresholds, str):
         if thresholds != "oracle":
             raise ValueError(f"thresholds must be 'oracle' or numbers, got {thresholds!r}")
         return MetricSettings(groups, oracle=True, recall_at=rates)
-    probabilities = np.asarray(thresholds, dtype=np.float64)
+    probabilities, num_classes = np.asarray(thresholds, dtype=np.float64), logits.shape[1]
     if probabilities.shape != (num_classes,) or np.isnan(probabilities).any():
         raise ValueError(
             f"thresholds must be {num_classes} numbers, one per class, got shape "
             f"{probabilities.shape} with {np.isnan(probabilities).sum()} NaN"
         )
-    return MetricSettings(groups, cutoffs=logit_cutoffs(probabilities), recall_at=rates)
+    reached = logits >= logit_cutoffs(probabilities)
+    return MetricSettings(groups, decisions=reached, recall_at=rates)
 
 
 @dataclass(frozen=True)
@@ -167,12 +183,10 @@ class _Findings:
 def _findings(
     labels: BoolArray,
     logits: FloatArray,
-    groups: Mapping[str, NDArray[np.intp]],
-    recall_at: Sequence[float],
+    settings: MetricSettings,
     thresholds: ArrayLike | Literal["oracle"] | None,
     bootstrap: BootstrapSettings | None,
 ) -> _Findings:
-    settings = metric_settings(groups, labels.shape[1], recall_at, thresholds)
     point = sample_once(labels, logits, settings)
     intervals = None
     if bootstrap is not None:

@@ -11,7 +11,7 @@ from raddiag_hf.metrics.bootstrap import interval
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.class_metrics import RECALL_AT, metric_settings
 from raddiag_hf.metrics.evaluation_result import Table
-from raddiag_hf.metrics.predictions import check_predictions, resolve_groups
+from raddiag_hf.metrics.predictions import BoolArray, check_predictions, resolve_groups
 from raddiag_hf.metrics.sampled_metrics import (
     bootstrap_metrics,
     metric_range,
@@ -84,6 +84,8 @@ def compare_predictions(
     *,
     thresholds_a: Thresholds = None,
     thresholds_b: Thresholds = None,
+    decisions_a: BoolArray | None = None,
+    decisions_b: BoolArray | None = None,
     groups: Mapping[str, ArrayLike] | None = None,
     recall_at: Sequence[float] = RECALL_AT,
     bootstrap: BootstrapSettings | None = None,
@@ -95,22 +97,30 @@ def compare_predictions(
         logits_a: Logits of the first model, shape ``(cases, classes)``.
         logits_b: Logits of the second model, shape ``(cases, classes)``.
         thresholds_a: As in `evaluate_predictions`, for the first model.
-        thresholds_b: For the second model; given if and only if the first's are.
+        thresholds_b: For the second model; both models need thresholds or decisions, or neither.
+        decisions_a: As in `evaluate_predictions`, in place of thresholds, for the first model.
+        decisions_b: For the second model.
         groups: Columns of each group; ``"all"`` is always added.
         recall_at: False-positive rates at which recall is read.
         bootstrap: How to resample; 1,000 resamples of the cases where absent.
 
     Raises:
-        ValueError: If an argument has a wrong shape or value, or only one model has thresholds.
+        ValueError: If an argument has a wrong shape or value, or only one model has thresholds
+            or decisions.
     """
-    if (thresholds_a is None) != (thresholds_b is None):
-        raise ValueError("thresholds must be given for both models or for neither")
+    has_a = thresholds_a is not None or decisions_a is not None
+    has_b = thresholds_b is not None or decisions_b is not None
+    if has_a != has_b:
+        raise ValueError("thresholds or decisions must be given for both models or for neither")
     settings = bootstrap or BootstrapSettings()
     points, samples = [], []
-    for logits, thresholds in ((logits_a, thresholds_a), (logits_b, thresholds_b)):
+    for logits, thresholds, decisions in (
+        (logits_a, thresholds_a, decisions_a),
+        (logits_b, thresholds_b, decisions_b),
+    ):
         present, scores = check_predictions(labels, logits)
         columns = resolve_groups(groups, present.shape[1])
-        metrics = metric_settings(columns, present.shape[1], recall_at, thresholds)
+        metrics = metric_settings(columns, scores, recall_at, thresholds, decisions)
         points.append(sample_once(present, scores, metrics))
         samples.append(bootstrap_metrics(present, scores, metrics, settings))
     point_a, point_b = points

@@ -6,13 +6,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.metrics.calibration import TemperatureScaling, fit_temperature
 from raddiag_hf.metrics.threshold_rule import MIN_POSITIVES, ThresholdRule
 from raddiag_hf.metrics.thresholds import choose_f1_thresholds, choose_fpr_thresholds
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
-from raddiag_hf.model.exclusive_labels import temper_log_odds
+from raddiag_hf.model.exclusive_labels import most_probable, temper_log_odds
+
+MOST_PROBABLE = "the most probable label of each case is predicted"
+FEWEST_CASES = 10
+"""Validation cases of exclusive labels below which no temperature is fitted."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,11 @@ class DecisionRule:
     Attributes:
         temperature: Divides the logits before the sigmoid, or the scores before the softmax.
         thresholds: Calibrated probability from which each class counts as predicted, shape
-            ``(classes,)``; None where nobody chose.
+            ``(classes,)``; None where nobody chose, and of exclusive labels.
         source: Where both come from, in words; None where nobody chose.
         scaling: How the temperature was found; None where it was not found here.
         is_exclusive: Whether logits are log-odds of a softmax, whose probabilities sum to 1 at
-            every temperature.
+            every temperature, and the most probable label of a case is predicted.
     """
 
     temperature: float
@@ -38,13 +43,13 @@ class DecisionRule:
     @classmethod
     def of_model(cls, config: RadDiagConfig) -> "DecisionRule":
         """Return what is stored with a model."""
+        temperature = float(config.calibration_temperature)
+        source = config.decision_threshold_source
+        if config.has_exclusive_labels:
+            return cls(temperature, None, source or MOST_PROBABLE, is_exclusive=True)
         thresholds = config.decision_thresholds
-        return cls(
-            temperature=float(config.calibration_temperature),
-            thresholds=None if thresholds is None else np.asarray(thresholds, dtype=np.float64),
-            source=config.decision_threshold_source,
-            is_exclusive=config.has_exclusive_labels,
-        )
+        values = None if thresholds is None else np.asarray(thresholds, dtype=np.float64)
+        return cls(temperature, values, source)
 
     def calibrated(self, logits: ArrayLike) -> NDArray[np.float32]:
         """Return the logits that the thresholds are for: their sigmoid is the probability."""
@@ -53,6 +58,22 @@ class DecisionRule:
     def uncalibrated(self, logits: ArrayLike) -> NDArray[np.float32]:
         """Return the model's own logits of what `calibrated` made of them, up to rounding."""
         return _temper(np.asarray(logits, np.float32), 1 / self.temperature, self.is_exclusive)
+
+    def decide(self, logits: ArrayLike) -> NDArray[np.bool_] | None:
+        """Return which classes are predicted: one of exclusive ones, else by their thresholds.
+
+        Args:
+            logits: The model's own, shape ``(cases, classes)``.
+
+        Returns:
+            Same shape; None without thresholds.
+        """
+        if self.is_exclusive:
+            return most_probable(torch.tensor(np.asarray(logits, np.float32))).numpy()
+        if self.thresholds is None:
+            return None
+        probabilities = expit(self.calibrated(logits).astype(np.float64))
+        return np.asarray(probabilities >= self.thresholds)
 
     def config_fields(self) -> dict[str, Any]:
         """Return the fields of `RadDiagConfig` that store the rule with a checkpoint."""
@@ -75,6 +96,8 @@ def choose_decision_rule(
 ) -> DecisionRule:
     """Choose a temperature, and then thresholds on the calibrated probabilities.
 
+    Exclusive labels have no thresholds, and one temperature, which takes ten cases in all.
+
     Args:
         labels: 0 or 1, NaN where unknown, shape ``(cases, classes)``, of validation cases.
         logits: Shape ``(cases, classes)``.
@@ -86,14 +109,19 @@ def choose_decision_rule(
         exclusive: The logits are log-odds of a softmax; see `RadDiagConfig.has_exclusive_labels`.
 
     Raises:
-        InputError: If the cases are too few to choose anything.
+        InputError: If the cases are too few to choose anything, or a false-positive rate is asked
+            for of exclusive labels.
     """
     values = np.asarray(logits, dtype=np.float32)
-    scaling = fit_temperature(labels, values, exclusive=exclusive)
-    is_useful = scaling.loss_after <= (1 - least_gain) * scaling.loss_before
-    is_kept = is_useful and not scaling.at_limit
-    temperature = scaling.temperature if is_kept else 1.0
-    calibrated = _temper(values, temperature, exclusive)
+    if exclusive:
+        if target_fpr is not None:
+            raise InputError(
+                f"a false-positive rate of {target_fpr:g} was asked for, but labels are exclusive: "
+                f"{MOST_PROBABLE}, and there are no thresholds to choose"
+            )
+        return _exclusive_rule(labels, values, least_gain)
+    temperature, how, scaling = _choose_temperature(labels, values, least_gain, "there")
+    calibrated = _temper(values, temperature, exclusive=False)
     try:
         if target_fpr is None:
             floor = min_positives if threshold_rule is ThresholdRule.F1_SHARED else None
@@ -102,19 +130,41 @@ def choose_decision_rule(
             chosen = choose_fpr_thresholds(labels, calibrated, target_fpr=target_fpr)
     except ValueError as error:
         raise InputError(f"no thresholds can be chosen: {error}") from error
-    if is_kept:
-        how = f"probabilities are calibrated there with the temperature {temperature:.4g}"
-    elif scaling.at_limit:
-        how = "probabilities are not calibrated, because no temperature is best"
-    else:
-        how = f"probabilities are not calibrated, which would gain less than {least_gain:.0%}"
-    return DecisionRule(
-        temperature=temperature,
-        thresholds=chosen.probabilities,
-        source=f"{chosen.describe()}; {how}",
-        scaling=scaling,
-        is_exclusive=exclusive,
+    return DecisionRule(temperature, chosen.probabilities, f"{chosen.describe()}; {how}", scaling)
+
+
+def _exclusive_rule(
+    labels: ArrayLike, logits: NDArray[np.float32], least_gain: float
+) -> DecisionRule:
+    number = int((np.asarray(labels) == 1).any(axis=1).sum())
+    cases = f"{number} validation {'case' if number == 1 else 'cases'}"
+    if number < FEWEST_CASES:
+        how = f"probabilities are not calibrated: {cases}, fewer than {FEWEST_CASES}"
+        return DecisionRule(1.0, None, f"{MOST_PROBABLE}; {how}", is_exclusive=True)
+    temperature, how, scaling = _choose_temperature(
+        labels, logits, least_gain, f"on {cases}", exclusive=True
     )
+    return DecisionRule(temperature, None, f"{MOST_PROBABLE}; {how}", scaling, is_exclusive=True)
+
+
+def _choose_temperature(
+    labels: ArrayLike,
+    logits: NDArray[np.float32],
+    least_gain: float,
+    where: str,
+    *,
+    exclusive: bool = False,
+) -> tuple[float, str, TemperatureScaling]:
+    """Return a temperature, 1 where none is worth keeping, and how it was found, in words too."""
+    scaling = fit_temperature(labels, logits, exclusive=exclusive)
+    if scaling.at_limit:
+        how = "probabilities are not calibrated, because no temperature is best"
+    elif scaling.loss_after > (1 - least_gain) * scaling.loss_before:
+        how = f"probabilities are not calibrated, which would gain less than {least_gain:.0%}"
+    else:
+        how = f"probabilities are calibrated {where} with the temperature {scaling.temperature:.4g}"
+        return scaling.temperature, how, scaling
+    return 1.0, how, scaling
 
 
 def _temper(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raddiag_hf.metrics.bootstrap import Interval
+from raddiag_hf.metrics.confusion import Confusion
 from raddiag_hf.metrics.mean_curves import RocCurve
 from raddiag_hf.metrics.sampled_metrics import BootstrapIntervals
 
@@ -56,6 +57,7 @@ class EvaluationResult:
         threshold_source: ``"given"``, or ``"oracle"`` where the thresholds were chosen on the
             evaluated cases themselves. None where no threshold was given.
         intervals: Intervals of every metric; None where there was no bootstrap.
+        confusion: Which label was told for which, of exclusive labels; else None.
     """
 
     mode: Mode
@@ -69,6 +71,7 @@ class EvaluationResult:
     thresholds: NDArray[np.float64] | None = None
     threshold_source: ThresholdSource | None = None
     intervals: BootstrapIntervals | None = None
+    confusion: Confusion | None = None
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -142,6 +145,7 @@ class EvaluationResult:
             "classes_without_positives": list(self.classes_without_positives),
             "classes_without_negatives": list(self.classes_without_negatives),
             "bootstrap": _describe_bootstrap(self.intervals),
+            "confusion": None if self.confusion is None else self.confusion.to_dict(),
             "groups": self.group_table(),
             "classes": self.class_table(),
             "roc": {group: _describe_curve(curve) for group, curve in self.roc.items()},

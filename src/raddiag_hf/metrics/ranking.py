@@ -37,9 +37,9 @@ class RankedBlock:
         memberships: Sparse 0/1 matrix of shape ``(3 * levels, cases)``: first which negatives lie
             below the level before and above this one, then which negatives tie with this one, then
             its positives.
-        false_alarms: Sparse 0/1 matrix of shape ``(classes, cases)``, the negatives at or above
-            the class's cut-off; None where no cut-offs were given.
-        levels_reaching_cutoff: How many levels of each class are at or above its cut-off.
+        hits: Sparse 0/1 matrix of shape ``(classes, cases)``, the positives that are
+            predicted; None where nobody decided.
+        false_alarms: The same of the known negatives that are predicted.
         unknown: Sparse 0/1 matrix of shape ``(classes, cases)``, the cases whose label is unknown;
             None where all are known.
     """
@@ -48,8 +48,8 @@ class RankedBlock:
     starts: NDArray[np.intp]
     level_scores: FloatArray
     memberships: scipy.sparse.csr_array
+    hits: scipy.sparse.csr_array | None
     false_alarms: scipy.sparse.csr_array | None
-    levels_reaching_cutoff: NDArray[np.intp] | None
     unknown: scipy.sparse.csr_array | None = None
 
     def count(self, weights: NDArray[np.float32]) -> CurveCounts:
@@ -72,22 +72,19 @@ class RankedBlock:
             total=total,
         )
 
-    def count_at_cutoffs(
+    def count_decisions(
         self, counts: CurveCounts, weights: NDArray[np.float32]
     ) -> ConfusionCounts | None:
-        """Count predictions at the cut-offs; None where the block was ranked without any.
+        """Count what is predicted, rightly and wrongly; None where nobody decided.
 
         Args:
             counts: What `count` returned for these weights.
             weights: How often each case is there, shape ``(cases, samples)``, whole numbers.
         """
-        if self.false_alarms is None or self.levels_reaching_cutoff is None:
+        if self.hits is None or self.false_alarms is None:
             return None
-        reaching = self.levels_reaching_cutoff[:, None]
-        lowest = self.starts[:, None] + np.maximum(reaching, 1) - 1
-        found = np.take_along_axis(counts.true_positives, lowest, axis=0)
         return ConfusionCounts(
-            true_positives=np.where(reaching > 0, found, 0.0),
+            true_positives=(self.hits @ weights).astype(np.float64),
             false_positives=(self.false_alarms @ weights).astype(np.float64),
             positives=counts.positives,
             negatives=counts.negatives,
@@ -116,15 +113,14 @@ def gather_columns(table: NDArray[Value], classes: NDArray[np.intp]) -> NDArray[
 
 
 def ranked_blocks(
-    labels: BoolArray, scores: FloatArray, cutoffs: FloatArray | None = None
+    labels: BoolArray, scores: FloatArray, decisions: BoolArray | None = None
 ) -> Iterator[RankedBlock]:
     """Rank the evaluable classes, a bounded number of them at a time.
 
     Args:
         labels: Shape ``(cases, classes)``.
         scores: Shape ``(cases, classes)``, finite; NaN where the label is unknown.
-        cutoffs: One score per class, shape ``(classes,)``: cases at or above it are predicted
-            positive.
+        decisions: Which case is predicted to have which class, shape ``(cases, classes)``.
     """
     case, column = np.divmod(np.flatnonzero(labels), labels.shape[1])
     case = case[np.argsort(column, kind="stable")]
@@ -140,7 +136,8 @@ def ranked_blocks(
         block = classes[first:last]
         starts = np.where(block > 0, ends[block - 1], 0)
         positives = [case[start:end] for start, end in zip(starts, ends[block], strict=True)]
-        yield _rank(block, gather_columns(scores, block), positives, cutoffs)
+        decided = None if decisions is None else gather_columns(decisions, block)
+        yield _rank(block, gather_columns(scores, block), positives, decided)
         first = last
 
 
@@ -148,9 +145,9 @@ def _rank(
     classes: NDArray[np.intp],
     columns: FloatArray,
     positives: Sequence[NDArray[np.intp]],
-    cutoffs: FloatArray | None,
+    decided: BoolArray | None,
 ) -> RankedBlock:
-    """Rank some classes, given the scores of all cases and which cases are positive."""
+    """Rank some classes, given scores and decisions of all cases and which are positive."""
     all_levels, ranks, cases, kinds = [], [], [], []
     starts = np.zeros(len(classes), dtype=np.intp)
     next_start = 0
@@ -169,15 +166,15 @@ def _rank(
         kinds.append(kind)
     level_scores, kind = np.concatenate(all_levels), np.concatenate(kinds)
     rows = kind * len(level_scores) + np.concatenate(ranks)
-    false_alarms = reaching = None
-    if cutoffs is not None:
-        reached = columns >= cutoffs[classes, None]
-        for index, positive in enumerate(positives):
-            reached[index, positive] = False
-        false_alarms = scipy.sparse.csr_array(reached.astype(np.float32))
-        level_cutoffs = np.repeat(cutoffs[classes], np.diff(starts, append=len(level_scores)))
-        reaching = np.add.reduceat(level_scores >= level_cutoffs, starts, dtype=np.intp)
     is_unknown = np.isnan(columns)
+    hits = false_alarms = None
+    if decided is not None:
+        is_hit = np.zeros_like(decided)
+        for index, positive in enumerate(positives):
+            is_hit[index, positive] = decided[index, positive]
+        hits = scipy.sparse.csr_array(is_hit.astype(np.float32))
+        is_false = decided & ~is_hit & ~is_unknown
+        false_alarms = scipy.sparse.csr_array(is_false.astype(np.float32))
     return RankedBlock(
         classes=classes,
         starts=starts,
@@ -186,7 +183,7 @@ def _rank(
             (np.ones(len(rows), np.float32), (rows, np.concatenate(cases))),
             shape=(3 * len(level_scores), columns.shape[1]),
         ),
+        hits=hits,
         false_alarms=false_alarms,
-        levels_reaching_cutoff=reaching,
         unknown=scipy.sparse.csr_array(is_unknown.astype(np.float32)) if is_unknown.any() else None,
     )

@@ -30,7 +30,7 @@ class MetricSettings:
 
     Attributes:
         groups: Columns of each group to average over, by name.
-        cutoffs: Score from which each class counts as predicted, shape ``(classes,)``. Not
+        decisions: Which case is predicted to have which class, shape ``(cases, classes)``. Not
             together with ``oracle``.
         oracle: Cut each class where its F1 on the sample itself is
             highest. Without either, F1, MCC and accuracy are left out.
@@ -39,7 +39,7 @@ class MetricSettings:
     """
 
     groups: Mapping[str, NDArray[np.intp]]
-    cutoffs: FloatArray | None = None
+    decisions: BoolArray | None = None
     oracle: bool = False
     recall_at: tuple[float, ...] = (0.01, 0.05, 0.1)
     fpr_grid: NDArray[np.float64] = field(default_factory=lambda: DEFAULT_FPR_GRID)
@@ -47,7 +47,7 @@ class MetricSettings:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Names of the metrics, in the order of the paper's tables."""
-        decided = ("f1", "mcc", "acc") if self.oracle or self.cutoffs is not None else ()
+        decided = ("f1", "mcc", "acc") if self.oracle or self.decisions is not None else ()
         return ("auc", "ap", *decided, *(recall_name(rate) for rate in self.recall_at))
 
 
@@ -162,7 +162,7 @@ def sample_metrics(
     for chunk in weights:
         samples = slice(first_sample, first_sample + chunk.shape[1])
         first_class = 0
-        for block in ranked_blocks(labels, scores, settings.cutoffs):
+        for block in ranked_blocks(labels, scores, settings.decisions):
             counts = block.count(chunk)
             rows = slice(first_class, first_class + len(block.classes))
             for name, values in _block_metrics(block, counts, chunk, settings).items():
@@ -181,8 +181,8 @@ def bootstrap_metrics(
     Args:
         labels: Shape ``(cases, classes)``.
         scores: Shape ``(cases, classes)``, finite; NaN where the label is unknown.
-        metrics: What to compute. Fixed cut-offs stay fixed; oracle ones are chosen anew in each
-            resample.
+        metrics: What to compute. Decisions stay as they are; oracle cut-offs are chosen anew in
+            each resample.
         settings: How to resample.
     """
     weights = settings.weights(len(labels))
@@ -249,7 +249,7 @@ def _block_metrics(
     settings: MetricSettings,
 ) -> dict[str, Counts]:
     values = {"auc": area_under_roc(counts), "ap": average_precision(counts)}
-    decisions = block.count_at_cutoffs(counts, weights)
+    decisions = block.count_decisions(counts, weights)
     if settings.oracle:
         levels = best_f1_levels(counts)
         decisions = confusion_at_levels(counts, levels)

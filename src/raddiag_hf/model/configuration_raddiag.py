@@ -47,7 +47,8 @@ class RadDiagConfig(PreTrainedConfig):
     Fields that need more than their name:
         problem_type: ``multi_label_classification``: a sigmoid for each label, as in the paper.
             ``single_label_classification``: every case has exactly one label; logits are the
-            log-odds of a softmax (`exclusive_labels`), so that their sigmoid is its probability.
+            log-odds of a softmax (`exclusive_labels`), so that their sigmoid is its probability,
+            and the most probable label is predicted, whatever ``decision_thresholds`` says.
         encoder_type: ``resnet_vit`` encodes slices with a 2D ResNet and mixes them with a
             transformer; ``resnet`` has a 2D and a 3D stem and a shared trunk; ``vit`` embeds 2D
             patches and 3D cubes separately and shares its layers (paper, section 4.2.1);

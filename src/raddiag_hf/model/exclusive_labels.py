@@ -39,6 +39,19 @@ def temper_log_odds(log_odds: Tensor, temperature: float) -> Tensor:
     return softmax_log_odds(F.logsigmoid(log_odds) / temperature)
 
 
+def most_probable(logits: Tensor) -> Tensor:
+    """Return which label of each case is predicted: one, of equal ones the first.
+
+    Args:
+        logits: Log-odds of a softmax, at any temperature; shape ``(..., labels)``.
+
+    Returns:
+        Boolean, same shape.
+    """
+    leading = logits.argmax(-1, keepdim=True)
+    return torch.zeros_like(logits, dtype=torch.bool).scatter(-1, leading, True)
+
+
 def exclusive_loss(log_odds: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of a softmax, a mean over the cases that have a label.
 

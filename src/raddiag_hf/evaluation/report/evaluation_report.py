@@ -18,6 +18,7 @@ from raddiag_hf.evaluation.figures.evaluation_figure import (
 from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
 from raddiag_hf.evaluation.model_evaluation import ModelEvaluation
 from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS, UNDEFINED, count, value_cell
+from raddiag_hf.metrics.confusion import describe_accuracy
 from raddiag_hf.metrics.evaluation_result import EvaluationResult, Table
 from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.reports.report import render_report
@@ -43,6 +44,7 @@ MOST_IN_ONE_TABLE = 24
 """Up to so many classes are shown in one table; of more, the best and the worst."""
 
 MOST_IN_HALF = 10
+MOST_IN_CONFUSION = 12
 FEWEST_POSITIVES = 5
 """Positives that a class needs to be called best or worst, where there are such classes."""
 
@@ -82,6 +84,8 @@ def render_evaluation_report(
     sections: list[Section] = [_headline(evaluation), _group_section(evaluation)]
     if figures:
         sections.append(GallerySection("Figures", [_in_both_colours(one) for one in figures]))
+    if (table := _confusion_section(result)) is not None:
+        sections.append(table)
     sections += class_tables(result)
     for title, subgroups in (
         ("By modality", evaluation.breakdown.by_modality),
@@ -140,6 +144,11 @@ def _headline(evaluation: ModelEvaluation) -> HeadlineSection:
     if evaluation.rule.thresholds is not None:
         source = evaluation.rule.source or "stored with the model, which does not say how chosen"
         statements.append(f"Thresholds of F1 and MCC: {source}.")
+    if result.confusion is not None:
+        statements += [
+            f"Decisions: {evaluation.rule.source}.",
+            f"{describe_accuracy(result.confusion.to_dict())}.",
+        ]
     return HeadlineSection(numbers, statements, evaluation.warnings)
 
 
@@ -177,6 +186,23 @@ def _group_section(evaluation: ModelEvaluation) -> TableSection:
         ["", "Labels", *(METRICS[name] for name in metrics)],
         rows,
         caption,
+    )
+
+
+def _confusion_section(result: EvaluationResult) -> TableSection | None:
+    """Return which label was told for which, of exclusive labels that fit a table."""
+    names = result.class_names
+    if result.confusion is None or len(names) > MOST_IN_CONFUSION:
+        return None
+    rows = [
+        [name, *(f"{number:,}" for number in row)]
+        for name, row in zip(names, result.confusion.counts.tolist(), strict=True)
+    ]
+    return TableSection(
+        "Confusion",
+        ["", *names],
+        rows,
+        "Cases by their label (rows) and the label that was predicted (columns).",
     )
 
 
