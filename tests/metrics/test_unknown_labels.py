@@ -131,7 +131,7 @@ def test_resamples_are_those_of_the_known_cases(masked: Masked, seed: int) -> No
     bootstrap = BootstrapSettings(resamples=6, seed=seed)
     present, scores = check_predictions(labels, logits)
     groups = resolve_groups(None, labels.shape[1])
-    metrics = metric_settings(groups, labels.shape[1], [0.1], None)
+    metrics = metric_settings(groups, scores, [0.1], None)
     samples = bootstrap_metrics(present, scores, metrics, bootstrap)
     (weights,) = bootstrap.weights(len(labels))
     rows = {column: row for row, column in enumerate(samples.classes.tolist())}

@@ -101,7 +101,7 @@ def test_the_saved_folder_diagnoses(finished, method):
     scan = visible_case(92).case.scans[0].scan
     diagnosis = diagnose_case(loaded.model, loaded.processor, [scan])
     assert {finding.label for finding in diagnosis.findings} == set(LABELS.names)
-    assert all(finding.threshold is not None for finding in diagnosis.findings)
+    assert [finding.predicted for finding in diagnosis.findings] == [True, False, False]
     assert diagnosis.provenance.threshold_source == record.threshold_source
 
 
@@ -130,10 +130,9 @@ def assert_metrics_are_those_of_the_saved_model(record, output, data):
         labels.append(batch.pop("labels")[0].numpy())
         with torch.no_grad():
             logits.append(loaded.model(**batch).logits[0].numpy())
+    rule = DecisionRule.of_model(config)
     found = evaluate_predictions(
-        np.array(labels),
-        DecisionRule.of_model(config).calibrated(logits),
-        thresholds=config.decision_thresholds,
+        np.array(labels), rule.calibrated(logits), decisions=rule.decide(logits)
     )
     for metric in ("auc", "ap", "f1", "mcc"):
         expected = record.metrics["groups"][metric][-1]
@@ -235,7 +234,7 @@ def test_thresholds_come_from_validation_alone(base, finished, tmp_path):
 
 def test_thresholds_are_chosen_by_the_rule_that_was_named(base, tmp_path):
     write_visible_store(tmp_path / "cases", train=24, validation=12, test=0)
-    settings = replace(SETTINGS[Method.LINEAR_PROBE], threshold_rule="f1")
+    settings = replace(SETTINGS[Method.LINEAR_PROBE], threshold_rule="f1", exclusive=False)
     record = finetune(str(base), tmp_path / "cases", tmp_path / "out", settings)
     assert "the paper's rule) on 12 validation cases; 3 classes have" in record.threshold_source
     assert record.hyperparameters["threshold_rule"] == "f1"

@@ -65,6 +65,45 @@ def test_the_card_says_what_was_done_and_found():
     assert card.count("not a medical device") == 1
 
 
+def test_of_exclusive_labels_the_card_names_no_thresholds():
+    metrics = make_record().metrics
+    found = {"cases": 4, "accuracy": 0.75, "balanced_accuracy": 0.5, "counts": None}
+    found |= {"accuracy_low": 0.5, "accuracy_high": 1.0}
+    found |= {"balanced_accuracy_low": None, "balanced_accuracy_high": None}
+    record = make_record(
+        is_exclusive=True,
+        threshold_source="the most probable label of each case is predicted; calibrated",
+        metrics={**metrics, "confusion": found},
+    )
+    card = render_model_card(record)
+    assert "The most probable label of each case is predicted; calibrated. There are no" in card
+    assert "reaches its threshold" not in card
+    assert "divided by 1.250 before the softmax" in card
+    assert "is right in 75.0 (50.0, 100.0) percent of 4 cases" in card
+    assert "which together are 1" in card
+
+
+def test_no_label_breaks_the_card():
+    names = ("<script>alert(1)</script>", "a|b", "_left_ *mass* [x](y)\n# z")
+    base = make_record()
+    classes = base.metrics["classes"] | {"class": list(names[:2])}
+    split = base.data["splits"]["train"] | {"positives": dict.fromkeys(names, 4)}
+    record = make_record(
+        label_names=names,
+        metrics={**base.metrics, "classes": classes},
+        data={**base.data, "splits": dict.fromkeys(("train", "validation", "test"), split)},
+        warnings=(f"no training case has {names[0]}",),
+        choices=(f"Augmentation: none, for {names[2]}",),
+        notes=(f"{names[1]} is rare",),
+    )
+    card = render_model_card(record)
+    assert "<script>" not in card
+    assert card.count("&lt;script&gt;") == 3
+    assert "| a\\|b | 4 |" in card
+    assert "\\_left\\_ \\*mass\\* \\[x\\](y) # z" in card
+    assert "\n# z" not in card
+
+
 def test_the_hub_reads_its_front_matter(tmp_path):
     path = write_model_card(tmp_path, make_record(method="lora", is_adapter=True))
     assert path.name == "README.md"

@@ -129,7 +129,7 @@ def metric_settings(
     logits: FloatArray,
     recall_at: Sequence[float],
     thresholds: ArrayLike | Literal["oracle"] | None,
-    decisions: BoolArray | None,
+    decisions: BoolArray | None = None,
 ) -> MetricSettings:
     """Return what to compute from logits.
 

@@ -120,7 +120,7 @@ def choose_decision_rule(
                 f"{MOST_PROBABLE}, and there are no thresholds to choose"
             )
         return _exclusive_rule(labels, values, least_gain)
-    temperature, how, scaling = _choose_temperature(labels, values, least_gain, "there")
+    temperature, how, scaling = _choose_temperature(labels, values, least_gain)
     calibrated = _temper(values, temperature, exclusive=False)
     try:
         if target_fpr is None:
@@ -141,17 +141,15 @@ def _exclusive_rule(
     if number < FEWEST_CASES:
         how = f"probabilities are not calibrated: {cases}, fewer than {FEWEST_CASES}"
         return DecisionRule(1.0, None, f"{MOST_PROBABLE}; {how}", is_exclusive=True)
-    temperature, how, scaling = _choose_temperature(
-        labels, logits, least_gain, f"on {cases}", exclusive=True
-    )
-    return DecisionRule(temperature, None, f"{MOST_PROBABLE}; {how}", scaling, is_exclusive=True)
+    temperature, how, scaling = _choose_temperature(labels, logits, least_gain, exclusive=True)
+    source = f"{MOST_PROBABLE}; on {cases}, {how}"
+    return DecisionRule(temperature, None, source, scaling, is_exclusive=True)
 
 
 def _choose_temperature(
     labels: ArrayLike,
     logits: NDArray[np.float32],
     least_gain: float,
-    where: str,
     *,
     exclusive: bool = False,
 ) -> tuple[float, str, TemperatureScaling]:
@@ -162,7 +160,7 @@ def _choose_temperature(
     elif scaling.loss_after > (1 - least_gain) * scaling.loss_before:
         how = f"probabilities are not calibrated, which would gain less than {least_gain:.0%}"
     else:
-        how = f"probabilities are calibrated {where} with the temperature {scaling.temperature:.4g}"
+        how = f"probabilities are calibrated with the temperature {scaling.temperature:.4g}"
         return scaling.temperature, how, scaling
     return 1.0, how, scaling
 

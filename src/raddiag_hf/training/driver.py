@@ -141,7 +141,9 @@ def _choose_decisions(
 ) -> list[str]:
     """Choose temperature and thresholds on validation; return what there is to say of it."""
     if logits is None:
-        return ["no thresholds were chosen: there are no validation cases"]
+        is_exclusive = fitted.model.config.has_exclusive_labels
+        left_out = "temperature was" if is_exclusive else "thresholds were"
+        return [f"no {left_out} chosen: there are no validation cases"]
     try:
         rule = choose_decision_rule(
             run.data[Split.VALIDATION].labels,
@@ -194,6 +196,7 @@ def _record(
         label_names=run.data.label_set.names,
         data=run.data.describe(),
         selection=fitted.selection,
+        is_exclusive=config.has_exclusive_labels,
         threshold_source=config.decision_threshold_source,
         calibration_temperature=config.calibration_temperature,
         metrics=metrics,

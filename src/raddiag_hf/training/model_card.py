@@ -8,6 +8,8 @@ from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.metrics.confusion import describe_accuracy
+from raddiag_hf.reports.markdown import in_markdown
 from raddiag_hf.training.finetune_settings import Method
 from raddiag_hf.training.record import TrainingRecord
 
@@ -49,6 +51,7 @@ def render_model_card(record: TrainingRecord) -> str:
         autoescape=False,  # Markdown, not HTML
     )
     environment.filters["counts"] = _counts
+    environment.filters["plain"] = in_markdown
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     is_on_hub = record.base_model is not None and "/" in record.base_model
     metrics = record.metrics or {}
@@ -64,6 +67,7 @@ def render_model_card(record: TrainingRecord) -> str:
         groups=_group_rows(metrics, shown),
         classes=classes[:MOST_LABELS],
         most_labels=MOST_LABELS,
+        accuracy=_accuracy(metrics),
         num_hidden=max(0, len(classes) - MOST_LABELS),
     )
 
@@ -72,6 +76,12 @@ def _base(name: str | None, is_on_hub: bool) -> str:
     if name is None:
         return "random weights"
     return f"[{name}](https://huggingface.co/{name})" if is_on_hub else f"`{name}`"
+
+
+def _accuracy(metrics: Mapping[str, Any]) -> str | None:
+    """Return how often the most probable of exclusive labels is right; None of other labels."""
+    found = metrics.get("confusion")
+    return None if found is None else describe_accuracy(found)
 
 
 def _metadata(record: TrainingRecord, is_on_hub: bool) -> str:
@@ -109,7 +119,7 @@ def _class_rows(record: TrainingRecord, shown: list[str]) -> list[dict[str, Any]
     trained = record.data["splits"]["train"]["positives"]
     rows = [
         {
-            "name": name.replace("|", "\\|"),
+            "name": in_markdown(name),
             "train_positives": trained[name],
             "test_positives": table["positives"][row],
             "values": [_with_interval(table, metric, row) for metric in shown],

@@ -50,7 +50,9 @@ class TrainingRecord(TrainingOrigin):
         label_names: In the order of the logits.
         data: Counts; see `CaseSplits.describe`.
         selection: What was chosen on validation, and how, in words.
-        threshold_source: Where the decision thresholds come from, in words; None without any.
+        is_exclusive: Whether a case has exactly one label: the most probable one is predicted.
+        threshold_source: How labels are decided and probabilities calibrated, in words; None where
+            they are not.
         calibration_temperature: What logits are divided by; 1 where that gained nothing.
         metrics: Of the test cases, see `EvaluationResult.to_dict`; None without a test split.
         warnings: Why the model or its numbers may not be relied on, and what to change.
@@ -63,6 +65,7 @@ class TrainingRecord(TrainingOrigin):
     label_names: tuple[str, ...]
     data: Mapping[str, Any]
     selection: str
+    is_exclusive: bool = False
     threshold_source: str | None
     calibration_temperature: float
     metrics: Mapping[str, Any] | None

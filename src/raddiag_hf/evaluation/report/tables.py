@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.metrics.evaluation_result import Table
+from raddiag_hf.reports.markdown import in_markdown
 
 TABLE_FILES = ("table.md", "table.tex")
 
@@ -99,7 +100,7 @@ def markdown_table(models: Sequence[EvaluatedModel], notes: Sequence[str] = ()) 
         ]
         above = place
         cells = [_markdown_cell(cell) for cell in row.cells]
-        lines.append([_in_markdown(text) for text in (*shown, row.model, row.classes)] + cells)
+        lines.append([in_markdown(text) for text in (*shown, row.model, row.classes)] + cells)
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return "\n\n".join([text, *notes]) + "\n"
 
@@ -250,10 +251,6 @@ def _latex_cell(cell: TableCell) -> str:
 
 def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
-
-
-def _in_markdown(text: str) -> str:
-    return text.replace("|", r"\|")
 
 
 def _in_latex(text: str) -> str:
