@@ -1,9 +1,7 @@
-"""RP3D-DiagDS: cases of Radiopaedia with several scans; disorders or ICD-10-CM categories."""
+"""RP3D-DiagDS: cases of Radiopaedia with several scans; disorders and ICD-10-CM categories."""
 
 import json
-import logging
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,14 +10,12 @@ from typing import Any, ClassVar
 
 import datasets
 
-from raddiag_hf.checkpoints.label_file import LabelFileError, read_label_file
+from raddiag_hf.checkpoints.label_file import ICD10_LABEL_FILE, read_label_file
 from raddiag_hf.data.publishers.builder import CaseBuilder, CaseBuilderConfig
 from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, ScanSource
 from raddiag_hf.data.store.case import parse_age, parse_sex
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Split
-
-logger = logging.getLogger(__name__)
 
 CASE_FILES: Mapping[str, Split | None] = {
     "train.json": None,
@@ -30,85 +26,91 @@ CASE_FILES: Mapping[str, Split | None] = {
 }
 """Files of cases -> the split that they fix; training files are open to validation."""
 
-ICD10_TEXTS_FILE = "icd10_desription.json"
-"""What each ICD-10-CM category means; the authors spell it so."""
-
-VERSION = datasets.Version("1.1.0")
+VERSION = datasets.Version("2.0.0")
 _AGE = re.compile(r"Age:\s*(\d+(?:\.\d+)?(?:\s*(?!gender)[a-z]+)?)", re.IGNORECASE)
-_CATEGORY = re.compile(r"[A-Z]\d[0-9A-Z]")
 _SEX = re.compile(r"Gender:\s*(\w+)", re.IGNORECASE)
 
 
-@dataclass
-class Rp3dDiagConfig(CaseBuilderConfig):
-    """Which label space the cases get.
+@dataclass(frozen=True)
+class Level:
+    """One of the two label spaces.
 
     Attributes:
-        label_column: Name of the label column.
-        label_key: Key of a sample's labels in the JSON: ``articles`` or ``icd10s``, the two that
-            the authors' training reads (``icd10news`` repeats ``icd10s`` in another order).
+        key: Key of a sample's labels in the JSON, of those that the authors' training reads
+            (``icd10news`` repeats ``icd10s`` in another order).
         label_file: File name -> column of the logits.
-        most_frequent: Keep the so many labels with the most training cases, and the cases that have
-            one; None keeps all. The paper's ablations use 200.
     """
 
-    label_column: str = "disorders"
-    label_key: str = "articles"
-    label_file: str = "disorder_label_dict.json"
-    most_frequent: int | None = None
+    key: str
+    label_file: str
+
+
+LEVELS = {
+    "disorders": Level("articles", "disorder_label_dict.json"),
+    "icd10": Level("icd10s", ICD10_LABEL_FILE),
+}
+"""Label column -> what it is made of."""
+FORMER_CONFIGURATIONS = {
+    "disorders": "disorders",
+    "icd10": "icd10",
+    "subset200": "disorders:200",
+}
+"""Configuration of earlier releases -> the label column that stands for it now."""
 
 
 class Rp3dDiag(CaseBuilder):
     """Builder of RP3D-DiagDS from the authors' files."""
 
-    BUILDER_CONFIG_CLASS = Rp3dDiagConfig
-    BUILDER_CONFIGS: ClassVar = [
-        Rp3dDiagConfig(name="disorders", version=VERSION),
-        Rp3dDiagConfig(
-            name="icd10",
-            version=VERSION,
-            label_column="icd10",
-            label_key="icd10s",
-            label_file="icd10_label_dict.json",
-        ),
-        Rp3dDiagConfig(name="subset200", version=VERSION, most_frequent=200),
-    ]
-    DEFAULT_CONFIG_NAME = "disorders"
+    BUILDER_CONFIGS: ClassVar = [CaseBuilderConfig(name="default", version=VERSION)]
     TITLE = "RP3D-DiagDS"
     DESCRIPTION = (
         "One case is one Radiopaedia case, all its scans together; patients are not named, so a "
-        "case is its own patient. Configurations: disorders (5,569 with Normal), icd10 (931 "
-        "ICD-10-CM categories with Normal), subset200 (the 200 disorders with the most training "
-        "cases). A case's labels are those of all its samples; names outside the label file are "
-        "dropped, as in the reference. test.json is the test split, train.json is split 7:1 into "
-        "training and validation; without a test file, 7:1:2."
+        "case is its own patient. Two label columns of the same cases: disorders (5,569 with "
+        "Normal) and icd10 (931 ICD-10-CM categories with Normal, named by code and meaning); "
+        "disorders:200 stands for the 200 disorders with the most training cases, and the cases "
+        "that have one. A case's labels are those of all its samples; names outside the label file "
+        "are dropped, as in the reference. test.json is the test split, train.json is split 7:1 "
+        "into training and validation; without a test file, 7:1:2."
     )
     HOMEPAGE = "https://huggingface.co/datasets/QiaoyuZheng/RP3D-DiagDS"
     LICENSE = "other"
     ACCESS = (
         "Ask for access at https://huggingface.co/datasets/QiaoyuZheng/RP3D-DiagDS and accept the "
         "terms of Radiopaedia, whose images these are. data_dir holds train.json and test.json, "
-        "disorder_label_dict.json or icd10_label_dict.json, optionally icd10_desription.json (what "
-        "each category means), and the arrays under the folder names in which image_data_path and "
-        "image_key_path of the JSON end, such as DemoData/data and DemoData/key. aug.json, the "
+        "disorder_label_dict.json and icd10_label_dict.json (a level without its file is left "
+        "out), optionally icd10_desription.json (the authors' words for each category), and the "
+        "arrays under the folder names in which image_data_path and image_key_path of the JSON "
+        "end, such as DemoData/data and DemoData/key. aug.json, the "
         "training cases once more by anatomy, is not read: augmentation finds cases to mix by the "
         "column anatomy, and among the training split only, so that no validation case gets in."
     )
 
+    def __init__(self, *args: Any, config_name: str | None = None, **kwargs: Any) -> None:
+        if config_name in FORMER_CONFIGURATIONS:
+            raise DataSourceError(
+                Path("rp3d_diag"),
+                "configuration",
+                "none, as one build has both label levels; choose label column "
+                f"{FORMER_CONFIGURATIONS[config_name]} where it is used",
+                config_name,
+            )
+        super().__init__(*args, config_name=config_name, **kwargs)
+
     def label_sets(self) -> Mapping[str, LabelSet]:
-        """Return the label set of the configuration."""
-        return {self.config.label_column: self._label_set}
+        """Return the label sets of the levels whose files are there."""
+        return self._label_sets
 
     def published_counts(self) -> Mapping[str, int]:
-        """Return the size of the label space; publications differ on the number of cases."""
-        if self.config.most_frequent is not None:
-            return {"labels": self.config.most_frequent}
-        return {"labels": {"disorders": 5_569, "icd10": 931}[self.config.label_column]}
+        """Return the size of both label spaces; publications differ on the number of cases."""
+        return {"labels": 5_569 + 931}
 
     def list_cases(self) -> Sequence[CaseSource]:
         """Return the cases in the order of the files."""
         folders: dict[PurePosixPath, Path] = {}
-        wanted = self._label_set.label2id
+        names = {
+            column: {code or name: name for code, name in zip(_codes(one), one.names, strict=True)}
+            for column, one in self._label_sets.items()
+        }
         cases = []
         files_of: dict[str, Path] = {}
         for file, link, content in self._read_cases():
@@ -116,46 +118,22 @@ class Rp3dDiag(CaseBuilder):
             if case_id in files_of:
                 raise DataSourceError(file, case_id, "once", f"also in {files_of[case_id].name}")
             files_of[case_id] = file
-            labels = tuple(
-                name for name in _label_names(file, content, self.config) if name in wanted
-            )
-            if labels or self.config.most_frequent is None:
-                cases.append(self._list_case(file, case_id, content, labels, folders))
+            labels = {
+                column: tuple(known[label] for label in found if label in known)
+                for column, known in names.items()
+                for found in [_labels_of(file, content, LEVELS[column].key)]
+            }
+            cases.append(self._list_case(file, case_id, content, labels, folders))
         return cases
 
     @cached_property
-    def _label_set(self) -> LabelSet:
-        path = self.data_path / self.config.label_file
-        try:
-            label_set = read_label_file(path)
-        except FileNotFoundError:
-            raise DataSourceError(
-                path, "", "a JSON object name -> column", "no such file"
-            ) from None
-        except LabelFileError as error:
-            raise DataSourceError(path, "", "a JSON object name -> column", str(error)) from None
-        if self.config.label_column == "icd10":
-            return self._with_meanings(label_set)
-        if self.config.most_frequent is None:
-            return label_set
-        counts = Counter(
-            name
-            for file, _, content in self._read_cases()
-            if CASE_FILES[file.name] is None
-            for name in _label_names(file, content, self.config)
-        )
-        ranked = sorted(label_set.names, key=lambda name: -counts[name])
-        return LabelSet(tuple(ranked[: self.config.most_frequent]))
-
-    def _with_meanings(self, categories: LabelSet) -> LabelSet:
-        """Return the categories with their own codes, and their meanings where there is a file."""
-        codes = tuple(name if _CATEGORY.fullmatch(name) else "" for name in categories.names)
-        path = self.data_path / ICD10_TEXTS_FILE
-        if not path.is_file():
-            return replace(categories, codes=codes)
-        texts = _read_object(path, "an object category -> meaning")
-        definitions = tuple(str(texts.get(name, "")) for name in categories.names)
-        return replace(categories, codes=codes, definitions=definitions)
+    def _label_sets(self) -> dict[str, LabelSet]:
+        files = {column: self.data_path / level.label_file for column, level in LEVELS.items()}
+        found = {column: read_label_file(file) for column, file in files.items() if file.is_file()}
+        if not found:
+            expected = " or ".join(file.name for file in files.values())
+            raise DataSourceError(self.data_path, "", expected, "neither of them")
+        return found
 
     def _read_cases(self) -> Iterator[tuple[Path, str, Mapping[str, Any]]]:
         files = [self.data_path / name for name in CASE_FILES]
@@ -174,7 +152,7 @@ class Rp3dDiag(CaseBuilder):
         file: Path,
         case_id: str,
         content: Mapping[str, Any],
-        labels: tuple[str, ...],
+        labels: Mapping[str, tuple[str, ...]],
         folders: dict[PurePosixPath, Path],
     ) -> CaseSource:
         modalities = _get(file, case_id, content, "Modalities", list)
@@ -191,7 +169,7 @@ class Rp3dDiag(CaseBuilder):
         return CaseSource(
             case_id=case_id,
             patient_id=case_id,
-            labels={self.config.label_column: labels},
+            labels=labels,
             scans=tuple(scans),
             anatomy=_anatomy(content.get("Anatomy")),
             age=parse_age(age[1]) if age else None,
@@ -265,14 +243,18 @@ def _get(file: Path, case_id: str, content: Mapping[str, Any], key: str, kind: t
     return value
 
 
-def _label_names(file: Path, content: Mapping[str, Any], config: Rp3dDiagConfig) -> dict[str, None]:
+def _codes(label_set: LabelSet) -> tuple[str, ...]:
+    return label_set.codes or ("",) * len(label_set)
+
+
+def _labels_of(file: Path, content: Mapping[str, Any], key: str) -> dict[str, None]:
     """Return the labels of all samples of a case, in order and each once."""
-    names: dict[str, None] = {}
+    labels: dict[str, None] = {}
     for sample in content.get("Samples", []):
-        if config.label_key not in sample:
-            raise DataSourceError(file, config.label_key, "labels in every sample", "none")
-        names |= dict.fromkeys(sample[config.label_key])
-    return names
+        if key not in sample:
+            raise DataSourceError(file, key, "labels in every sample", "none")
+        labels |= dict.fromkeys(sample[key])
+    return labels
 
 
 def _anatomy(text: str | None) -> Anatomy:

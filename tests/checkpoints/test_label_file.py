@@ -78,6 +78,27 @@ def test_anything_else_is_refused_with_that_error_only(tmp_path_factory, content
         assert len(read_label_file(path)) >= 1
 
 
+def test_the_authors_categories_are_named_by_code_and_meaning(tmp_path):
+    path = tmp_path / "icd10_label_dict.json"
+    path.write_text(json.dumps({"Normal": 0, "J93": 1, "A00": 2, "A99X": 3}))
+    beside = tmp_path / "icd10_desription.json"
+    beside.write_text(json.dumps({"Normal": "normal", "J93": "Air  in the\npleura"}))
+    label_set = read_label_file(path)
+    assert label_set.names == ("Normal", "J93 Air in the pleura", "A00 Cholera", "A99X")
+    assert label_set.codes == ("", "J93", "A00", "")
+    assert label_set.texts == ("Normal", "Air in the pleura", "Cholera", "A99X")
+    path.rename(tmp_path / "ours.json")  # of other files, names are what they say
+    assert read_label_file(tmp_path / "ours.json").names == ("Normal", "J93", "A00", "A99X")
+
+
+@pytest.mark.parametrize("text", ["[", "[]", '{"J93": 3}'])
+def test_bad_meanings_are_refused_by_their_own_name(tmp_path, text):
+    (tmp_path / "icd10_label_dict.json").write_text('["Normal", "J93"]')
+    (tmp_path / "icd10_desription.json").write_text(text)
+    with pytest.raises(LabelFileError, match=r"icd10_desription\.json: (is not JSON|expected an)"):
+        read_label_file(tmp_path / "icd10_label_dict.json")
+
+
 def test_the_authors_file_is_read(shared_dir):
     labels = read_label_file(shared_dir / "data/rp3d_diag/disorder_label_dict.json")
     assert (len(labels), labels.names[0]) == (5569, "Normal")

@@ -166,14 +166,54 @@ def test_the_label_column_is_named_or_the_models(tmp_path):
         tmp_path / "d", {Split.TRAIN: numbered(range(24))}, build_case=TwoColumns(),
         label_sets={"disorders": others, "icd10": LABELS},
     )  # fmt: skip
-    with pytest.raises(CaseDataError, match="no label column was named; expected one of disorders"):
+    with pytest.raises(CaseDataError, match=r"no label column was named .*one of disorders"):
         open_cases(tmp_path / "d")
     assert open_cases(tmp_path / "d", label_column="icd10").label_column == "icd10"
     assert open_cases(tmp_path / "d", config=config_of(LABELS)).label_column == "icd10"
     with pytest.raises(LabelMismatchError, match="column 1: 'Pneumothorax' in the model"):
         open_cases(tmp_path / "d", config=config_of(LABELS), label_column="disorders")
     with pytest.raises(LabelMismatchError, match="the model has 1 labels"):
-        open_cases(tmp_path / "d", config=config_of(LabelSet(("Normal",))))
+        open_cases(tmp_path / "d", config=config_of(LabelSet(("Gout",))))
+
+
+def test_the_most_frequent_labels_are_a_view(folder):
+    whole = open_cases(folder)
+    cases = open_cases(folder, label_column="labels:2")
+    assert (cases.label_column, cases.label_set.names) == ("labels:2", LABELS.names[:2])
+    assert (cases.label_set.codes, cases.label_set.train_counts) == (LABELS.codes[:2], (7, 7))
+    train = cases["train"]
+    assert len(train) == 14 < len(whole["train"])  # those that have one of the two
+    assert train.labels.sum(1).min() == 1
+    assert train.metadata.case_ids == tuple(train.rows["case_id"])
+    packed = train.pack(RadDiagImageProcessor(image_size=16, max_slices=2))
+    assert packed.packer.label_names == LABELS.names[:2]
+    for case, labels in zip(packed, train.labels, strict=True):
+        np.testing.assert_array_equal(case["labels"][0], labels)
+    assert cases.fingerprint != whole.fingerprint
+    assert cases.describe()["label_column"] == "labels:2"
+
+
+def test_a_view_meets_a_model_where_it_is_named(folder):
+    config = config_of(LabelSet(LABELS.names[:2]))
+    with pytest.raises(LabelMismatchError, match="labels are those of labels:2: name it"):
+        open_cases(folder, ["test"], config=config)
+    test = open_cases(folder, ["test"], label_column="labels:2", config=config)["test"]
+    assert (test.label_column, test.label_set.train_counts) == ("labels:2", (7, 7))
+    with pytest.raises(LabelMismatchError, match="the model has 2 labels, the data set has 3"):
+        open_cases(folder, label_column="labels", config=config)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("labels:4", "label column labels:4: 4 labels are asked for, there are 3"),
+        ("labels:0", "0 labels are asked for"),
+        ("icd10:2", "no label column 'icd10'; expected one of labels"),
+    ],
+)
+def test_a_view_that_there_cannot_be_is_refused(folder, name, message):
+    with pytest.raises(CaseDataError, match=message):
+        open_cases(folder, label_column=name)
 
 
 def test_missing_validation_is_carved_from_training_by_patient(tmp_path):

@@ -4,12 +4,15 @@ import shutil
 import numpy as np
 import pytest
 
+from raddiag_hf.data.case_splits import CaseDataError
+from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.publishers.loading import load_builder, load_dataset
 from raddiag_hf.data.publishers.source import DataSourceError
 from raddiag_hf.data.store.case import decode_case
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex, Split
 
 DISORDERS = ("Normal", "Segond fracture", "Hip dislocation")
+MEANINGS = {"S73": "Dislocation of hip", "S82": "Fracture of lower leg"}
 AUTHORS_FOLDER = "/mnt/somewhere/RP3D/arrays"
 
 
@@ -59,6 +62,7 @@ def rp3d(tmp_path):
     write_json(folder / "test.json", {link("hip-test"): HIP})
     write_json(folder / "disorder_label_dict.json", {name: i for i, name in enumerate(DISORDERS)})
     write_json(folder / "icd10_label_dict.json", {"Normal": 0, "S73": 1, "S82": 2})
+    write_json(folder / "icd10_desription.json", {"Normal": "normal"} | MEANINGS)
     return folder
 
 
@@ -79,7 +83,10 @@ def test_a_case_holds_the_scans_of_all_its_samples(rp3d, tmp_path):
     knee = builder(rp3d, tmp_path).list_cases()[0]
     assert (knee.case_id, knee.age, knee.sex) == ("knee", 13, Sex.MALE)
     assert knee.anatomy is Anatomy.LOWER_LIMB
-    assert knee.labels == {"disorders": ("Segond fracture",)}
+    assert knee.labels == {
+        "disorders": ("Segond fracture",),
+        "icd10": ("S82 Fracture of lower leg",),
+    }
     assert [(scan.scan_id, scan.modality, scan.plane) for scan in knee.scans] == [
         ("1", Modality.XRAY, Plane.FRONTAL),
         ("2", Modality.MRI, Plane.SAGITTAL),
@@ -116,32 +123,55 @@ def test_without_a_test_list_a_tenth_and_a_fifth_are_put_aside(rp3d, tmp_path):
     assert [len(cases[split]) for split in Split] == [7, 1, 2]
 
 
-def test_icd10_categories_are_a_label_space_of_their_own(rp3d, tmp_path):
-    icd10 = builder(rp3d, tmp_path, "icd10")
-    assert icd10.list_cases()[0].labels == {"icd10": ("S82",)}
-    assert icd10.label_sets()["icd10"].names == ("Normal", "S73", "S82")
-    assert icd10.label_sets()["icd10"].codes == ("", "S73", "S82")
-    assert icd10.label_sets()["icd10"].definitions == ()
+def test_icd10_categories_are_named_by_code_and_meaning(rp3d, tmp_path):
+    label_set = builder(rp3d, tmp_path).label_sets()["icd10"]
+    assert label_set.names == ("Normal", "S73 Dislocation of hip", "S82 Fracture of lower leg")
+    assert label_set.codes == ("", "S73", "S82")
+    assert label_set.texts == ("Normal", *MEANINGS.values())
 
 
-def test_icd10_categories_have_the_authors_texts_where_these_are(rp3d, tmp_path):
-    write_json(rp3d / "icd10_desription.json", {"Normal": "normal", "S82": "Fracture of lower leg"})
-    label_set = builder(rp3d, tmp_path, "icd10").label_sets()["icd10"]
-    assert label_set.definitions == ("normal", "", "Fracture of lower leg")
-    (rp3d / "icd10_desription.json").write_text("[")
-    with pytest.raises(DataSourceError, match=r"icd10_desription\.json: expected JSON"):
-        builder(rp3d, tmp_path, "icd10").label_sets()
+def test_one_build_has_both_levels_and_one_split(rp3d, tmp_path):
+    store = builder(rp3d, tmp_path).write(tmp_path / "out")
+    assert sorted(store.label_sets) == ["disorders", "icd10"]
+    columns = store.label_sets
+    opened = {column: open_cases(tmp_path / "out", label_column=column) for column in columns}
+    ids = [
+        {split: one.metadata.case_ids for split, one in cases.items()} for cases in opened.values()
+    ]
+    assert ids[0] == ids[1]
+    hips = [cases.label_set.train_counts[1:] for cases in opened.values()]
+    assert sorted(hips[0]) == sorted(hips[1]) == [1, 8]  # stratified on both
+    with pytest.raises(CaseDataError, match=r"no label column was named.*disorders, icd10"):
+        open_cases(tmp_path / "out")
+
+
+def test_what_labels_mean_is_known_without_writing_them(rp3d, monkeypatch, tmp_path):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    cases = open_cases("rp3d_diag", label_column="icd10", data_dir=rp3d)
+    assert cases.label_set.texts == ("Normal", *MEANINGS.values())
+    cases = open_cases("rp3d_diag", label_column="disorders:1", data_dir=rp3d)
+    assert cases.label_set.names == ("Hip dislocation",)
+    assert sum(len(one) for one in cases.values()) == 10  # the knee has no label left
+
+
+def test_a_level_without_its_label_file_is_left_out(rp3d, tmp_path):
+    (rp3d / "icd10_label_dict.json").unlink()
+    assert list(builder(rp3d, tmp_path).label_sets()) == ["disorders"]
+    (rp3d / "disorder_label_dict.json").unlink()
+    with pytest.raises(DataSourceError, match=r"disorder_label_dict.json or icd10_label_dict.json"):
+        builder(rp3d, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["disorders", "icd10", "subset200"])
+def test_former_configurations_say_what_stands_for_them(rp3d, tmp_path, name):
+    column = "disorders:200" if name == "subset200" else name
+    with pytest.raises(DataSourceError, match=f"both label levels; choose label column {column} "):
+        builder(rp3d, tmp_path, name)
 
 
 def test_cases_that_are_repeated_for_augmentation_are_not_read(rp3d, tmp_path):
     write_json(rp3d / "aug.json", {"Lower Limb": {link("leaked-from-test"): HIP}})
     assert len(builder(rp3d, tmp_path).list_cases()) == 11
-
-
-def test_the_subset_keeps_the_labels_with_most_training_cases(rp3d, tmp_path):
-    subset = builder(rp3d, tmp_path, "subset200", most_frequent=1)
-    assert subset.label_sets()["disorders"].names == ("Hip dislocation",)
-    assert len(subset.list_cases()) == 10  # the knee has no label left
 
 
 @pytest.mark.parametrize(

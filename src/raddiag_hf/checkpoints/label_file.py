@@ -1,15 +1,24 @@
 """Label files as people have them: which label each column of a checkpoint stands for."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.knowledge.corpus.concept import has_lone_surrogate, is_blank
+from raddiag_hf.knowledge.corpus.icd10cm import describe_category
 from raddiag_hf.labels.label_set import LabelSet
 
+ICD10_LABEL_FILE = "icd10_label_dict.json"
+"""How the authors name the file of ICD-10-CM categories, which are labels by their codes."""
+ICD10_TEXTS_FILE = "icd10_desription.json"
+"""How they name, and spell, what each category means; it may lie beside."""
+
 _TABLES = (".csv", ".tsv")
+_CATEGORY = re.compile(r"[A-Z]\d[0-9A-Z]")
 
 
 class LabelFileError(InputError):
@@ -18,6 +27,9 @@ class LabelFileError(InputError):
 
 def read_label_file(path: Path | str) -> LabelSet:
     """Read label names in the order of the logit columns.
+
+    Categories of the authors' `ICD10_LABEL_FILE` are named by code and meaning, such as
+    ``A00 Cholera``. Their meanings are those of `ICD10_TEXTS_FILE` beside it, or else of ICD-10-CM.
 
     Args:
         path: A JSON object name -> column, as the authors' ``disorder_label_dict.json``; a JSON
@@ -34,7 +46,7 @@ def read_label_file(path: Path | str) -> LabelSet:
         raise LabelFileError(
             f"{path}: is a table; expected JSON (.json), or one label per line (.txt)"
         )
-    try:
+    with _named_faults(path):
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             label_set = _from_json(text)
@@ -42,6 +54,50 @@ def read_label_file(path: Path | str) -> LabelSet:
             names = [line.strip() for line in text.splitlines() if line.strip()]
             label_set = LabelSet.from_names(names)
         _check_names(label_set)
+    if path.name != ICD10_LABEL_FILE:
+        return label_set
+    texts: dict[str, str] = {}
+    if (beside := path.with_name(ICD10_TEXTS_FILE)).is_file():
+        with _named_faults(beside):
+            texts = _read_meanings(beside)
+    with _named_faults(path):
+        return name_categories(label_set, texts)
+
+
+def name_categories(label_set: LabelSet, texts: Mapping[str, str]) -> LabelSet:
+    """Return ICD-10-CM categories with codes and definitions, named by both.
+
+    Args:
+        label_set: Its names are codes of categories; others, such as Normal, stay as they are.
+        texts: Code -> what it means; those that are missing are looked up in ICD-10-CM.
+
+    Example:
+        >>> name_categories(LabelSet(("Normal", "A00")), {}).names
+        ('Normal', 'A00 Cholera')
+    """
+    codes = tuple(name if _CATEGORY.fullmatch(name) else "" for name in label_set.names)
+    meanings = [
+        code and (" ".join(texts.get(code, "").split()) or describe_category(code))
+        for code in codes
+    ]
+    names = tuple(
+        f"{name} {meaning}" if meaning else name
+        for name, meaning in zip(label_set.names, meanings, strict=True)
+    )
+    return LabelSet(names, codes, tuple(meanings))
+
+
+def _read_meanings(path: Path) -> dict[str, str]:
+    content = json.loads(path.read_text("utf-8-sig"))
+    if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
+        raise ValueError("expected an object category -> meaning")
+    return content
+
+
+@contextmanager
+def _named_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
     except UnicodeDecodeError:
         raise LabelFileError(f"{path}: is not text; expected JSON or one label per line") from None
     except json.JSONDecodeError as error:
@@ -50,7 +106,6 @@ def read_label_file(path: Path | str) -> LabelSet:
         raise LabelFileError(f"{path}: is nested too deeply for a label file") from None
     except ValueError as error:
         raise LabelFileError(f"{path}: {error}") from None
-    return label_set
 
 
 def _from_json(text: str) -> LabelSet:

@@ -19,7 +19,7 @@ An interrupted build resumes when the same command is given again.
 
 `raddiag dataset build pocus --data-dir downloads/covid19_ultrasound/data --output pocus-cases`
 
-`raddiag dataset build rp3d_diag --config icd10 --data-dir RP3D-DiagDS --output rp3d --num-proc 8`
+`raddiag dataset build rp3d_diag --data-dir RP3D-DiagDS --output rp3d --num-proc 8`
 
 `raddiag dataset build brain_tumor --data-dir brain_tumor --output tumors --bits 8 --max-side 256`
 

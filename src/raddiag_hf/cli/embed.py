@@ -47,7 +47,12 @@ def embed(
     ],
     settings: EmbeddingSettings,
     label_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which labels to write, where several are.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which labels to write, where several are; disorders:200 stands for the 200 "
+            "with the most training cases.",
+        ),
     ] = None,
     device: Annotated[
         str | None,

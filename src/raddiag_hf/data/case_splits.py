@@ -1,7 +1,7 @@
 """Splits of a case data set: rows, labels and patients, packed for training and prediction."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -42,12 +42,14 @@ class CaseSplit:
     Attributes:
         location: Folder, builder or Hub id of the data set.
         split: What the split is for: ``"train"``, ``"validation"`` or ``"test"``.
-        label_column: The label space.
+        label_column: The label space, as the user named it.
         label_set: Its labels in column order, with their cases in each split where somebody
             counted.
         rows: The cases, on disk until one is asked for.
         metadata: What is known of them without their pixels, in the same order.
         files: Name and size of the files that hold them, where they are known.
+        stored_labels: Column and ids of the labels, where they are some of a column; see
+            `with_labels`.
     """
 
     location: str
@@ -57,6 +59,7 @@ class CaseSplit:
     rows: Dataset
     metadata: CaseMetadata
     files: tuple[tuple[str, int], ...] = ()
+    stored_labels: tuple[str, tuple[int, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.metadata)
@@ -121,8 +124,30 @@ class CaseSplit:
         seed: int = 0,
     ) -> TrainingCases:
         """Return the cases as the Trainer reads them, packed where its workers run."""
-        packer = CasePacker(self.features, processor, self.label_column)
-        return TrainingCases(self.rows, packer, augmentation, seed)
+        return TrainingCases(self.rows, self.packer(processor), augmentation, seed)
+
+    def packer(self, processor: RadDiagImageProcessor) -> CasePacker:
+        """Return what packs one of the cases, with these labels."""
+        column, label_ids = self.stored_labels or (self.label_column, None)
+        return CasePacker(self.features, processor, column, label_ids)
+
+    def with_labels(self, name: str, label_ids: Sequence[int]) -> "CaseSplit":
+        """Return the cases that have one of some labels, or of which one is unknown.
+
+        Args:
+            name: Of these labels together, as a label column.
+            label_ids: Columns of the label set.
+        """
+        column = self.label_column
+        narrowed = replace(
+            self,
+            label_column=name,
+            label_set=self.label_set.select(label_ids),
+            metadata=self.metadata.with_labels(name, column, label_ids),
+            stored_labels=(column, tuple(label_ids)),
+        )
+        has_any = narrowed.metadata.labels[name].sum(1) + narrowed.unknown_counts > 0
+        return narrowed.select(np.flatnonzero(has_any), self.split)
 
     def select(self, cases: NDArray[np.intp], split: str) -> "CaseSplit":
         """Return some of the cases, as a split of their own."""
@@ -331,9 +356,23 @@ def check_model_fits(
         raise LabelMismatchError(
             f"the data set has no label column {label_column!r}, only {sorted(columns)}"
         )
+    check_model_labels(config, LabelSet(tuple(columns[label_column].names)), label_column)
+
+
+def check_model_labels(config: RadDiagConfig, label_set: LabelSet, label_column: str) -> None:
+    """Check that each of a model's logits means the label of a label set.
+
+    Args:
+        config: The model's.
+        label_set: Of the data.
+        label_column: What messages call it.
+
+    Raises:
+        LabelMismatchError: As `check_model_fits`.
+    """
     try:
         model = LabelSet.from_label_dict({name: key for key, name in config.id2label.items()})
-        check_same_label_set(model, LabelSet(tuple(columns[label_column].names)))
+        check_same_label_set(model, label_set)
     except ValueError as error:
         raise LabelMismatchError(f"label column {label_column!r}: {error}") from None
     if config.label_set_fingerprint not in (None, model.fingerprint):

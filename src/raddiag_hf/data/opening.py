@@ -25,21 +25,22 @@ from raddiag_hf.data.case_splits import (
     CaseDataError,
     CaseSplit,
     CaseSplits,
-    check_model_fits,
+    check_model_labels,
     with_counts,
 )
+from raddiag_hf.data.label_choice import choose_labels, split_label_choice
 from raddiag_hf.data.publishers.loading import (
     BuilderOptionError,
     builder_names,
     is_builder,
+    load_builder,
     load_dataset,
 )
-from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN, knows_studies
+from raddiag_hf.data.store.case import knows_studies
 from raddiag_hf.data.store.case_metadata import case_columns, case_label_sets, read_metadata
 from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore, is_case_store
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
-from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
@@ -161,7 +162,9 @@ def open_cases(
         dataset: As `find_cases` takes it.
         splits: Names of splits, or what each is for -> which cases it has, such as
             ``{"train": "train[:90%]", "validation": "train[90%:]"}``. None opens all.
-        label_column: The label space; None takes that of the model, or the only one.
+        label_column: The label space: a column, or such as ``disorders:200``, the 200 labels of one
+            with the most training cases, and the cases that have any; see `choose_labels`. None
+            takes that of the model, or the only one.
         config: Of the model that is to meet the cases; its labels have to be theirs.
         check_patients: Whether a patient with cases in two of the splits is refused.
         **source: See `SourceOptions`.
@@ -180,10 +183,10 @@ def open_cases(
     location = _location(dataset, source.get("revision"))
     found = find_cases(dataset, **source)
     with named_faults(location):
-        features, label_sets = case_columns(found), case_label_sets(found)
-        column = _label_column(location, label_sets, label_column, config)
+        label_sets = _label_sets(found, dataset, source, label_column)
+        choice = choose_labels(location, label_sets, label_column, config)
         if config is not None:
-            check_model_fits(config, features, column)
+            check_model_labels(config, choice.label_set, choice.name)
         takes_all = splits is None
         if splits is None:
             splits = [str(one) for one in (found.shards if isinstance(found, CaseStore) else found)]
@@ -196,15 +199,27 @@ def open_cases(
                 continue
             if len(rows) == 0:
                 raise CaseDataError(f"{location}: split {cases!r} has no cases")
-            metadata = read_metadata({purpose: rows})
-            opened[str(purpose)] = CaseSplit(
-                location, str(purpose), column, label_sets[column], rows, metadata, files
+            one = CaseSplit(
+                location,
+                str(purpose),
+                choice.column,
+                label_sets[choice.column],
+                rows,
+                read_metadata({purpose: rows}),
+                files,
             )
+            if choice.label_ids is not None:
+                one = one.with_labels(choice.name, choice.label_ids)
+            if len(one) == 0:
+                raise CaseDataError(
+                    f"{location}: no case of split {cases!r} has one of the labels {choice.name}"
+                )
+            opened[str(purpose)] = one
         if not opened:
             raise CaseDataError(f"{location}: has no cases")
     if check_patients:
         _check_patients(opened)
-    _tell_of_studies(location, features, opened.values())
+    _tell_of_studies(location, case_columns(found), opened.values())
     return CaseSplits(with_counts(opened))
 
 
@@ -253,6 +268,37 @@ def _find_store(dataset: Path | str, location: str, token: str | bool | None) ->
     return None
 
 
+def _label_sets(
+    found: CaseStore | Mapping[str, Dataset],
+    dataset: Path | str,
+    source: SourceOptions,
+    label_column: str | None,
+) -> Mapping[str, LabelSet]:
+    """Return what is known of the labels of each column.
+
+    Builders know codes and definitions, which the columns of built cases do not say; training cases
+    are counted here where the most frequent labels are asked for.
+    """
+    label_sets = case_label_sets(found)
+    if isinstance(found, CaseStore):
+        return label_sets
+    if is_builder(dataset):
+        builder = load_builder(
+            dataset,
+            source.get("name"),
+            data_dir=source.get("data_dir"),
+            **(source.get("options") or {}),
+        )
+        label_sets = builder.label_sets()
+    if split_label_choice(label_column or "")[1] is None or Split.TRAIN not in found:
+        return label_sets
+    metadata = read_metadata({Split.TRAIN: found[Split.TRAIN]})
+    return {
+        column: one.with_counts({Split.TRAIN: metadata.labels[column].astype(int).sum(0).tolist()})
+        for column, one in label_sets.items()
+    }
+
+
 def _read(
     found: CaseStore | Mapping[str, Dataset], cases: str, location: str
 ) -> tuple[Dataset, tuple[tuple[str, int], ...]]:
@@ -294,28 +340,6 @@ def _escaped(address: str) -> str:
 def _naming(location: str, error: BaseException) -> str:
     text = one_line(error)
     return text if location in text else f"{location}: {text}"
-
-
-def _label_column(
-    location: str,
-    label_sets: Mapping[str, LabelSet],
-    wanted: str | None,
-    config: RadDiagConfig | None,
-) -> str:
-    columns = sorted(label_sets)
-    if not columns:
-        raise CaseDataError(f"{location}: has no column of labels")
-    if wanted is None and config is not None:
-        names = tuple(label_names(config))
-        matching = [column for column in columns if label_sets[column].names == names]
-        # Without one, the column to complain about.
-        return next(iter([*matching, *{DEFAULT_LABEL_COLUMN} & {*columns}, *columns]))
-    if wanted is None and len(columns) == 1:
-        return columns[0]
-    if wanted not in columns:
-        fault = "no label column was named" if wanted is None else f"no label column {wanted!r}"
-        raise CaseDataError(f"{location}: {fault}; expected one of {', '.join(columns)}")
-    return wanted
 
 
 def _tell_of_studies(location: str, features: Features, splits: Iterable[CaseSplit]) -> None:

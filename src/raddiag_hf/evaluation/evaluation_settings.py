@@ -42,7 +42,8 @@ class EvaluationSettings:
     """What to evaluate, and what to decide by.
 
     Attributes:
-        label_column: The label space, for data sets with several; by default the model's.
+        label_column: The label space, for data sets with several; by default the model's. As for
+            training, disorders:200 stands for the 200 labels with the most training cases.
         calibrate_on: Choose temperature and thresholds on this split of the same data set, which
             has to be validation; by default they are those stored with the model.
         target_fpr: Choose thresholds for this false-positive rate, not for the highest F1.

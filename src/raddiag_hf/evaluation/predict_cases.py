@@ -281,9 +281,8 @@ def _predict(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the logits of each batch, ``(cases, labels)``."""
     model = loaded.model
-    packer = CasePacker(cases.features, loaded.processor, cases.label_column)
     loader = DataLoader(
-        _PackedCases(cases.rows, packer),
+        _PackedCases(cases.rows, cases.packer(loaded.processor)),
         batch_sampler=batches,
         collate_fn=_collate,
         num_workers=min(num_workers, len(batches)),

@@ -106,7 +106,8 @@ class FinetuneSettings:
         exclusive: Whether every case has exactly one label, so that a softmax over the labels is
             learnt instead of a sigmoid for each. By default so where every training and validation
             case has one; a classifier that is kept stays what it is.
-        label_column: Which labels to learn, where there are several.
+        label_column: Which labels to learn, where there are several: a column, such as icd10, or
+            disorders:200 for the 200 of one with the most training cases.
         validation_fraction: Share of the training cases that are set aside, by patient, where the
             data set has no validation split.
         penalties: Penalties that a linear probe chooses from, on validation.

@@ -13,7 +13,7 @@ from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.checkpoints.torchvision_weights import torchvision_tensors
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.settings import check_value
-from raddiag_hf.data.case_splits import CaseSplit, CaseSplits, check_model_fits
+from raddiag_hf.data.case_splits import CaseSplit, CaseSplits, check_model_labels
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet
@@ -94,7 +94,7 @@ def build_model(
         model, processor = checkpoint.model, checkpoint.processor
         _give_label_texts(model, section, label_texts)
         _change_config(model.config, fields)
-    check_model_fits(model.config, data.features, data.label_column)
+    check_model_labels(model.config, data.label_set, data.label_column)
     if model.config.has_exclusive_labels and not data.is_exclusive:
         raise RecipeError(
             f"model.config.problem_type is {model.config.problem_type!r}, but {data.location} has "

@@ -61,7 +61,8 @@ class DataSection:
         name: Configuration, where there are several.
         data_dir: For builders: what was downloaded from the publisher.
         options: For builders: fields of their configuration.
-        label_column: The label space; None where the data set has only one.
+        label_column: The label space: a column, such as ``icd10``, or ``disorders:200`` for the 200
+            labels of one with the most training cases; None where the data set has only one.
         train_split: Cases to learn from; ``train[:10%]`` is a tenth of them.
         validation_split: Cases to choose checkpoint and thresholds on; None for neither.
         test_split: Cases to evaluate the finished model on, where the data set has such a split;

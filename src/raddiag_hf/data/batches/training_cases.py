@@ -30,6 +30,7 @@ class CasePacker:
         features: Columns of the data set.
         processor: The model's image processor.
         label_column: The label space to train on.
+        label_ids: The labels of it to train on, in this order; None for all.
 
     Raises:
         ValueError: If the data set has no such label column.
@@ -38,6 +39,7 @@ class CasePacker:
     features: Features
     processor: RadDiagImageProcessor
     label_column: str = DEFAULT_LABEL_COLUMN
+    label_ids: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         columns = label_columns(self.features)
@@ -49,7 +51,8 @@ class CasePacker:
     @property
     def label_names(self) -> tuple[str, ...]:
         """Name of each column of ``labels``."""
-        return tuple(label_columns(self.features)[self.label_column].names)
+        names = label_columns(self.features)[self.label_column].names
+        return tuple(names if self.label_ids is None else [names[one] for one in self.label_ids])
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Tensor]:
         """Decode and pack one row.
@@ -65,6 +68,8 @@ class CasePacker:
         labels = torch.zeros(1, label_columns(self.features)[self.label_column].num_classes)
         labels[0, row[self.label_column]] = 1
         labels[0, row.get(unknown_column(self.label_column), [])] = torch.nan
+        if self.label_ids is not None:
+            labels = labels[:, list(self.label_ids)]
         batch = self.processor(
             [one.scan.volume[0] if one.scan.is_picture else one.scan.volume for one in case.scans],
             [one.scan.modality for one in case.scans],

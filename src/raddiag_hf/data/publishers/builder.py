@@ -172,7 +172,10 @@ class CaseBuilder(datasets.GeneratorBasedBuilder):
         self._check(sources)
         splits = split_by_patient(
             [source.patient_id for source in sources],
-            [[name for names in source.labels.values() for name in names] for source in sources],
+            [
+                [(column, name) for column, names in source.labels.items() for name in names]
+                for source in sources
+            ],
             published=[source.split for source in sources],
             seed=self.config.seed,
         )

@@ -1,7 +1,7 @@
 """Everything that a case data set says about its cases except the pixels, as arrays."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,17 @@ class CaseMetadata:
             scan_depths=self.scan_depths[kept],
             scan_studies=self.scan_studies[kept],
             unknown={column: one[cases] for column, one in self.unknown.items()},
+        )
+
+    def with_labels(self, name: str, column: str, label_ids: Sequence[int]) -> "CaseMetadata":
+        """Return what is known of some labels of a column, as a label column of its own."""
+        ids = list(label_ids)
+        names = self.label_names[column]
+        return replace(
+            self,
+            label_names={name: tuple(names[label] for label in ids)},
+            labels={name: self.labels[column][:, ids]},
+            unknown={name: self.unknown[column][:, ids]} if column in self.unknown else {},
         )
 
     def split_sizes(self) -> dict[str, dict[str, int]]:

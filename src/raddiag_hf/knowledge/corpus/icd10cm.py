@@ -47,6 +47,15 @@ def read_icd10cm() -> tuple[Concept, ...]:
     return tuple(concepts)
 
 
+def describe_category(code: str) -> str:
+    """Return what a category means, such as Cholera for ``A00``; empty where there is none."""
+    import simple_icd_10_cm as icd
+
+    if not icd.is_valid_item(code):
+        return ""
+    return _CODE_RANGE.sub("", _one_line(icd.get_description(code)))
+
+
 def _add_subtree(icd: Any, code: str, parent: str, concepts: list[Concept]) -> None:
     concept = _concept(icd, code, code, (parent,), is_group=False)
     if _is_residual(concept.term):
