@@ -18,7 +18,7 @@ from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
-from raddiag_hf.imaging.dicom.compression import codestream_size
+from raddiag_hf.imaging.dicom.compression import Codestream, read_codestream
 from raddiag_hf.imaging.reading import read_scan, read_scans
 from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 from tests.fixtures.dicom_files import (
@@ -234,7 +234,7 @@ def test_a_codestream_larger_than_its_header_is_refused_undecoded(tmp_path: Path
     assert caught.value.reason is ScanReadReason.CORRUPT
 
 
-def test_the_size_of_a_codestream_is_read_from_its_header() -> None:
+def test_size_and_precision_of_a_codestream_are_read_from_its_header() -> None:
     pixels = np.zeros((120, 90), dtype=np.uint8)
     for codestream in (
         imagecodecs.jpeg8_encode(pixels),
@@ -243,9 +243,10 @@ def test_the_size_of_a_codestream_is_read_from_its_header() -> None:
         imagecodecs.jpeg2k_encode(pixels, codecformat="j2k"),
         imagecodecs.jpeg2k_encode(pixels, codecformat="jp2"),
     ):
-        assert codestream_size(codestream) == (120, 90)
+        claims = read_codestream(codestream)
+        assert claims == Codestream(rows=120, columns=90, precision=8)
     for other in (b"", b"\xff\xd8", b"\xff\xd8\xff\xc4\0\0", b"\xff\x4f\xff\x51", b"RLE"):
-        assert codestream_size(other) is None
+        assert read_codestream(other) is None
 
 
 def test_jpeg_2000_boxes_that_lead_nowhere_are_refused_at_once(tmp_path: Path) -> None:

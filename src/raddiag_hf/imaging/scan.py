@@ -36,6 +36,8 @@ class DecisionKind(StrEnum):
     """All slices lie at one position: a clip over time, in the order of the tag named."""
     UNREADABLE_SLICES = "unreadable_slices"
     """Slices of the series whose pixels do not decode; the volume lacks them."""
+    FRAMES_RECOUNTED = "frames_recounted"
+    """The file holds more frames than its header says; all were read."""
     UNUSABLE_TAGS = "unusable_tags"
     """Tags whose values could not be used, as if they were absent."""
     TRANSFER_SYNTAX_GUESSED = "transfer_syntax_guessed"

@@ -1,4 +1,4 @@
-"""Compression: which decoder each encoding gets, and what size a codestream claims undecoded.
+"""Compression: which decoder each encoding gets, and what a codestream claims undecoded.
 
 Each gets a decoder that survives broken data.
 
@@ -9,17 +9,22 @@ for JPEG-LS, this module is the plugin: libjpeg-turbo 3 and CharLS through image
 """
 
 import struct
+from dataclasses import dataclass
 
 import imagecodecs
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import (
     UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
+    JPEGLSLossless,
     JPEGLSTransferSyntaxes,
     RLELossless,
 )
@@ -40,6 +45,23 @@ DECODER_DEPENDENCIES = dict.fromkeys(_OWN_SYNTAXES, ("imagecodecs>=2024.12.30",)
 def plugin_for(transfer_syntax: UID) -> str:
     """Return the name of the pydicom plugin that decodes an encoding; empty: pydicom itself."""
     return _PLUGINS.get(transfer_syntax, "")
+
+
+LOSSLESS_SYNTAXES = (
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    RLELossless,
+)
+"""Encodings that give back every bit of what was encoded."""
+
+
+def is_decoded(transfer_syntax: UID) -> bool:
+    """Tell whether a compressed encoding has a decoder here."""
+    return transfer_syntax in _PLUGINS
 
 
 def is_available(uid: str) -> bool:
@@ -80,8 +102,30 @@ _NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}
 """Markers among the start-of-frame ones that are none: DHT, JPG, DAC."""
 
 
-def codestream_size(codestream: bytes) -> tuple[int, int] | None:
-    """Return rows and columns that a JPEG, JPEG-LS or JPEG 2000 codestream claims.
+@dataclass(frozen=True)
+class Codestream:
+    """What the header of a codestream claims.
+
+    Attributes:
+        rows: Of the image.
+        columns: Likewise.
+        precision: Bits of a sample.
+        is_signed: Whether samples are signed; only JPEG 2000 can say so.
+    """
+
+    rows: int
+    columns: int
+    precision: int
+    is_signed: bool = False
+
+
+def is_codestream(head: bytes) -> bool:
+    """Tell whether bytes begin a JPEG, JPEG-LS or JPEG 2000 codestream, in a JP2 file or not."""
+    return head.startswith((_JPEG, _JPEG_2000, _JP2_BOX))
+
+
+def read_codestream(codestream: bytes) -> Codestream | None:
+    """Return what a JPEG, JPEG-LS or JPEG 2000 codestream claims.
 
     A header may announce 10 x 10 while the codestream asks its decoder for gigabytes.
 
@@ -95,11 +139,11 @@ def codestream_size(codestream: bytes) -> tuple[int, int] | None:
         ITU-T T.81 (JPEG) and T.87 (JPEG-LS) frame headers; T.800 (JPEG 2000) SIZ marker.
     """
     if codestream.startswith(_JP2_BOX):
-        return _jpeg_2000_size(codestream[_start_in_boxes(codestream) :])
+        return _read_jpeg_2000(codestream[_start_in_boxes(codestream) :])
     if codestream.startswith(_JPEG_2000):
-        return _jpeg_2000_size(codestream)
+        return _read_jpeg_2000(codestream)
     if codestream.startswith(_JPEG):
-        return _jpeg_size(codestream)
+        return _read_jpeg(codestream)
     return None
 
 
@@ -116,14 +160,15 @@ def _start_in_boxes(codestream: bytes) -> int:
     raise ValueError("JPEG 2000 boxes without a codestream")
 
 
-def _jpeg_2000_size(codestream: bytes) -> tuple[int, int] | None:
-    if len(codestream) < 24:
+def _read_jpeg_2000(codestream: bytes) -> Codestream | None:
+    if len(codestream) < 43:
         return None
     right, bottom, left, top = struct.unpack(">4I", codestream[8:24])
-    return bottom - top, right - left
+    depth = codestream[42]  # of the first component: sign, and bits but one
+    return Codestream(bottom - top, right - left, (depth & 0x7F) + 1, is_signed=depth >= 0x80)
 
 
-def _jpeg_size(codestream: bytes) -> tuple[int, int] | None:
+def _read_jpeg(codestream: bytes) -> Codestream | None:
     position = 2
     while position + 9 <= len(codestream):
         if codestream[position] != 0xFF:
@@ -136,8 +181,10 @@ def _jpeg_size(codestream: bytes) -> tuple[int, int] | None:
             position += 2
             continue
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADER):
-            rows, columns = struct.unpack(">2H", codestream[position + 5 : position + 9])
-            return rows, columns
+            precision, rows, columns = struct.unpack(
+                ">B2H", codestream[position + 4 : position + 9]
+            )
+            return Codestream(rows, columns, precision)
         (length,) = struct.unpack(">H", codestream[position + 2 : position + 4])
         position += 2 + length
     return None

@@ -1,34 +1,27 @@
-"""DICOM file: header and pixels read once, tags read without trust, its lies caught."""
+"""DICOM file: its header read once, and its tags read without trust."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
 from math import isfinite
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
-from pydicom.filereader import read_dataset
-from pydicom.pixels import iter_pixels
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
 )
 
-from raddiag_hf.imaging.dicom.compression import codestream_size, plugin_for
 from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS
 from raddiag_hf.imaging.formats import read_head
 from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 
-_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DEFER_BYTES = 256 * 2**20
 """Header elements beyond this stay on disk; no tag that is read here comes near."""
 
@@ -42,12 +35,14 @@ class DicomFile:
         header: All elements before the pixel data.
         pixel_offset: Byte at which the pixel data element begins; None where there is none.
         syntax_guessed: The file did not name its transfer syntax.
+        num_frames: Frames that its pixel data holds, once they are counted.
     """
 
     path: Path
     header: Dataset = field(repr=False)
     pixel_offset: int | None
     syntax_guessed: bool
+    num_frames: int = 1
 
     @property
     def transfer_syntax(self) -> UID:
@@ -55,14 +50,15 @@ class DicomFile:
         return self.header.file_meta.TransferSyntaxUID
 
 
-class _BoundedReader(BufferedReader):
+class BoundedReader(BufferedReader):
     """A file that never allocates for more bytes than it has, whatever length a tag declares."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(FileIO(path))
+        super().__init__(FileIO(str(path)))  # pydicom puts its name into messages, as text
         self._size = path.stat().st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most so many bytes, and no more than there are."""
         remaining = max(0, self._size - self.tell())
         return super().read(remaining if size is None or size < 0 else min(size, remaining))
 
@@ -77,7 +73,7 @@ def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
     head = read_head(path)
     if str(DeflatedExplicitVRLittleEndian).encode() in head:
         _check_inflated_size(path, limits)
-    with _BoundedReader(path) as stream:
+    with BoundedReader(path) as stream:
         header = dcmread(stream, stop_before_pixels=True, force=True, defer_size=_DEFER_BYTES)
         pixel_offset: int | None = stream.tell()
         if stream.read(1) == b"":
@@ -89,7 +85,7 @@ def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
     if header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
         # Inflated as a whole, so the offset into the file says nothing.
         header = dcmread(path, force=True)
-        pixel_offset = 0 if any(keyword in header for keyword in _PIXEL_KEYWORDS) else None
+        pixel_offset = 0 if any(keyword in header for keyword in PIXEL_KEYWORDS) else None
     return DicomFile(path, header, pixel_offset, guessed)
 
 
@@ -117,74 +113,6 @@ def _check_inflated_size(path: Path, limits: ReadLimits) -> None:
                     f"inflates beyond {limits.max_decoded_bytes} bytes",
                 )
             piece = inflater.unconsumed_tail or stream.read(2**16)
-
-
-def decode_frames(file: DicomFile, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
-    """Decode frames of a file one after another.
-
-    Args:
-        file: The file; each call reads its pixel data once.
-        indices: Which frames, from 0, ascending.
-
-    Yields:
-        Stored values, shape ``(rows, columns)`` or, in RGB, ``(rows, columns, 3)``.
-
-    Raises:
-        ScanReadError: ``CORRUPT`` for truncated or broken data and for a codestream larger than
-            the header says, ``UNSUPPORTED`` for an encoding without decoder.
-    """
-    path = file.path
-    dataset = _with_pixels(file)
-    num_frames = int(dataset.get("NumberOfFrames") or 1)
-    if file.transfer_syntax.is_encapsulated:
-        _check_codestreams(path, dataset, num_frames)
-    # Without indices pydicom walks through the frames once, rather than search for each from
-    # the start; but on that way it cannot correct the sign of JPEG 2000 samples (3.0.2).
-    is_all = list(indices) == list(range(num_frames))
-    walks = is_all and file.transfer_syntax not in JPEG2000TransferSyntaxes
-    frames = iter_pixels(
-        dataset,
-        indices=None if walks else list(indices),
-        decoding_plugin=plugin_for(file.transfer_syntax),
-    )
-    for _ in indices:
-        frame = next(frames, None)
-        if frame is None:
-            raise ScanReadError(path, ScanReadReason.CORRUPT, "fewer frames than its header says")
-        yield frame
-
-
-def _with_pixels(file: DicomFile) -> Dataset:
-    """Return the header and the pixel data together, without parsing the header again."""
-    header = file.header
-    if any(keyword in header for keyword in _PIXEL_KEYWORDS):
-        return header
-    assert file.pixel_offset is not None, "callers have refused files without pixels"
-    syntax = file.transfer_syntax
-    with _BoundedReader(file.path) as stream:
-        stream.seek(file.pixel_offset)
-        pixels = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian)
-    dataset = Dataset()
-    dataset.update(header)
-    dataset.update(
-        {element.tag: element for element in pixels if element.keyword in _PIXEL_KEYWORDS}
-    )
-    dataset.file_meta = header.file_meta
-    return dataset
-
-
-def _check_codestreams(path: Path, dataset: Dataset, num_frames: int) -> None:
-    """Refuse compressed frames that would decode to more than the header announces."""
-    announced = int(dataset.Rows) * int(dataset.Columns)
-    for frame in generate_frames(dataset.PixelData, number_of_frames=num_frames):
-        size = codestream_size(frame)
-        if size is not None and size[0] * size[1] > announced:
-            raise ScanReadError(
-                path,
-                ScanReadReason.CORRUPT,
-                f"a codestream of {size[0]}x{size[1]} under a header of "
-                f"{dataset.Rows}x{dataset.Columns}",
-            )
 
 
 class Tags:

@@ -13,6 +13,7 @@ from raddiag_hf.imaging.dicom.diagnostic import refuse_unless_diagnostic
 from raddiag_hf.imaging.dicom.file import DicomFile, Tags, open_dicom
 from raddiag_hf.imaging.dicom.geometry import Orientation, Position, unit_orientation
 from raddiag_hf.imaging.dicom.mosaic import Mosaic, find_mosaic
+from raddiag_hf.imaging.dicom.pixels import count_frames
 from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 
 TRAIT_KEYWORDS = (
@@ -133,6 +134,7 @@ class DicomHeader:
         photometric: How samples are to be shown: MONOCHROME1, MONOCHROME2, RGB, ...
         mosaic: How slices are laid out within its one frame, if it is a Siemens mosaic.
         frames: Its planes in file order.
+        declared_frames: How many its header says that it has; there may be more.
         unusable_tags: Keywords that are present but malformed.
     """
 
@@ -150,6 +152,7 @@ class DicomHeader:
     photometric: str
     mosaic: Mosaic | None
     frames: tuple[DicomFrame, ...]
+    declared_frames: int
     unusable_tags: tuple[str, ...]
 
 
@@ -166,8 +169,10 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
     meta = Tags(file.header.file_meta)
     refuse_unless_diagnostic(path, tags, meta, has_pixels=file.pixel_offset is not None)
     rows, columns = _required_size(path, tags, "Rows"), _required_size(path, tags, "Columns")
-    num_frames = _num_frames(path, tags)
-    limits.check(path, num_frames, rows, columns)
+    declared_frames = _num_frames(path, tags)
+    limits.check(path, declared_frames, rows, columns)
+    file = replace(file, num_frames=count_frames(file, declared_frames, limits.max_frames))
+    limits.check(path, file.num_frames, rows, columns)
     mosaic = find_mosaic(path, file.header, tags)
     per_side = 1 if mosaic is None else mosaic.tiles_per_side
     return DicomHeader(
@@ -185,7 +190,8 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
         samples=int(tags.number("SamplesPerPixel") or 1),
         photometric=tags.text("PhotometricInterpretation").upper(),
         mosaic=mosaic,
-        frames=_frames(file, tags, num_frames),
+        frames=_frames(file, tags),
+        declared_frames=declared_frames,
         unusable_tags=tuple(sorted(tags.unusable)),
     )
 
@@ -217,9 +223,12 @@ def _num_frames(path: Path, tags: Tags) -> int:
     return int(found or 1)
 
 
-def _frames(file: DicomFile, tags: Tags, num_frames: int) -> tuple[DicomFrame, ...]:
+def _frames(file: DicomFile, tags: Tags) -> tuple[DicomFrame, ...]:
+    num_frames = file.num_frames
     shared = tags.items("SharedFunctionalGroupsSequence")[:1]
     per_frame = tags.items("PerFrameFunctionalGroupsSequence")
+    if 0 < len(per_frame) < num_frames:
+        tags.unusable.add("PerFrameFunctionalGroupsSequence")
     if shared or per_frame:
         views = (
             _functional_view(file.header, [*shared, *per_frame[index : index + 1]])

@@ -1,6 +1,7 @@
 """Scans of a series: decoding, modality values, display windows, and what the tags say."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
-from raddiag_hf.imaging.dicom.file import Tags, decode_frames
+from raddiag_hf.imaging.dicom.file import Tags
 from raddiag_hf.imaging.dicom.grouping import group_like_slices
 from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader, key_of_run
+from raddiag_hf.imaging.dicom.pixels import decode_frames
 from raddiag_hf.imaging.dicom.stacks import Stack, common_path, order_slices
 from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
 from raddiag_hf.imaging.intensity import (
@@ -88,7 +90,7 @@ def read_series(
 
 
 def _digest(identity: str) -> str:
-    return hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_LETTERS]
+    return hashlib.sha256(os.fsencode(identity)).hexdigest()[:_DIGEST_LETTERS]
 
 
 def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadError]]:
@@ -254,6 +256,9 @@ def _tag_decisions(header: DicomHeader, frames: Sequence[DicomFrame]) -> list[De
     decisions = []
     if any(frame.file.syntax_guessed for frame in frames):
         decisions.append(decision(DecisionKind.TRANSFER_SYNTAX_GUESSED))
+    if header.declared_frames < header.file.num_frames:
+        declared, found = header.declared_frames, header.file.num_frames
+        decisions.append(decision(DecisionKind.FRAMES_RECOUNTED, declared=declared, found=found))
     if header.unusable_tags:
         decisions.append(decision(DecisionKind.UNUSABLE_TAGS, keywords=list(header.unusable_tags)))
     return decisions
