@@ -22,6 +22,7 @@ from raddiag_hf.evaluation.evaluation_run import evaluate_model
 from raddiag_hf.evaluation.evaluation_settings import (
     EvaluationInputError,
     EvaluationSettings,
+    LateFusion,
     PredictionSettings,
 )
 from raddiag_hf.evaluation.figures.curve_figures import draw_roc
@@ -146,7 +147,7 @@ def test_the_threshold_rule_is_named_and_the_note_of_the_table_says_which(
     ],
 )
 def test_bands_go_by_the_cases_that_are_named_and_every_legend_says_which(
-    folder, loaded, tmp_path, options, counted, bands
+    folder, evaluation, loaded, tmp_path, options, counted, bands
 ):
     shutil.copytree(folder / "out", tmp_path / "out")
     bounds = (4, 2) if counted == "training cases" else (30, 20)
@@ -175,6 +176,41 @@ def test_evaluations_whose_bands_are_not_the_same_are_told_apart(folder, evaluat
         in (" ".join(notes))
     )
     assert any(note.startswith("whole: Head labels have 4 cases of the whole") for note in notes)
+
+
+def test_one_scan_level_classifier_is_evaluated_by_any_pooling(folder, tmp_path):
+    """Paper, section 11.2: the same weights, random picking, max and mean pooling."""
+    model = save_evaluation_model(tmp_path / "model", fusion_type="mean")
+    late = load_model(str(model), device="cpu")
+    weights = {name: tensor.clone() for name, tensor in late.model.state_dict().items()}
+    late.model.config.decision_thresholds = [0.4] * 3
+    found = {}
+    for how in (*LateFusion, None):
+        output = tmp_path / str(how)
+        evaluation = evaluate_model(
+            late, folder / "data", "test", output, replace(QUICK, fusion=how)
+        )
+        found[how] = expit(PredictionTable.read(output / "predictions.parquet").logits)
+        assert (evaluation.rule.thresholds is None) == (how in ("random", "max"))
+    assert "of each case: the highest" in (tmp_path / "max" / "table.md").read_text()
+    assert (found["max"] >= found["mean"] - 1e-6).all()
+    assert (found["max"] >= found["random"] - 1e-6).all()
+    np.testing.assert_array_equal(found[None], found["mean"])
+    assert not np.allclose(found["random"], found["mean"])
+    assert late.model.config.fusion_type == "mean"
+    for name, tensor in late.model.state_dict().items():
+        np.testing.assert_array_equal(tensor, weights[name])
+    settings = replace(CALIBRATED, fusion=LateFusion.MAX, store=True)
+    with pytest.raises(EvaluationInputError, match="would be stored with a model that pools"):
+        evaluate_model(late, folder / "data", "test", tmp_path / "stored", settings)
+    assert not (tmp_path / "stored").exists()
+
+
+def test_early_fusion_has_no_predictions_of_scans_to_pool(folder, loaded, tmp_path):
+    settings = replace(QUICK, fusion=LateFusion.MAX)
+    with pytest.raises(EvaluationInputError, match="fuses scans by transformer before"):
+        evaluate_model(loaded, folder / "data", "test", tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

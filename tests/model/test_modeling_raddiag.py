@@ -128,6 +128,32 @@ def test_random_fusion_picks_differently_in_training():
     assert len(picks) > 2
 
 
+def one_step(**config):
+    """Gradients of a model of late fusion, which starts from the same weights each time."""
+    model = tiny_model(freeze_batch_norm=True, **config).train()
+    batch = packed_batch([[3, 1, 8], [2]]) | {"labels": torch.eye(5)[:2]}
+    model(**batch).loss.backward()
+    return [weights.grad for weights in model.classifier.parameters()]
+
+
+def test_one_scan_level_classifier_is_learnt_whatever_pools_its_predictions():
+    maximum, *others = (one_step(fusion_type=how) for how in ("max", "mean", "random"))
+    for other in others:
+        torch.testing.assert_close(other, maximum)
+    assert not torch.allclose(
+        *(one_step(fusion_type=how, late_fusion_training="pooled")[0] for how in ("max", "mean"))
+    )
+
+
+def test_a_scan_is_learnt_as_if_it_were_a_case_of_its_own():
+    labels = torch.eye(5)[:2]
+    model = tiny_model(fusion_type="mean")
+    together = model(**packed_batch([[3, 1], [2]]), labels=labels).loss_classification
+    single = packed_batch([[3], [1], [2]])
+    alone = model(**single, labels=labels[[0, 0, 1]]).loss_classification
+    torch.testing.assert_close(together, alone)
+
+
 def test_partial_losses_add_up():
     batch = packed_batch([[3, 8], [1]]) | {
         "labels": torch.eye(5)[:2],

@@ -245,13 +245,18 @@ def test_what_cannot_be_followed_is_said_in_one_line_with_exit_code_2(
         ("loss.focal_gamma=-1", "loss.focal_gamma is -1, expected at least 0"),
         ("model.config.focal_gamma=-1", "model.config.focal_gamma is -1, expected at least 0"),
         ("augmentation.mixing_probability=2", "augmentation: mixing_probability is 2"),
+        (
+            ("model.config.fusion_type=max", "augmentation.mixing_probability=0.3"),
+            "augmentation.mixing_probability: fusion_type is 'max', which learns single scans",
+        ),
     ],
 )
 def test_a_network_that_no_data_could_make_right_is_refused_before_data_are_opened(
     tmp_path, capsys, monkeypatch, override, message
 ):
     monkeypatch.setattr(train, "open_splits", lambda section: pytest.fail("data were opened"))
-    assert main(["phantoms", "--overrides", override, f"output={tmp_path}/run"]) == 2
+    overrides = [override] if isinstance(override, str) else override
+    assert main(["phantoms", "--overrides", *overrides, f"output={tmp_path}/run"]) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith(f"raddiag: {message}")
     assert "Error" not in last

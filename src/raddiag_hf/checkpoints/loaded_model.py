@@ -20,6 +20,7 @@ _WITHOUT_EFFECT = frozenset(
         "decision_thresholds",
         "dtype",
         "encoder_chunk_size",
+        "late_fusion_training",
         "transformers_version",
     }
 )

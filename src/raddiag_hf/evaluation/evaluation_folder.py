@@ -26,6 +26,13 @@ FIGURE_NAMES = (
 )
 FIGURE_FORMATS = ("png", "pdf")
 
+FUSION_WORDS = {
+    "random": "the predictions of one of them",
+    "max": "the highest prediction of each label",
+    "mean": "the mean probability of each label",
+}
+"""How late fusion makes one prediction of those of several scans."""
+
 FILE_FORMAT = 1
 """Version of ``metrics.json`` and ``comparison.json``."""
 
@@ -121,6 +128,8 @@ def table_notes(content: Mapping[str, Any]) -> list[str]:
             f"In brackets: {100 * bootstrap['confidence']:g} % intervals from "
             f"{bootstrap['resamples']} bootstrap resamples of {bootstrap['resampled_unit']}s."
         )
+    if (fusion := content.get("fusion")) in FUSION_WORDS:
+        notes.append(f"Scans were classified one by one; of each case: {FUSION_WORDS[fusion]}.")
     if (bands := content.get("bands")) is not None:
         notes.append(BandRule(**bands | {"counted": CountedCases(bands["counted"])}).describe())
     if content["threshold_description"] is not None:

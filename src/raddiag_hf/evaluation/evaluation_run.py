@@ -18,6 +18,7 @@ from raddiag_hf.evaluation.evaluation_folder import (
     write_metrics,
 )
 from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError, EvaluationSettings
+from raddiag_hf.evaluation.late_fusion import pooled_by
 from raddiag_hf.evaluation.model_evaluation import (
     ModelEvaluation,
     evaluation_warnings,
@@ -34,6 +35,7 @@ from raddiag_hf.labels.bands import CountedCases
 from raddiag_hf.metrics.calibration import reliability
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.decision_rule import MOST_PROBABLE, DecisionRule, choose_decision_rule
+from raddiag_hf.metrics.threshold_rule import ThresholdRule
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 
 
@@ -65,7 +67,7 @@ def evaluate_model(
 
     Raises:
         CaseDataError: If data set, split or label column cannot be used.
-        EvaluationInputError: If the choices cannot.
+        EvaluationInputError: If the choices cannot, or do not suit the model.
         RunFolderError: If ``output`` holds something that no evaluation made, or predictions of
             something else.
         LabelMismatchError: If the data set's labels are not the model's.
@@ -84,11 +86,25 @@ def evaluate_model(
             f"thresholds would be chosen on the {split} cases that they are evaluated on"
         )
     check_label_texts(loaded.model, loaded.model_id)
-    if settings.target_fpr is not None and loaded.model.config.has_exclusive_labels:
-        raise EvaluationInputError(
-            f"target_fpr is {settings.target_fpr:g}, but the labels of {loaded.model_id} are "
-            f"exclusive: {MOST_PROBABLE}, without thresholds"
-        )
+    if loaded.model.config.has_exclusive_labels:
+        for name, needless in (("target_fpr", None), ("threshold_rule", ThresholdRule.F1_SHARED)):
+            if (value := getattr(settings, name)) != needless:
+                raise EvaluationInputError(
+                    f"{name} is {value}, but the labels of {loaded.model_id} are exclusive: "
+                    f"{MOST_PROBABLE}, without thresholds"
+                )
+    with pooled_by(loaded, settings.fusion, settings.store):
+        return _evaluate_model(loaded, dataset, split, output, settings, progress)
+
+
+def _evaluate_model(
+    loaded: LoadedModel,
+    dataset: Path | str,
+    split: str,
+    output: Path,
+    settings: EvaluationSettings,
+    progress: Progress,
+) -> ModelEvaluation | None:
     config_file = _writable_config(loaded) if settings.store else None
     if is_first_process():
         check_folder(output)

@@ -1,6 +1,7 @@
 """Settings of an evaluation: what to evaluate, what to decide by, how much to do at once."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Annotated
 
 from raddiag_hf.core.errors import InputError
@@ -13,6 +14,17 @@ from raddiag_hf.vocabulary import Split
 
 class EvaluationInputError(InputError):
     """A model, data set, file or choice that cannot be evaluated: which, and what was expected."""
+
+
+class LateFusion(StrEnum):
+    """How the predictions of a case's scans become those of the case (paper, section 11.2)."""
+
+    RANDOM = "random"
+    """Those of one scan."""
+    MAX = "max"
+    """The highest of each label."""
+    MEAN = "mean"
+    """The mean of each label's probabilities."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,8 @@ class EvaluationSettings:
     Attributes:
         label_column: The label space, for data sets with several; by default the model's. As for
             training, disorders:200 stands for the 200 labels with the most training cases.
+        fusion: For models of late fusion: how to pool the predictions of single scans, whichever
+            way the model is stored with; that way by default.
         calibrate_on: Choose temperature and thresholds on this split of the same data set, which
             has to be validation; by default they are those stored with the model.
         target_fpr: Choose thresholds for this false-positive rate, not for the highest F1.
@@ -68,6 +82,7 @@ class EvaluationSettings:
     """
 
     label_column: Annotated[str | None, Setting(metavar="NAME")] = None
+    fusion: LateFusion | None = None
     calibrate_on: Annotated[Split | None, Setting(metavar="SPLIT")] = None
     target_fpr: Annotated[float | None, Setting(above=0, below=1, metavar="RATE")] = None
     threshold_rule: ThresholdRule = ThresholdRule.F1_SHARED

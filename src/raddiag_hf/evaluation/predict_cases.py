@@ -168,6 +168,7 @@ def _describe(loaded: LoadedModel, cases: CaseSplit) -> dict[str, str]:
         "model": loaded.model_id,
         "model_revision": loaded.revision or "",
         _MODEL_KEY: model_fingerprint(loaded),
+        "fusion": loaded.model.config.fusion_type,
         "dataset": cases.location,
         "split": cases.split,
         "label_column": cases.label_column,

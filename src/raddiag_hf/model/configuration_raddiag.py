@@ -22,6 +22,7 @@ SLICE_ENCODER_TYPES = ("resnet_vit", "backbone")
 BACKBONE_POOLINGS = ("class", "mean", "class_mean", "pooled")
 SLICE_FUSION_TYPES = ("transformer", "attention")
 LATE_FUSION_TYPES = ("max", "mean", "random")
+LATE_FUSION_TRAININGS = ("scans", "pooled")
 FUSION_TYPES = ("transformer", "attention", *LATE_FUSION_TYPES)
 CLASSIFIER_TYPES = ("linear", "probe", "knowledge")
 CLASSIFICATION_LOSSES = ("bce", "focal", "asymmetric", "class_balanced", "logit_adjusted")
@@ -82,6 +83,9 @@ class RadDiagConfig(PreTrainedConfig):
         fusion_type: ``transformer`` fuses scan embeddings, and so does ``attention``, the weighted
             mean with ``num_fusion_heads`` heads; ``max``, ``mean`` and ``random`` pool the
             predictions of single scans (paper, section 11.2).
+        late_fusion_training: What a model of late fusion learns from. ``scans``: single scans, each
+            with the labels of its case, so that one classifier serves every pooling, as in the
+            paper. ``pooled``: the pooled predictions of a case, a classifier for each pooling.
         num_modality_slots: Rows of the modality embedding; slot 0 means none.
         classifier_type: ``linear`` is Linear-GELU-Linear; ``probe`` is one linear layer;
             ``knowledge`` is a dot product with projected label-text embeddings.
@@ -172,6 +176,7 @@ class RadDiagConfig(PreTrainedConfig):
 
     slice_fusion: str = "transformer"
     fusion_type: str = "transformer"
+    late_fusion_training: str = "scans"
     num_fusion_layers: int = 2
     num_fusion_heads: int = 4
     num_modality_slots: int = 16
@@ -220,6 +225,11 @@ class RadDiagConfig(PreTrainedConfig):
         """Whether scans are classified one by one and their predictions pooled."""
         return self.fusion_type in LATE_FUSION_TYPES
 
+    @property
+    def learns_single_scans(self) -> bool:
+        """Whether training compares the predictions of scans, not of cases, with the labels."""
+        return self.is_late_fusion and self.late_fusion_training == "scans"
+
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "RadDiagConfig":
         """Return the configuration of a network that the paper names.
@@ -256,6 +266,7 @@ class RadDiagConfig(PreTrainedConfig):
             ("backbone_pooling", BACKBONE_POOLINGS),
             ("slice_fusion", SLICE_FUSION_TYPES),
             ("fusion_type", FUSION_TYPES),
+            ("late_fusion_training", LATE_FUSION_TRAININGS),
             ("classifier_type", CLASSIFIER_TYPES),
             ("classification_loss", CLASSIFICATION_LOSSES),
             ("resnet_depth", tuple(RESNET_BLOCKS)),

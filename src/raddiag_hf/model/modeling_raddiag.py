@@ -269,7 +269,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
         `RadDiagModel.fuse_scans` for the shapes.
         """
         cases = self.raddiag.fuse_scans(scan_embeddings, modality_slots, scan_counts)
-        return self._classify(cases.case_embeddings, scan_embeddings, scan_counts)
+        return self._classify(cases.case_embeddings, scan_embeddings, scan_counts)[0]
 
     def set_label_texts(
         self,
@@ -357,7 +357,7 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        logits = self._classify(cases.pooler_output, cases.scan_embeddings, scan_counts)
+        logits, scores = self._classify(cases.pooler_output, cases.scan_embeddings, scan_counts)
         if key_slices is not None and key_slices.shape != slice_counts.shape:
             raise ValueError(
                 f"key_slices has shape {tuple(key_slices.shape)}, but there are "
@@ -365,7 +365,10 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
             )
         loss = loss_classification = loss_key_slice = None
         if labels is not None:
-            loss = loss_classification = classification_loss(logits, labels, self.config)
+            if self.config.learns_single_scans:  # each with the labels of its case
+                labels = labels.repeat_interleave(scan_counts, 0)
+            learnt = scores if self.config.learns_single_scans else logits
+            loss = loss_classification = classification_loss(learnt, labels, self.config)
             weight = self.config.key_slice_loss_weight
             if key_slices is not None and cases.slice_scores is not None and weight:
                 loss_key_slice = weight * key_slice_loss(
@@ -382,13 +385,13 @@ class RadDiagForImageClassification(RadDiagPreTrainedModel):
 
     def _classify(
         self, case_embeddings: Tensor, scan_embeddings: Tensor, scan_counts: Tensor
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of cases, and what they are of: those of scans in late fusion."""
         if not self.config.is_late_fusion:
-            return self._score(case_embeddings)
-        draw = draw_scans(scan_embeddings, self.training)
-        return pool_predictions(
-            self._score(scan_embeddings), scan_counts, self.config.fusion_type, draw
-        )
+            return (logits := self._score(case_embeddings)), logits
+        how, draw = self.config.fusion_type, draw_scans(scan_embeddings, self.training)
+        scores = self._score(scan_embeddings)
+        return pool_predictions(scores, scan_counts, how, draw), scores
 
     def _score(self, embeddings: Tensor) -> Tensor:
         scores = self.classifier(embeddings)

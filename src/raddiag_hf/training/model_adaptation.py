@@ -166,6 +166,8 @@ def adapt_model(
         }
     if adaptation.skips_fusion:
         changes["fusion_type"] = "mean"
+    if adaptation.skips_fusion or settings.method in PROBES:  # probes fit predictions of cases
+        changes["late_fusion_training"] = "pooled"
     torch.manual_seed(settings.seed)
     model = RadDiagForImageClassification(RadDiagConfig.from_dict(base.config.to_dict() | changes))
     wanted = model.state_dict()

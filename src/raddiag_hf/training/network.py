@@ -136,14 +136,26 @@ def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
             config.validate()
         except StrictDataclassError as error:
             raise _refused(error, section) from None
+        _check_mixing(recipe, config)
         return
     _build_processor(section.processor)
     counts = {"train_label_counts": [0, 0], "num_train_cases": 0}
     config = build_config(section, LabelSet(("any label", "another")), {**fields, **counts})
+    _check_mixing(recipe, config)
     if section.backbone_weights is not None:
         with torch.device("meta"):
             network = RadDiagForImageClassification(config)
         torchvision_tensors(network, section.backbone_weights)
+
+
+def _check_mixing(recipe: Recipe, config: RadDiagConfig) -> None:
+    """Refuse to teach scans the labels of a case that they are not of."""
+    if config.learns_single_scans and (recipe.augmentation or {}).get("mixing_probability"):
+        raise RecipeError(
+            f"augmentation.mixing_probability: fusion_type is {config.fusion_type!r}, which learns "
+            "single scans, and a scan of a mixed case would learn the labels of another; set it to "
+            "0, or model.config.late_fusion_training to pooled"
+        )
 
 
 def _build_processor(options: Mapping[str, Any]) -> RadDiagImageProcessor:
