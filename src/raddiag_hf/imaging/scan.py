@@ -20,6 +20,11 @@ class DecisionKind(StrEnum):
     """The same instance lay in several files; one was read."""
     DUPLICATE_POSITIONS = "duplicate_positions"
     """Several slices at one position held the same pixels; one was kept."""
+    REPEATED_SLICES = "repeated_slices"
+    """Slices at one position differed; of each the one measured last was taken, by the tag named,
+    or the first where no tag says."""
+    MERGED_STACKS = "merged_stacks"
+    """Several declared stacks are packages of one evenly spaced volume; they were put together."""
     MISSING_SLICES = "missing_slices"
     """The positions leave gaps; the volume holds the slices that exist, none was invented."""
     NON_UNIFORM_SPACING = "non_uniform_spacing"
@@ -27,7 +32,8 @@ class DecisionKind(StrEnum):
     GANTRY_TILT = "gantry_tilt"
     """Slices are stacked aslant; they are kept as acquired, the spacing is that between planes."""
     SPLIT_SERIES = "split_series"
-    """One series held several scans (orientations, stacks, echoes, phases); this is one of them."""
+    """One series held several scans (orientations, sizes, stacks, echoes, phases); this is one. The
+    tags named tell them apart."""
     ORDERED_WITHOUT_POSITIONS = "ordered_without_positions"
     """No usable positions; slices are in the order of the tag named."""
     CHANGING_VIEW = "changing_view"

@@ -202,18 +202,6 @@ def test_equal_slices_at_one_position_are_read_once(tmp_path: Path) -> None:
     assert decisions_of(scan)["duplicate_positions"]["num_dropped"] == 1
 
 
-def test_different_slices_at_one_position_are_refused(tmp_path: Path) -> None:
-    slices = numbered_slices(3)
-    write_series(tmp_path / "first", slices)
-    write_dicom(
-        tmp_path / "other.dcm", slices[1] + 1, ImagePositionPatient=[0, 0, 5.0], InstanceNumber=9
-    )
-
-    with pytest.raises(ScanReadError, match="1 of 4 slices") as caught:
-        read_scan(tmp_path)
-    assert caught.value.reason is ScanReadReason.INCONSISTENT_SERIES
-
-
 def test_echoes_of_one_series_are_scans_of_their_own(tmp_path: Path) -> None:
     slices = numbered_slices(3)
     for echo_time in (80.0, 9.0):

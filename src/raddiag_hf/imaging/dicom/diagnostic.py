@@ -6,6 +6,7 @@ from pathlib import Path
 from pydicom import uid
 
 from raddiag_hf.imaging.dicom.file import Tags
+from raddiag_hf.imaging.dicom.localiser_names import is_named_localiser
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 
 SECONDARY_CAPTURES = frozenset(
@@ -46,9 +47,6 @@ _RAW_DETECTOR_DATA = frozenset(
 _NO_PATIENT = {"SD": "a scanned document", "DRW": "a drawing"}
 """``ConversionType`` of secondary captures that show no patient."""
 
-_LOCALISER = re.compile(
-    r"\b(locali[sz]ers?|loc|scouts?|topograms?|surview|survey|pilot|3[ -]?plane)\b", re.IGNORECASE
-)
 _DOSE_SHEET = re.compile(
     r"\b(dose (report|info|record|summary|sheet)|patient protocol|screen ?save)\b", re.IGNORECASE
 )
@@ -107,7 +105,8 @@ def _not_diagnostic(sop_class: uid.UID, tags: Tags) -> str | None:
     description = tags.text("SeriesDescription")
     # A skeletal survey and a leg-length scanogram are radiographs to read; a CT's survey is not.
     if modality in CROSS_SECTIONAL:
-        if "LOCALIZER" in image_type or _LOCALISER.search(description):
+        named = description or tags.text("ProtocolName")
+        if "LOCALIZER" in image_type or is_named_localiser(named):
             return "a localiser"
         if "SCREEN SAVE" in image_type or _DOSE_SHEET.search(description):
             return "a dose sheet or screenshot"

@@ -2,7 +2,6 @@
 
 import hmac
 import multiprocessing
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,25 +14,6 @@ from raddiag_hf.imaging.dicom.geometry import Orientation, Position, unit_orient
 from raddiag_hf.imaging.dicom.mosaic import Mosaic, find_mosaic
 from raddiag_hf.imaging.dicom.pixels import count_frames
 from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
-
-TRAIT_KEYWORDS = (
-    "EchoTime",
-    "EffectiveEchoTime",
-    "EchoNumbers",
-    "DiffusionBValue",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "InversionTime",
-    "FlipAngle",
-    "ImageType",
-    "FrameType",
-    "TriggerTime",
-    "NominalCardiacTriggerDelayTime",
-    "ConvolutionKernel",
-    "AcquisitionNumber",
-    "AcquisitionTime",
-)
-"""Tags that tell apart the volumes of one series: echoes, b-values, phases; in order of trust."""
 
 _VALUE_KEYWORDS = (
     "RescaleSlope",
@@ -56,18 +36,10 @@ _FUNCTIONAL_GROUPS = (
     "PixelValueTransformationSequence",
     "FrameVOILUTSequence",
     "FrameContentSequence",
-    "MREchoSequence",
-    "MRDiffusionSequence",
-    "MRImageFrameTypeSequence",
-    "CTImageFrameTypeSequence",
-    "MRModifierSequence",
-    "MRTimingAndRelatedParametersSequence",
-    "CardiacSynchronizationSequence",
 )
 
 _FRAME_KEYWORDS = (
     *_VALUE_KEYWORDS,
-    *TRAIT_KEYWORDS,
     "ImageOrientationPatient",
     "PixelSpacing",
     "SpacingBetweenSlices",
@@ -94,7 +66,6 @@ class DicomFrame:
         stack_id: The stack that an enhanced file says it belongs to; empty where it says nothing.
         slice_location: Along the table, where the vendor writes it.
         instance_number: Its place in the series, as the scanner counted.
-        traits: `TRAIT_KEYWORDS` that it has, as text.
     """
 
     file: DicomFile
@@ -107,7 +78,6 @@ class DicomFrame:
     stack_id: str
     slice_location: float | None
     instance_number: float | None
-    traits: Mapping[str, str]
 
     @property
     def is_located(self) -> bool:
@@ -275,7 +245,6 @@ def _frame(file: DicomFile, index: int, view: Dataset, file_tags: Tags) -> Dicom
     spacing = tags.numbers("PixelSpacing", 2) or tags.numbers("ImagerPixelSpacing", 2)
     row_mm, column_mm = (value if value > 0 else _NAN for value in spacing or (_NAN, _NAN))
     slice_mm = tags.number("SpacingBetweenSlices") or tags.number("SliceThickness")
-    traits = {keyword: "\\".join(tags.texts(keyword)) for keyword in TRAIT_KEYWORDS}
     return DicomFrame(
         file=file,
         index=index,
@@ -287,7 +256,6 @@ def _frame(file: DicomFile, index: int, view: Dataset, file_tags: Tags) -> Dicom
         stack_id=tags.text("StackID"),
         slice_location=tags.number("SliceLocation"),
         instance_number=tags.number("InstanceNumber"),
-        traits={keyword: value for keyword, value in traits.items() if value},
     )
 
 

@@ -1,6 +1,5 @@
 """Mosaics of Siemens: the slices of an MRI volume laid out as tiles of one image."""
 
-import warnings
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
@@ -9,14 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from raddiag_hf.imaging.dicom.csa import csa_header, csa_num_tiles, csa_slice_normal
 from raddiag_hf.imaging.dicom.file import Tags
 from raddiag_hf.imaging.dicom.geometry import slice_normal, unit_orientation
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
-
-with warnings.catch_warnings():
-    # nibabel calls its DICOM readers experimental; of these only the header parser is used.
-    warnings.simplefilter("ignore")
-    from nibabel.nicom import csareader
 
 _SIEMENS_GROUP = 0x0019
 _SIEMENS_CREATOR = "SIEMENS MR HEADER"
@@ -69,13 +64,14 @@ def find_mosaic(path: Path, header: Dataset, tags: Tags) -> Mosaic | None:
     """
     if "MOSAIC" not in (value.upper() for value in tags.texts("ImageType")):
         return None
-    csa = csareader.get_csa_header(header)
-    num_tiles = int(csareader.get_n_mosaic(csa) or 0) if csa else _num_tiles_by_tag(header)
+    csa = csa_header(header)
+    num_tiles = csa_num_tiles(csa) if csa else _num_tiles_by_tag(header)
     if num_tiles < 1:
         raise ScanReadError(
             path, ScanReadReason.UNSUPPORTED, "a mosaic that does not say how many slices it holds"
         )
-    mosaic = Mosaic(num_tiles, bool(csa) and _is_reversed(csareader.get_slice_normal(csa), tags))
+    is_reversed = csa is not None and _is_reversed(csa_slice_normal(csa), tags)
+    mosaic = Mosaic(num_tiles, is_reversed)
     rows, columns = tags.number("Rows") or 0, tags.number("Columns") or 0
     if rows % mosaic.tiles_per_side or columns % mosaic.tiles_per_side:
         raise ScanReadError(

@@ -14,8 +14,11 @@ from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
 from raddiag_hf.imaging.dicom.file import Tags
 from raddiag_hf.imaging.dicom.grouping import group_like_slices
 from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader, key_of_run
+from raddiag_hf.imaging.dicom.localisers import is_shaped_like_localiser
 from raddiag_hf.imaging.dicom.pixels import decode_frames
+from raddiag_hf.imaging.dicom.repetitions import without_repetitions
 from raddiag_hf.imaging.dicom.stacks import Stack, common_path, order_slices
+from raddiag_hf.imaging.dicom.traits import COUNTING_KEYWORDS
 from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
 from raddiag_hf.imaging.intensity import (
     all_finite,
@@ -58,6 +61,12 @@ def read_series(
         The scans, and an error for every file, or group of files, that gave none.
     """
     groups = group_like_slices(series)
+    if is_shaped_like_localiser(groups):
+        found = "a localiser: a few slices, far apart, in planes across one another"
+        return [], [
+            ScanReadError(header.file.path, ScanReadReason.NOT_DIAGNOSTIC, found)
+            for header in series
+        ]
     num_mosaics = sum(group.header.mosaic is not None for group in groups)
     if num_mosaics > limits.max_volumes:
         error = ScanReadError(
@@ -74,7 +83,7 @@ def read_series(
             stacks += order_slices(group, limits)
         except ScanReadError as error:
             errors.append(error)
-    scans = []
+    scans: list[Scan] = []
     for number, stack in enumerate(stacks, start=1):
         try:
             # What goes wrong beside the pixels may quote the text of a tag, and so a name.
@@ -84,9 +93,36 @@ def read_series(
             errors.append(error)
             continue
         errors += lost
+        first = _stored_before(stack, scan, scans)
+        if first is not None:
+            scans[first] = _with_copy_told(scans[first])
+            continue
         scan_id = _digest(stack.header.series_key)
         scans.append(replace(scan, scan_id=f"{scan_id}-{number}" if len(stacks) > 1 else scan_id))
     return scans, errors
+
+
+def _stored_before(stack: Stack, scan: Scan, others: Sequence[Scan]) -> int | None:
+    """Return the scan that a volume, told apart by counts and times alone, is a copy of."""
+    by = [
+        name
+        for one in stack.decisions
+        if one["kind"] == DecisionKind.SPLIT_SERIES and isinstance(one["by"], list)
+        for name in one["by"]
+    ]
+    if not by or not COUNTING_KEYWORDS.issuperset(by):
+        return None
+    for index, other in enumerate(others):
+        if np.array_equal(scan.volume, other.volume) and scan.spacing_mm == other.spacing_mm:
+            return index
+    return None
+
+
+def _with_copy_told(scan: Scan) -> Scan:
+    told = decision(DecisionKind.DUPLICATE_POSITIONS, num_dropped=len(scan.volume))
+    decisions = scan.provenance["decisions"]
+    assert isinstance(decisions, list)
+    return replace(scan, provenance={**scan.provenance, "decisions": [*decisions, told]})
 
 
 def _digest(identity: str) -> str:
@@ -109,8 +145,10 @@ def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadEr
         volume = header.mosaic.unfold(volume[0])
         decisions.append(decision(DecisionKind.MOSAIC_UNFOLDED, num_slices=num_tiles))
     else:
-        volume, repetitions = _without_repetitions(stack, volume, slots)
+        kept, repetitions = without_repetitions(stack, volume, slots)
         decisions += repetitions
+        if len(kept) < len(frames):
+            volume, frames = volume[kept], [frames[index] for index in kept]
     if header.samples > 1 or header.photometric == "PALETTE COLOR":
         decisions.append(decision(DecisionKind.COLOUR_TO_GREY))
     elif header.modality_code not in CROSS_SECTIONAL:
@@ -134,6 +172,7 @@ def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadEr
             "format": "dicom",
             "num_files": len({frame.file.path for frame in frames}),
             "decisions": [*decisions, *filled, *_tag_decisions(header, frames)],
+            **({"volume": dict(stack.values)} if stack.values else {}),
         },
     )
     return scan, lost
@@ -182,33 +221,6 @@ def _grey_values(
     if stored.ndim == 3:
         return to_grey(stored)
     return to_modality_values(stored, frame.values)
-
-
-def _without_repetitions(
-    stack: Stack, volume: NDArray[np.float32], slots: Sequence[int]
-) -> tuple[NDArray[np.float32], list[Decision]]:
-    """Keep one of equal slices at one position.
-
-    Raises:
-        ScanReadError: ``INCONSISTENT_SERIES`` if slices at one position differ: which of them
-            belongs to the volume nobody says.
-    """
-    position_ids = [stack.position_ids[slot] for slot in slots]
-    kept: list[int] = []
-    for index, position_id in enumerate(position_ids):
-        if not kept or position_ids[kept[-1]] != position_id:
-            kept.append(index)
-        elif not np.array_equal(volume[kept[-1]], volume[index]):
-            raise ScanReadError(
-                stack.path,
-                ScanReadReason.INCONSISTENT_SERIES,
-                f"{len(position_ids) - len(set(position_ids))} of {len(position_ids)} slices lie "
-                "where another one of different content does, and no tag tells them apart",
-            )
-    if len(kept) == len(volume):
-        return volume, []
-    num_dropped = len(volume) - len(kept)
-    return volume[kept], [decision(DecisionKind.DUPLICATE_POSITIONS, num_dropped=num_dropped)]
 
 
 def _displayed(

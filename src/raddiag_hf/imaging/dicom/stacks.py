@@ -1,14 +1,16 @@
 """Stacks: like slices sorted along their normal, the volumes of one series kept apart."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
+from raddiag_hf.imaging.dicom.file import Tags
 from raddiag_hf.imaging.dicom.geometry import (
     SAME_POSITION_MM,
     Orientation,
@@ -17,7 +19,9 @@ from raddiag_hf.imaging.dicom.geometry import (
     slice_normal,
 )
 from raddiag_hf.imaging.dicom.grouping import SliceGroup
-from raddiag_hf.imaging.dicom.header import TRAIT_KEYWORDS, DicomFrame, DicomHeader
+from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader
+from raddiag_hf.imaging.dicom.traits import TIME_KEYWORDS, trusted_traits
+from raddiag_hf.imaging.dicom.volumes import Volume, split_volumes
 from raddiag_hf.imaging.scan import (
     Decision,
     DecisionKind,
@@ -32,12 +36,9 @@ _NAN = float("nan")
 _FEWEST_CLIP_FRAMES = 3
 """Two frames at one position are two echoes or a repetition, rather than a clip."""
 
-_TIME_KEYWORDS = (
-    "TriggerTime",
-    "NominalCardiacTriggerDelayTime",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-)
+_FEWEST_INTERLEAVED = 3
+_UNEVEN_RATIO = 1.2
+_MOSTLY = 0.7
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Stack:
         plane: The plane in which the slices lie.
         spacing_mm: Along depth, height and width; NaN where unknown.
         decisions: What grouping and sorting had to decide.
+        values: What it has of the tags that tell it from the other volumes of its series.
     """
 
     header: DicomHeader
@@ -60,6 +62,7 @@ class Stack:
     plane: Plane
     spacing_mm: tuple[float, float, float]
     decisions: tuple[Decision, ...]
+    values: Mapping[str, str]
 
     @property
     def path(self) -> Path:
@@ -117,15 +120,13 @@ def _located_stacks(group: SliceGroup, orientation: Orientation, limits: ReadLim
         key=lambda index: (heights[index], group.frames[index].instance_number or 0),
     )
     frames = tuple(group.frames[index] for index in order)
-    steps = np.diff([heights[index] for index in order]) > SAME_POSITION_MM
-    position_ids = tuple(np.append(0, np.cumsum(steps)).astype(int).tolist())
-    most_at_one = max(np.bincount(position_ids))
-    if most_at_one == 1:
-        return [_placed_stack(group, frames, position_ids, orientation, [])]
+    steps = np.diff([heights[index] for index in order])
+    position_ids = _position_ids(steps, SAME_POSITION_MM)
     if len(set(position_ids)) == 1 and len(frames) >= _FEWEST_CLIP_FRAMES:
-        ordered, keyword = _in_order(frames, (*_TIME_KEYWORDS, "InstanceNumber"))
+        ordered, keyword = _in_order(frames, (*TIME_KEYWORDS, "InstanceNumber"))
         how = decision(DecisionKind.CLIP, ordered_by=keyword)
         return [_unplaced_stack(group, ordered, [how])]
+    most_at_one = max(np.bincount(position_ids))
     if most_at_one > limits.max_volumes:
         raise ScanReadError(
             common_path(frames),
@@ -133,16 +134,20 @@ def _located_stacks(group: SliceGroup, orientation: Orientation, limits: ReadLim
             f"a 4D series: {most_at_one} slices at one position, at most {limits.max_volumes} "
             "volumes of a series are read",
         )
-    volumes = _volumes(frames, position_ids, int(most_at_one))
+    volumes = _shifted_volumes(group, frames, steps)
+    if volumes is None and most_at_one > 1:
+        volumes = split_volumes(frames, position_ids)
+    if volumes is None:
+        return [_placed_stack(group, frames, position_ids, orientation)]
     return [
         _placed_stack(
             group,
-            tuple(frames[index] for index in indices),
-            tuple(position_ids[index] for index in indices),
+            tuple(frames[index] for index in volume.indices),
+            tuple(position_ids[index] for index in volume.indices),
             orientation,
-            how,
+            volume,
         )
-        for indices, how in volumes
+        for volume in volumes
     ]
 
 
@@ -151,45 +156,70 @@ def _heights(frames: Sequence[DicomFrame], orientation: Orientation) -> list[flo
     return [float(np.dot(frame.position or (0, 0, 0), normal)) for frame in frames]
 
 
-def _volumes(
-    frames: Sequence[DicomFrame], position_ids: Sequence[int], num_volumes: int
-) -> list[tuple[list[int], list[Decision]]]:
-    """Return the frames of each volume, told apart by one tag that differs, or by two together.
+def _position_ids(steps: NDArray[np.float64], same_mm: float) -> tuple[int, ...]:
+    """Number positions along the normal; steps of at most ``same_mm`` lead to none."""
+    return tuple(np.append(0, np.cumsum(steps > same_mm)).astype(int).tolist())
 
-    Where no tag does, all frames stay together: those at one position may be plain copies, which
-    only their pixels can tell.
+
+def _shifted_volumes(
+    group: SliceGroup, frames: Sequence[DicomFrame], steps: NDArray[np.float64]
+) -> list[Volume] | None:
+    """Return the volumes that interleave because the table moved between them; None without any.
+
+    Their slices lie in pairs, or in larger clusters, and tags or count tell the volumes apart, each
+    of which is evenly spaced. The packages of one interleaved volume lie evenly among each other.
     """
-    varying = [
-        keyword
-        for keyword in TRAIT_KEYWORDS
-        if len({frame.traits.get(keyword) for frame in frames}) > 1
-    ]
-    for keywords in chain(combinations(varying, 1), combinations(varying, 2)):
-        volumes: dict[tuple[str, ...], list[int]] = {}
-        for index, frame in enumerate(frames):
-            key = tuple(frame.traits.get(keyword, "") for keyword in keywords)
-            volumes.setdefault(key, []).append(index)
-        if len(volumes) == num_volumes and _are_volumes(list(volumes.values()), position_ids):
-            how = decision(DecisionKind.SPLIT_SERIES, by=list(keywords), num_scans=num_volumes)
-            ordered = sorted(volumes, key=lambda key: [_natural(text) for text in key])
-            return [(volumes[key], [how]) for key in ordered]
-    return [(list(range(len(frames))), [])]
+    apart = steps[steps > SAME_POSITION_MM]
+    if len(apart) < _FEWEST_INTERLEAVED:
+        return None
+    ordered = np.sort(apart)
+    ratios = ordered[1:] / ordered[:-1]
+    widest = int(np.argmax(ratios))
+    if ratios[widest] >= _UNEVEN_RATIO:
+        cut_mm = float(ordered[widest])
+        position_ids = _position_ids(steps, cut_mm + SAME_POSITION_MM)
+    elif group.header.modality_code == "CT" and _alternates(frames[:_FEWEST_INTERLEAVED]):
+        # No CT scanner acquires one volume this way.
+        position_ids = _pairs(frames)
+    else:
+        return None
+    if len(set(position_ids)) < _FEWEST_INTERLEAVED or max(position_ids) + 1 == len(frames):
+        return None
+    volumes = split_volumes(frames, position_ids, is_shifted=True)
+    heights = np.append(0, np.cumsum(steps))
+    is_told = len(volumes) > 1 and all(
+        _is_even(np.diff(heights[list(volume.indices)])) for volume in volumes
+    )
+    return volumes if is_told else None
 
 
-def _are_volumes(volumes: list[list[int]], position_ids: Sequence[int]) -> bool:
-    """Tell whether no volume has two slices at a position, and none is a stray single slice."""
-    for volume in volumes:
-        if len({position_ids[index] for index in volume}) < len(volume):
-            return False
-    sizes = {len(volume) for volume in volumes}
-    return len(sizes) == 1 or min(sizes) > 1
+def _alternates(frames: Sequence[DicomFrame]) -> bool:
+    numbers = [Tags(frame.file.header).text("AcquisitionNumber") for frame in frames]
+    return all(one != other for one, other in pairwise(numbers)) and len(set(numbers)) < len(frames)
 
 
-def _natural(text: str) -> tuple[int, float, str]:
-    try:
-        return 0, float(text), ""
-    except ValueError:
-        return 1, 0.0, text
+def _pairs(frames: Sequence[DicomFrame]) -> tuple[int, ...]:
+    """Number the places of slices that alternate between acquisitions, several at each."""
+    seen: set[str] = set()
+    position_ids = []
+    number = 0
+    for frame in frames:
+        acquisition = Tags(frame.file.header).text("AcquisitionNumber")
+        if acquisition in seen:
+            seen.clear()
+            number += 1
+        seen.add(acquisition)
+        position_ids.append(number)
+    return tuple(position_ids)
+
+
+def _is_even(steps: NDArray[np.float64]) -> bool:
+    """Tell whether steps are equal, but for a few where slices are missing."""
+    if not len(steps) or steps.min() <= SAME_POSITION_MM:
+        return False
+    middle = float(np.median(steps))
+    is_regular = np.abs(steps / middle - 1) < _UNEVEN_RATIO - 1
+    return bool(is_regular.mean() > _MOSTLY)
 
 
 def _in_order(
@@ -216,8 +246,10 @@ def _number_of(frame: DicomFrame, keyword: str) -> float | None:
         return frame.instance_number
     if keyword == "SliceLocation":
         return frame.slice_location
-    rank, number, _ = _natural(frame.traits.get(keyword, ""))
-    return number if rank == 0 else None
+    try:
+        return float(trusted_traits([frame])[0].get(keyword, ""))
+    except ValueError:
+        return None
 
 
 def _unplaced_stack(
@@ -236,6 +268,7 @@ def _unplaced_stack(
         plane=_plane(first) if has_plane else Plane.UNKNOWN,
         spacing_mm=(depth_mm, *first.pixel_spacing_mm),
         decisions=(*group.decisions, *decisions),
+        values=group.values,
     )
 
 
@@ -244,7 +277,7 @@ def _placed_stack(
     frames: tuple[DicomFrame, ...],
     position_ids: tuple[int, ...],
     orientation: Orientation,
-    decisions: Sequence[Decision],
+    volume: Volume | None = None,
 ) -> Stack:
     """Return a stack of slices sorted along their normal."""
     positions = np.asarray([frame.position for frame in frames], dtype=np.float64)
@@ -258,7 +291,8 @@ def _placed_stack(
         position_ids=position_ids,
         plane=_plane(frames[0]),
         spacing_mm=(depth_mm, *frames[0].pixel_spacing_mm),
-        decisions=(*group.decisions, *decisions, *geometry.decisions),
+        decisions=(*group.decisions, *(volume.decisions if volume else ()), *geometry.decisions),
+        values=volume.values if volume else {},
     )
 
 
