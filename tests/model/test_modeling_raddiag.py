@@ -54,10 +54,51 @@ def test_chunks_do_not_change_logits_nor_gradients(encoder, chunk_size):
         torch.testing.assert_close(chunked[name], whole[name], atol=1e-6, rtol=1e-4)
 
 
-def test_training_in_chunks_with_batch_statistics_is_refused():
-    model = tiny_model(encoder_chunk_size=2).train()
-    with pytest.raises(ValueError, match="freeze_batch_norm=True"):
+def running_statistics(model):
+    return {name: one.clone() for name, one in model.named_buffers() if "running" in name}
+
+
+@pytest.mark.parametrize("encoder", ["resnet_vit", "resnet"])
+def test_chunks_with_batch_statistics_count_once_and_nearly_as_the_whole(encoder):
+    """Two brightnesses in one batch: every chunk has slices of both, as the whole has."""
+    batch = packed_batch([[8] * 8, [8] * 8], size=64) | {"labels": torch.eye(5)[:2]}
+    batch["pixel_values"][64:] *= 0.2
+    stored = {}
+    for size in (None, 32, 1000):
+        model = tiny_model(encoder_type=encoder, encoder_chunk_size=size, image_size=64).train()
+        initial = running_statistics(model)
+        loss = model(**batch).loss
+        forward = running_statistics(model)
+        loss.backward()
+        stored[size] = running_statistics(model)
+        assert all(torch.equal(stored[size][name], forward[name]) for name in forward)
+        assert {one.momentum for one in model.modules() if hasattr(one, "momentum")} == {0.1}
+    assert all(torch.equal(stored[1000][name], stored[None][name]) for name in initial)
+    for name, value in stored[None].items():
+        moved = (value - initial[name]).norm()
+        assert (stored[32][name] - value).norm() <= 0.2 * moved, name
+
+
+def test_chunks_are_refused_where_batch_norms_wait_for_other_processes():
+    model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(tiny_model(encoder_chunk_size=2)).train()
+    with pytest.raises(ValueError, match="wait for other processes"):
         model(**packed_batch([[4]]), labels=torch.zeros(1, 5))
+
+
+def test_activation_checkpointing_does_not_choose_whose_statistics_are_taken():
+    model = tiny_model().train()
+    model.gradient_checkpointing_enable()
+    with pytest.raises(ValueError, match="needs encoder_chunk_size"):
+        model(**packed_batch([[4]]), labels=torch.zeros(1, 5))
+
+
+def test_evaluation_encodes_few_slices_at_once_however_large_the_case():
+    model, sizes = tiny_model(), []
+    model.raddiag.encoder.resnet.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(len(inputs[0]))
+    )
+    logits_of(model, packed_batch([[8] * 20]))
+    assert sizes == [64, 64, 32]
 
 
 def test_activation_checkpointing_keeps_the_gradients():

@@ -193,4 +193,6 @@ def test_an_augmentation_that_is_named_brings_no_other_with_it():
 
 
 def test_the_pretrain_recipe_augments_as_the_paper():
-    assert build_augmentation(load_recipe("pretrain")) == CaseAugmentation()
+    assert build_augmentation(load_recipe("pretrain")) == CaseAugmentation(
+        max_scans=4, slice_budget=256
+    )

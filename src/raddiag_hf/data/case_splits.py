@@ -112,10 +112,10 @@ class CaseSplit:
             ),
         )
 
-    def slice_counts(self, max_slices: int) -> NDArray[np.int64]:
+    def slice_counts(self, max_slices: int, max_scans: int | None = None) -> NDArray[np.int64]:
         """Return how many slices of each case are encoded, ``(cases,)``; see `count_slices`."""
         known = self.metadata
-        return count_slices(known.scan_cases, known.scan_depths, len(known), max_slices)
+        return count_slices(known.scan_cases, known.scan_depths, len(known), max_slices, max_scans)
 
     def pack(
         self,

@@ -117,9 +117,10 @@ class RadDiagConfig(PreTrainedConfig):
             ``linear`` or ``probe`` classifier starts at the log-odds that they give; the losses
             ``class_balanced`` (the counts) and ``logit_adjusted`` (both) need them.
         encoder_chunk_size: Slices that go through the encoder at once (None: all). Bounds memory
-            for cases of any size; in training each chunk's activations are recomputed.
-        freeze_batch_norm: Keep batch-norm statistics and use them in training too. Required when
-            training in chunks, where batch statistics would depend on the chunk.
+            for cases of any size; in training each chunk's activations are recomputed, and batch
+            norms that are not frozen take their statistics of one chunk (`batch_statistics`).
+        freeze_batch_norm: Keep batch-norm statistics and use them in training too: then chunks
+            change nothing.
         calibration_temperature: Divides the logits before the sigmoid, wherever probabilities are
             told; fitted on validation data. 1 leaves them as they are. The model's forward pass
             does not apply it.

@@ -15,10 +15,10 @@ Notable:
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from transformers.utils import can_return_tuple
 
+from .chunking import choose_chunk_size, encode_in_chunks
 from .configuration_raddiag import SLICE_ENCODER_TYPES, RadDiagConfig
 from .exclusive_labels import softmax_log_odds
 from .fusion import (
@@ -34,13 +34,8 @@ from .losses import classification_loss, key_slice_loss
 from .outputs import RadDiagClassifierOutput, RadDiagModelOutput
 from .packing import check_counts
 from .pretrained_raddiag import RadDiagPreTrainedModel
-from .slice_encoder import ScanEncoding, SliceEncoder, encode_in_chunks
+from .slice_encoder import ScanEncoding, SliceEncoder
 from .visual_encoders import ENCODERS
-
-INFERENCE_CHUNK_SIZE = 8
-"""Slices that are encoded at once in inference mode: few enough for a processor's caches."""
-CHECKPOINTED_CHUNK_SIZE = 8
-"""Slices that are encoded at once under activation checkpointing, where the config names none."""
 
 
 class RadDiagModel(RadDiagPreTrainedModel):
@@ -99,7 +94,7 @@ class RadDiagModel(RadDiagPreTrainedModel):
         """
         encoder = self._slice_encoder()
         self._check_pixels(pixel_values)
-        return encode_in_chunks(encoder.encode_slices, pixel_values, self._chunk_size())
+        return encode_in_chunks(encoder, encoder.encode_slices, pixel_values, self._chunk_size())
 
     def fuse_slices(
         self, slice_features: Tensor, slice_counts: Tensor, output_attentions: bool = False
@@ -222,23 +217,12 @@ class RadDiagModel(RadDiagPreTrainedModel):
             )
 
     def _chunk_size(self) -> int | None:
-        """Return how many slices to encode at once, refusing what would change the training."""
-        recomputes = self.training and torch.is_grad_enabled()
-        chunk_size = self.config.encoder_chunk_size
-        if chunk_size is None and self.has_folded_weights:
-            chunk_size = INFERENCE_CHUNK_SIZE
-        if chunk_size is None and self.gradient_checkpointing and recomputes:
-            chunk_size = CHECKPOINTED_CHUNK_SIZE
-        if chunk_size is not None and recomputes and not self.config.freeze_batch_norm:
-            has_batch_norm = any(
-                isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.modules()
-            )
-            if has_batch_norm:
-                raise ValueError(
-                    "training in chunks (encoder_chunk_size or gradient checkpointing) needs "
-                    "freeze_batch_norm=True: batch statistics would depend on the chunk size"
-                )
-        return chunk_size
+        return choose_chunk_size(
+            self.encoder,
+            self.config.encoder_chunk_size,
+            is_folded=self.has_folded_weights,
+            checkpoints=self.gradient_checkpointing,
+        )
 
 
 class RadDiagForImageClassification(RadDiagPreTrainedModel):

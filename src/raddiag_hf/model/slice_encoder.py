@@ -1,13 +1,11 @@
 """Slice encoder: what encoders with one token for each slice share, up to the scan's embedding."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .attention_pooling import AttentionPooling
+from .chunking import encode_in_chunks
 from .configuration_raddiag import RadDiagConfig
 from .packing import pad_groups
 from .transformer import TokenEncoder
@@ -31,31 +29,6 @@ class ScanEncoding(NamedTuple):
     def slice_attentions(self) -> Tensor | None:
         """Share of each slice in its scan, ``(scans, max slices)``; every row sums to 1."""
         return None if self.slice_scores is None else self.slice_scores.softmax(1)
-
-
-def encode_in_chunks(
-    encode: Callable[[Tensor], Tensor], inputs: Tensor, chunk_size: int | None
-) -> Tensor:
-    """Apply ``encode`` to chunks of rows and join the results.
-
-    Where gradients are wanted, a chunk's activations are dropped after its forward pass and
-    computed again in the backward pass: one chunk's activations are alive at a time, for one more
-    forward pass, and the gradients are the same.
-
-    Args:
-        encode: Maps ``(rows, ...)`` to ``(rows, features)``, every row by itself.
-        inputs: Shape ``(rows, ...)``.
-        chunk_size: Rows of a chunk; None for all at once.
-
-    Returns:
-        ``(rows, features)``.
-    """
-    if chunk_size is None or len(inputs) <= chunk_size:
-        return encode(inputs)
-    chunks = torch.split(inputs, chunk_size)
-    if torch.is_grad_enabled():
-        return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in chunks])
-    return torch.cat([encode(chunk) for chunk in chunks])
 
 
 class SliceEncoder(nn.Module):
@@ -101,5 +74,5 @@ class SliceEncoder(nn.Module):
         output_attentions: bool,
     ) -> ScanEncoding:
         """Encode packed slices; see `RadDiagModel.encode_scans` for the shapes."""
-        features = encode_in_chunks(self.encode_slices, pixel_values, chunk_size)
+        features = encode_in_chunks(self, self.encode_slices, pixel_values, chunk_size)
         return self.fuse_slices(features, slice_counts, output_attentions)

@@ -1,6 +1,5 @@
 """Visual encoders of the paper: packed slices in, one embedding per scan out (Figure 7a)."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,9 +7,10 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from .backbone import BackboneEncoder
+from .chunking import encode_in_chunks
 from .configuration_raddiag import RESNET_BLOCKS, RadDiagConfig
 from .packing import group_index
-from .slice_encoder import ScanEncoding, SliceEncoder, encode_in_chunks
+from .slice_encoder import ScanEncoding, SliceEncoder
 from .transformer import TokenEncoder
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class VolumeEncoder(nn.Module):
         output_attentions: bool,
     ) -> ScanEncoding:
         """Encode packed slices; there are no slice tokens, hence no scores or attentions."""
-        embeddings = _encode_by_depth(self.encode_volumes, pixel_values, slice_counts, chunk_size)
+        embeddings = _encode_by_depth(self, pixel_values, slice_counts, chunk_size)
         return ScanEncoding(embeddings, None, () if output_attentions else None)
 
 
@@ -136,7 +136,7 @@ ENCODERS = {
 
 
 def _encode_by_depth(
-    encode_volumes: Callable[[Tensor], Tensor],
+    encoder: VolumeEncoder,
     pixel_values: Tensor,
     slice_counts: Tensor,
     chunk_size: int | None,
@@ -149,7 +149,7 @@ def _encode_by_depth(
         volumes = pixel_values[index[scans, :depth], 0]  # (scans of this depth, depth, H, W)
         scans_at_once = None if chunk_size is None else max(1, chunk_size // depth)
         order.append(scans)
-        embeddings.append(encode_in_chunks(encode_volumes, volumes, scans_at_once))
+        embeddings.append(encode_in_chunks(encoder, encoder.encode_volumes, volumes, scans_at_once))
     return torch.cat(embeddings)[torch.cat(order).argsort()]
 
 

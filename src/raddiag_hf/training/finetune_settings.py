@@ -191,11 +191,6 @@ class FinetuneSettings:
             raise FinetuneError(f"penalties are {list(self.penalties)}, expected positive numbers")
         if self.method is not None:
             self._check_method(self.method)
-        if self.train_batch_norm and self.chunk_size is not None:
-            raise FinetuneError(
-                f"chunk_size is {self.chunk_size}, but batch norms can only be trained unchunked; "
-                "keep them as they are (train_batch_norm=False), or give no chunk_size"
-            )
         if self.train_batch_norm and self.batch_size == 1:
             raise FinetuneError(
                 "batch_size is 1, but batch norms can only be trained on several cases at once"

@@ -102,7 +102,8 @@ class ModelSection:
         batch_norm: ``frozen``: stored statistics are used and kept, so that a case's gradient does
             not depend on its batch, on chunks or on the number of processes; for training from a
             checkpoint. ``local``: statistics of each process's own slices, as the paper trained;
-            cannot be chunked. ``synchronised``: statistics over all processes, on GPUs only;
+            in chunks, of each chunk's, to which the slices of all scans are dealt in turn.
+            ``synchronised``: statistics over all processes, on GPUs only;
             cannot be chunked.
     """
 

@@ -111,6 +111,7 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
             )
         except ValueError as error:
             raise RecipeError(f"data.repeat_threshold: {one_line(error)}") from None
+    max_scans = None if augmentation is None else augmentation.max_scans
     label_texts = None if encoder is None else LabelEmbeddings.embed(data.label_set, encoder)
     identity = _identity(recipe, args, data, checkpoint, label_texts)
     set_seed(args.seed)  # draws the weights of a new network
@@ -128,7 +129,7 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
             processor,
             report,
             augmentation=augmentation,
-            slice_counts=data[Split.TRAIN].slice_counts(processor.max_slices).tolist(),
+            slice_counts=data[Split.TRAIN].slice_counts(processor.max_slices, max_scans).tolist(),
             repeat_factors=factors,
         ),
         device=args.device,

@@ -182,6 +182,44 @@ def test_scans_are_dropped_as_often_as_asked_and_land_anywhere():
     assert (abs(firsts / 2000 - 0.25) < 0.05).all()
 
 
+@given(
+    slices=st.lists(st.integers(1, 32), min_size=1, max_size=40),
+    most=st.integers(1, 8),
+    budget=st.integers(32, 300),
+    used=st.integers(0, 300),
+    seed=st.integers(0, 999),
+)
+def test_scans_and_slices_have_a_bound(slices, most, budget, used, seed):
+    bounded = replace(NOTHING, max_scans=most, slice_budget=budget)
+    random = np.random.default_rng(seed)
+    drawn = bounded.draw_scans(len(slices), random)
+    assert 1 <= len(drawn) == len(set(drawn)) <= most
+    kept = bounded.fit_budget([slices[scan] for scan in drawn], used, random)
+    total = sum(slices[drawn[place]] for place in kept)
+    assert kept == sorted(set(kept))
+    assert used + total <= max(budget, used)
+    assert kept or used
+    others = [slices[drawn[place]] for place in set(range(len(drawn))) - set(kept)]
+    assert all(used + total + one > budget for one in others), "whatever fits is kept"
+
+
+def test_no_mixture_is_larger_than_the_budget_and_none_has_labels_without_scans(split):
+    many = replace(NOTHING, mixing_probability=1.0, max_mixed_cases=3)
+    for budget in (2, 4, 6):
+        cases = training_cases(split, replace(many, slice_budget=budget))
+        sizes = [len(case["pixel_values"]) for case in cases]
+        assert max(sizes) == budget
+        assert min(len(case["slice_counts"]) for case in cases) == 1
+        for case in cases:
+            assert case["labels"].sum() <= len(case["slice_counts"])
+
+
+def test_each_scan_of_a_large_case_has_its_turn():
+    bounded = replace(NOTHING, max_scans=4)
+    counts = np.bincount([scan for random in drawn(500) for scan in bounded.draw_scans(20, random)])
+    assert abs(counts / 500 - 4 / 20).max() < 0.07
+
+
 def packed(depth, key, processor, modality="CT"):
     volume = (
         np.random.default_rng(depth).normal(size=(depth, 16, 16))
@@ -235,6 +273,7 @@ def test_a_picture_of_three_equal_slices_stays_one():
     [
         ({"mixing_probability": -0.1}, "mixing_probability is -0.1, expected 0 to 1"),
         ({"max_mixed_cases": 0}, "max_mixed_cases is 0, expected at least 1"),
+        ({"slice_budget": 0}, "slice_budget is 0, expected at least 1"),
     ],
 )
 def test_impossible_options_are_refused(options, message):

@@ -72,6 +72,12 @@ def test_slices_are_counted_without_pixels(split):
     assert counted.tolist() == [int(packer(row)["slice_counts"].sum()) for row in split]
 
 
+def test_work_beyond_the_most_scans_does_not_count():
+    scan_cases, depths = np.array([0, 0, 0, 0, 1]), np.array([10, 20, 30, 40, 5])
+    assert count_slices(scan_cases, depths, 2, 32).tolist() == [92, 5]
+    assert count_slices(scan_cases, depths, 2, 32, max_scans=2).tolist() == [46, 5]
+
+
 def test_an_unknown_label_column_is_refused():
     with pytest.raises(ValueError, match=r"no label column 'icd10', only \['labels'\]"):
         CasePacker(FEATURES, PROCESSOR, label_column="icd10")

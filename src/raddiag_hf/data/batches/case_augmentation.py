@@ -23,9 +23,10 @@ FEWEST_SLICES = 2
 class CaseAugmentation:
     """How cases are changed at random in training; the defaults follow the paper.
 
-    `TrainingCases` calls the three steps in order: `draw_partners`, `draw_scans` of each case,
-    `augment_scans` of each packed case; `mix_cases` joins them. Scans are changed after they were
-    resampled for the network: that is what the paper's code does, and it costs a fraction.
+    `TrainingCases` calls the steps in order: `draw_partners`; of each case `draw_scans` and
+    `fit_budget`, and `augment_scans` once it is packed; `mix_cases` joins them. Scans are changed
+    after they were resampled for the network: that is what the paper's code does, and it costs a
+    fraction.
 
     Attributes:
         scan_augmentation: What is done to the pixels of single scans; None: nothing.
@@ -37,6 +38,10 @@ class CaseAugmentation:
         max_mixed_cases: The most cases in a mixture, the first one counted.
         scan_drop_probability: Of leaving out a scan. A case keeps at least one; its labels stay,
             though what shows them may be gone.
+        max_scans: The most scans of a case, drawn at random; None keeps all. Evaluation sees all.
+        slice_budget: The most slices of a case or mixture, so that one step has a bound whatever
+            the data: what scans of a case would go beyond are left out at random, but for one of
+            the first case; a case is not mixed in of which no scan fits. None: no bound.
         slice_share: Of the slices of a scan, how many are kept, but no fewer than
             `FEWEST_SLICES`: one of each equal section at random, so that an epoch costs less and
             shows other slices than the last. 1 keeps all.
@@ -44,15 +49,17 @@ class CaseAugmentation:
             this decides which CT is the first.
 
     Raises:
-        ValueError: If a probability or share is not one, or ``max_mixed_cases`` is below 1.
+        ValueError: If a probability or share is not one, or a number of cases, scans or slices is
+            below 1.
 
     Source:
         Paper, sections 4.4 and 11.3. qiaoyu-zheng/RP3D-Diag, ``RadNet_Dataset_earlyAna``:
         ``n_aug`` is ``max_mixed_cases``, and ``prob`` that of no mixing, 0.7 as shipped. There, the
         anatomy mixed in is drawn by hand-set weights; here every case of another anatomy is as
         likely, and unknown anatomies are never mixed. There, scans beyond a fixed number are cut
-        off at random; here each may be dropped. There, a mixture with a normal case stays normal
-        beside a disease. The probabilities of dropping and of the key slice are ours.
+        off at random (4 of a case: ``max_scans``); here each may be dropped as well. There, a
+        mixture with a normal case stays normal beside a disease. The probabilities of dropping and
+        of the key slice are ours.
     """
 
     scan_augmentation: ScanAugmentation | None = field(default_factory=ScanAugmentation)
@@ -60,6 +67,8 @@ class CaseAugmentation:
     mixing_probability: float = 0.3
     max_mixed_cases: int = 2
     scan_drop_probability: float = 0.1
+    max_scans: int | None = None
+    slice_budget: int | None = None
     slice_share: float = 1.0
     shuffle_scans: bool = True
 
@@ -71,13 +80,17 @@ class CaseAugmentation:
             raise ValueError(
                 f"slice_share is {self.slice_share}, expected more than 0 and at most 1"
             )
-        if self.max_mixed_cases < 1:
-            raise ValueError(f"max_mixed_cases is {self.max_mixed_cases}, expected at least 1")
+        for name in ("max_mixed_cases", "max_scans", "slice_budget"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1")
 
     @property
     def changes_scans(self) -> bool:
         """Whether it changes which scans a case has, or their order."""
-        return bool(self.mixing_probability or self.scan_drop_probability or self.shuffle_scans)
+        is_bounded = self.max_scans is not None or self.slice_budget is not None
+        is_random = self.mixing_probability or self.scan_drop_probability or self.shuffle_scans
+        return bool(is_bounded or is_random)
 
     def draw_partners(
         self, row: int, anatomies: NDArray[np.int64], random: np.random.Generator
@@ -105,7 +118,28 @@ class CaseAugmentation:
         kept = np.flatnonzero(random.random(num_scans) >= self.scan_drop_probability)
         if not len(kept):
             kept = random.integers(num_scans, size=1)
+        if self.max_scans is not None and len(kept) > self.max_scans:
+            kept = np.sort(random.choice(kept, self.max_scans, replace=False))
         return (random.permutation(kept) if self.shuffle_scans else kept).tolist()
+
+    def fit_budget(
+        self, scan_slices: Sequence[int], used: int, random: np.random.Generator
+    ) -> list[int]:
+        """Return which scans of a case fit into what is left of the budget, in their order.
+
+        Args:
+            scan_slices: Slices of each scan.
+            used: Slices of the cases that it is mixed with; with 0, at least one scan is kept.
+            random: Where the draws come from.
+        """
+        if self.slice_budget is None:
+            return list(range(len(scan_slices)))
+        kept: list[int] = []
+        for scan in random.permutation(len(scan_slices)).tolist():
+            if used + scan_slices[scan] <= self.slice_budget or not used:
+                kept.append(scan)
+                used += scan_slices[scan]
+        return sorted(kept)
 
     def augment_scans(
         self,

@@ -164,27 +164,51 @@ class TrainingCases(torch.utils.data.Dataset[dict[str, Tensor]]):
         if self.augmentation is None:
             return self._packed[row] if self._packed else self.packer(self.split[row])
         random = np.random.default_rng((self.seed, self.epoch, max(index, row)))
-        cases = []
+        cases: list[dict[str, Tensor]] = []
         for mixed in (row, *self.augmentation.draw_partners(row, self._anatomies, random)):
-            case = self._draw_case(mixed, self.augmentation, random)
-            cases.append(self.augmentation.augment_scans(case, self.packer.processor, random))
+            used = sum(len(case["pixel_values"]) for case in cases)
+            drawn = self._draw_case(mixed, self.augmentation, used, random)
+            if drawn is not None:
+                cases.append(self.augmentation.augment_scans(drawn, self.packer.processor, random))
         return mix_cases(cases, self._normal_columns)
 
     def _draw_case(
-        self, row: int, augmentation: CaseAugmentation, random: np.random.Generator
-    ) -> dict[str, Tensor]:
-        """Return a packed case with the scans that are drawn."""
+        self, row: int, augmentation: CaseAugmentation, used: int, random: np.random.Generator
+    ) -> dict[str, Tensor] | None:
+        """Return a packed case with the scans that are drawn; None where no scan fits any more."""
         if self._packed:
             case = self._packed[row]
             augmentation.draw_scans(len(case["slice_counts"]), random)  # all; what follows is drawn
             return case  # from the same generator, kept in memory or not
         stored = self.split[row]
-        kept = augmentation.draw_scans(len(stored["scans"]), random)
-        return self.packer(stored | {"scans": [stored["scans"][number] for number in kept]})
+        drawn = augmentation.draw_scans(len(stored["scans"]), random)
+        scans = [stored["scans"][number] for number in drawn]
+        depths = np.array([scan["volume"]["shape"][0] for scan in scans])
+        processor = self.packer.processor
+        slices = encoded_slices(depths, processor.max_slices, processor.grey_picture_slices)
+        kept = augmentation.fit_budget(slices.tolist(), used, random)
+        return self.packer(stored | {"scans": [scans[number] for number in kept]}) if kept else None
+
+
+def encoded_slices(
+    scan_depths: NDArray[np.int64], max_slices: int, grey_picture_slices: int = 1
+) -> NDArray[np.int64]:
+    """Return how many slices of each scan are encoded, of its stored slices.
+
+    Args:
+        scan_depths: Stored slices of each scan, ``(scans,)``.
+        max_slices: The image processor's.
+        grey_picture_slices: The image processor's.
+    """
+    return np.where(scan_depths == 1, grey_picture_slices, np.minimum(scan_depths, max_slices))
 
 
 def count_slices(
-    scan_cases: NDArray[np.int64], scan_depths: NDArray[np.int64], num_cases: int, max_slices: int
+    scan_cases: NDArray[np.int64],
+    scan_depths: NDArray[np.int64],
+    num_cases: int,
+    max_slices: int,
+    max_scans: int | None = None,
 ) -> NDArray[np.int64]:
     """Return how many slices of each case are encoded: its work, for `BalancedBatchSampler`.
 
@@ -196,6 +220,11 @@ def count_slices(
         scan_depths: Stored slices of each scan, ``(scans,)``.
         num_cases: Number of cases.
         max_slices: The image processor's.
+        max_scans: The augmentation's: of a case with more, what so many have on average.
     """
-    kept = np.minimum(scan_depths, max_slices)
-    return np.bincount(scan_cases, weights=kept, minlength=num_cases).astype(np.int64)
+    kept = encoded_slices(scan_depths, max_slices)
+    work = np.bincount(scan_cases, weights=kept, minlength=num_cases)
+    if max_scans is not None:
+        num_scans = np.bincount(scan_cases, minlength=num_cases)
+        work = work * np.minimum(1, max_scans / np.maximum(num_scans, 1))
+    return np.rint(work).astype(np.int64)

@@ -12,8 +12,8 @@ from transformers import BatchFeature
 
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.inference.explain.activations import activation_maps, default_layer
+from raddiag_hf.model.chunking import INFERENCE_CHUNK_SIZE
 from raddiag_hf.model.modeling_raddiag import (
-    INFERENCE_CHUNK_SIZE,
     RadDiagForImageClassification,
 )
 
