@@ -177,3 +177,18 @@ def test_limits_are_the_callers(tmp_path: Path) -> None:
     with pytest.raises(ScanReadError, match="20 pixels along a side, at most 16") as caught:
         read_scan(path, limits=ReadLimits(max_side=16))
     assert caught.value.reason is ScanReadReason.TOO_LARGE
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("uint8", None), ("uint16", 65_535), ("float32", 0)])
+@pytest.mark.parametrize("num_pages", [1, 3])
+def test_low_values_of_a_tiff_may_mean_white(
+    tmp_path: Path, num_pages: int, dtype: str, white: float | None
+) -> None:
+    """Pillow writes and reads 8 bits turned round, and leaves other numbers as they are."""
+    pages = np.arange(num_pages * 12, dtype=dtype).reshape(num_pages, 3, 4)
+    first, *others = (Image.fromarray(page) for page in pages)
+    tags = {"save_all": True, "append_images": others, "tiffinfo": {262: 0}}
+    scan = read_scan(save(first, tmp_path / "film.tif", **tags))
+    grey = pages.astype(np.float32)
+    assert np.array_equal(scan.volume, grey if white is None else white - grey)
+    assert kinds(scan) == ["monochrome1_inverted"]

@@ -3,7 +3,9 @@
 import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
+from math import nan
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +37,8 @@ _MAX_HEADER_BYTES = 64 * 2**20
 _TRAILING_BYTES = 2**20
 """Some writers pad; a gzip with more than this is a bomb or another file."""
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+_LARGEST_VOXEL_MM = 100.0
+"""Larger ones are millimetres that were called metres."""
 
 
 def read_nifti(path: Path, limits: ReadLimits) -> Scan:
@@ -49,31 +53,29 @@ def read_nifti(path: Path, limits: ReadLimits) -> Scan:
 
     Raises:
         ScanReadError: ``UNSUPPORTED`` for several volumes (4D) and complex numbers, ``CORRUPT`` for
-            broken or truncated files and a gzip that holds more than its header says,
+            broken or truncated files, an impossible header (no dimensions, data that begin within
+            it) and a gzip that holds more than its header says,
             ``TOO_LARGE`` beyond the limits, ``BAD_VALUES`` for infinity and for NaN within the
             image (NaN around it becomes the least value).
     """
-    header = _read_header(path)
+    header = read_nifti_header(path)
     shape = tuple(int(size) for size in header.get_data_shape())
-    dtype = header.get_data_dtype()
-    data_offset = int(header.get_data_offset())
+    dtype = _dtype(path, header)
     volume_shape = _one_volume(path, shape)
-    _check_dtype(path, dtype)
     width, height, depth = volume_shape
     limits.check(path, depth, height, width)
-    if not 0 <= data_offset <= _MAX_HEADER_BYTES:
-        raise ScanReadError(path, ScanReadReason.CORRUPT, f"data that begin at byte {data_offset}")
-    num_bytes = data_offset + int(np.prod(volume_shape, dtype=np.int64)) * dtype.itemsize
+    num_bytes = (
+        _data_offset(path, header) + int(np.prod(volume_shape, dtype=np.int64)) * dtype.itemsize
+    )
     with _opened(path, num_bytes) as image:
         voxels = _grey_voxels(image).reshape(volume_shape)
-        affine = image.affine if _has_orientation(image) else None
-        sizes = _voxel_sizes(image.header)
-    volume, spacing_mm, plane, decisions = _as_displayed(voxels, affine, sizes)
+    grid = nifti_grid(header)
+    volume, spacing_mm, plane, decisions = _as_displayed(voxels, grid)
     return finite_scan(
         path,
         "nifti",
         volume,
-        decisions=decisions,
+        decisions=(*grid.decisions, *decisions),
         plane=plane,
         spacing_mm=spacing_mm,
         is_picture=len(volume) == 1,
@@ -85,17 +87,36 @@ def _is_gzip(path: Path) -> bool:
         return stream.read(2) == b"\x1f\x8b"
 
 
-def _read_header(path: Path) -> nibabel.Nifti1Header:
-    """Parse the fixed part of the header alone, so that limits hold before more is read."""
+def read_nifti_header(path: Path) -> nibabel.Nifti1Header:
+    """Parse the fixed part of the header alone, so that limits hold before more is read.
+
+    Raises:
+        ScanReadError: ``CORRUPT`` if it does not say how many dimensions there are.
+    """
     opener = gzip.open if _is_gzip(path) else open
     with opener(path, "rb") as stream:
         head = stream.read(540)
-    return _image_class(head).header_class.from_fileobj(BytesIO(head), check=False)
+    header = _image_class(head).header_class.from_fileobj(BytesIO(head), check=False)
+    if not 1 <= int(header["dim"][0]) <= 7:
+        found = "a header whose number of dimensions is not 1 to 7"
+        raise ScanReadError(path, ScanReadReason.CORRUPT, found)
+    return header
+
+
+def _data_offset(path: Path, header: nibabel.Nifti1Header) -> int:
+    """Return where voxels begin: behind the header, in whole bytes."""
+    offset, least = float(header["vox_offset"]), header.single_vox_offset
+    if not offset.is_integer() or not least <= offset <= _MAX_HEADER_BYTES:
+        found = f"voxels that begin at byte {offset:g}, expected {least} or a little more"
+        raise ScanReadError(path, ScanReadReason.CORRUPT, found)
+    return int(offset)
 
 
 def _one_volume(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
     if not shape:
         raise ScanReadError(path, ScanReadReason.EMPTY, "an image without dimensions")
+    if min(shape) < 0:
+        raise ScanReadError(path, ScanReadReason.CORRUPT, f"a negative size: {shape}")
     num_volumes = int(np.prod(shape[3:], dtype=np.int64))
     if num_volumes != 1:
         raise ScanReadError(
@@ -107,12 +128,18 @@ def _one_volume(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
     return first, second, third
 
 
-def _check_dtype(path: Path, dtype: np.dtype[np.generic]) -> None:
+def _dtype(path: Path, header: nibabel.Nifti1Header) -> np.dtype[np.generic]:
+    try:
+        dtype = header.get_data_dtype()
+    except KeyError:
+        found = f"voxels of datatype {int(header['datatype'])}, which NIfTI does not have"
+        raise ScanReadError(path, ScanReadReason.CORRUPT, found) from None
     is_colour = dtype.names is not None and {"R", "G", "B"} <= set(dtype.names)
     if dtype.kind not in "iuf" and not is_colour:
         raise ScanReadError(
             path, ScanReadReason.UNSUPPORTED, f"voxels of {dtype}, expected real numbers or RGB"
         )
+    return np.dtype(dtype)
 
 
 @contextmanager
@@ -159,26 +186,65 @@ def _grey_voxels(image: nibabel.Nifti1Image) -> NDArray[np.float32]:
         return image.get_fdata(dtype=np.float32, caching="unchanged")
 
 
-def _voxel_sizes(header: nibabel.Nifti1Header) -> list[float]:
-    """Return the three voxel sizes in mm, NaN where the header has none."""
+@dataclass(frozen=True, eq=False)
+class NiftiGrid:
+    """Where voxels lie, as far as the header can be used.
+
+    Attributes:
+        affine: Voxel to world, of rank 3; None where neither sform nor qform gives one.
+        space_code: What the affine leads to, as the form that gave it says; 0 without one.
+        sizes_mm: Voxel size along each of the three axes; NaN where unknown.
+        decisions: What could not be used.
+    """
+
+    affine: NDArray[np.float64] | None
+    space_code: int
+    sizes_mm: list[float]
+    decisions: tuple[Decision, ...]
+
+
+def nifti_grid(header: nibabel.Nifti1Header) -> NiftiGrid:
+    """Return the affine of the sform, or of the qform where the sform cannot be used, and sizes.
+
+    Raises:
+        ValueError: If only the qform is left and its quaternion is longer than 1.
+    """
+    zooms = np.abs(header["pixdim"][1:4].astype(np.float64))
+    is_known = np.isfinite(zooms) & (zooms > 0)
+    turned = header.copy()
+    turned["pixdim"][1:4] = np.where(is_known, zooms, 1)  # a qform says directions without them
+    has_handedness = abs(float(header["pixdim"][0])) == 1
+    if not has_handedness:
+        turned["pixdim"][0] = 1  # as the standard says
+    unusable = []
+    affine, space_code = None, 0
+    for form, read in (("sform", turned.get_sform), ("qform", turned.get_qform)):
+        code = int(header[f"{form}_code"])
+        if affine is not None or code <= 0:
+            continue
+        found = np.asarray(read(), dtype=np.float64)
+        if np.isfinite(found).all() and np.linalg.matrix_rank(found[:3, :3]) == 3:
+            affine, space_code = found, code
+            if form == "sform":
+                zooms = np.where(is_known, zooms, np.linalg.norm(found[:3, :3], axis=0))
+                is_known[:] = True
+            elif not has_handedness:
+                unusable.append("qfac")
+        else:
+            unusable.append(form)
+    sizes = np.where(is_known & (np.arange(3) < len(header.get_data_shape())), zooms, nan).tolist()
     scale = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
-    sizes = [abs(float(size)) * scale for size in header.get_zooms()[:3]]
-    sizes = [size if np.isfinite(size) and size > 0 else float("nan") for size in sizes]
-    return sizes + [float("nan")] * (3 - len(sizes))
-
-
-def _has_orientation(image: nibabel.Nifti1Image) -> bool:
-    """Tell whether a qform or sform is given and spans three axes."""
-    if not (image.header["qform_code"] > 0 or image.header["sform_code"] > 0):
-        return False
-    rotation = image.affine[:3, :3]
-    return bool(np.isfinite(image.affine).all() and np.linalg.matrix_rank(rotation) == 3)
+    if scale > 1 and any(size * scale > _LARGEST_VOXEL_MM for size in sizes):
+        unusable, scale = [*unusable, "xyzt_units"], 1.0
+    decisions = (decision(DecisionKind.UNUSABLE_TAGS, keywords=unusable),) if unusable else ()
+    return NiftiGrid(affine, space_code, [size * scale for size in sizes], decisions)
 
 
 def _as_displayed(
-    voxels: NDArray[np.float32], affine: NDArray[np.float64] | None, sizes: list[float]
+    voxels: NDArray[np.float32], grid: NiftiGrid
 ) -> tuple[NDArray[np.float32], tuple[float, float, float], Plane, tuple[Decision, ...]]:
     """Return the volume as (depth, height, width) with spacing, plane and decisions."""
+    affine, sizes = grid.affine, grid.sizes_mm
     axis = slice_axis(voxels.shape, sizes)
     if affine is None:
         # NIfTI runs fastest along a row of the image, then along its columns.

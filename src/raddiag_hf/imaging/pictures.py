@@ -22,13 +22,16 @@ from raddiag_hf.imaging.scan import (
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _EXIF_ORIENTATION = 0x0112
+_TURNED_BY_PILLOW = ("1", "L")
+_PHOTOMETRIC, _WHITE_IS_ZERO = 0x0106, 0
 
 
 def read_picture(path: Path, limits: ReadLimits) -> Scan:
     """Read a picture as a scan; the pages of a TIFF are its slices.
 
-    16-bit grey keeps its range. Colour and palettes become luminance; pixels that are transparent
-    are laid over black. EXIF orientation is obeyed.
+    16-bit grey keeps its range. Where a TIFF says that low values mean white, whole numbers are
+    turned round within their range, and fractions change their sign. Colour and palettes become
+    luminance; pixels that are transparent are laid over black. EXIF orientation is obeyed.
 
     Raises:
         ScanReadError: ``CORRUPT`` for broken or truncated data, ``TOO_LARGE`` beyond the limits
@@ -113,7 +116,12 @@ def _grey_pixels(image: Image.Image) -> tuple[NDArray[np.float32], list[Decision
         decisions.append(decision(DecisionKind.EXIF_ROTATED))
         ImageOps.exif_transpose(image, in_place=True)
     if image.mode in _GREY_MODES:
-        return np.asarray(image).astype(np.float32), decisions
+        grey = np.asarray(image).astype(np.float32)
+        if _is_white_zero(image):
+            decisions.append(decision(DecisionKind.MONOCHROME1_INVERTED))
+            if image.mode not in _TURNED_BY_PILLOW:
+                grey = (0 if image.mode == "F" else 65_535) - grey
+        return grey, decisions
     channels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     if not is_grey(channels):
         decisions.append(decision(DecisionKind.COLOUR_TO_GREY))
@@ -123,3 +131,7 @@ def _grey_pixels(image: Image.Image) -> tuple[NDArray[np.float32], list[Decision
         grey = grey * (opacity[..., 0].astype(np.float32) / np.float32(255))
         decisions.append(decision(DecisionKind.ALPHA_OVER_BLACK))
     return grey, decisions
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    return getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO

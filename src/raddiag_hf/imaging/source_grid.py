@@ -4,14 +4,11 @@ A `Scan` is turned the way radiologists look at it. What is aligned with its fil
 back, and needs the affine of the file.
 """
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from math import isfinite
 from pathlib import Path
 
-import nibabel
 import numpy as np
 from nibabel.orientations import (
     apply_orientation,
@@ -31,11 +28,9 @@ from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
 from raddiag_hf.imaging.dicom.stacks import Stack, order_slices
 from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
-from raddiag_hf.imaging.nifti import DISPLAY_AXES, slice_axis
+from raddiag_hf.imaging.nifti import DISPLAY_AXES, nifti_grid, read_nifti_header, slice_axis
 from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError
 
-_HEADER_BYTES = 540
-_GZIP = b"\x1f\x8b"
 _NIFTI_ORDER = np.array([[2, 1], [1, 1], [0, 1]])
 """(depth, height, width) -> (width, height, depth), as NIfTI counts voxels of an image."""
 _MOST_UNEVEN = 0.1
@@ -85,25 +80,24 @@ def source_grid(scan: Scan) -> SourceGrid:
 
 
 def _nifti_grid(path: Path, scan: Scan) -> SourceGrid | None:
-    with path.open("rb") as raw:
-        is_gzip = raw.read(2) == _GZIP
-    with gzip.open(path) if is_gzip else path.open("rb") as stream:
-        head = stream.read(_HEADER_BYTES)
-    kind = nibabel.Nifti2Header if head[4:7] == b"n+2" else nibabel.Nifti1Header
-    header = kind.from_fileobj(BytesIO(head), check=False)
+    try:
+        with only_scan_read_errors(path, "the NIfTI header", quote=False):
+            header = read_nifti_header(path)
+            grid = nifti_grid(header)
+    except ScanReadError:  # another file than the one that was read
+        return None
     shape = (*(int(size) for size in header.get_data_shape()[:3]), 1, 1)[:3]
-    sizes = [abs(float(size)) or float("nan") for size in (*header.get_zooms()[:3], 0, 0)[:3]]
-    axis = slice_axis(shape, sizes)
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    code = int(header["sform_code"]) or int(header["qform_code"])
-    if code > 0 and np.isfinite(affine).all() and np.linalg.matrix_rank(affine[:3, :3]) == 3:
+    axis = slice_axis(shape, grid.sizes_mm)
+    affine, code = grid.affine, grid.space_code
+    if affine is not None:
         stored = io_orientation(affine)
         shown = axcodes2ornt(DISPLAY_AXES[int(stored[axis, 0])])
         from_scan = ornt_transform(shown, stored)
         statement = "Shape and affine are those of the NIfTI file."
     else:
         order = [axis, *(other for other in (2, 1, 0) if other != axis)]
-        from_scan, code = np.array([[source, 1] for source in order]), 0
+        from_scan = np.array([[source, 1] for source in order])
+        affine = np.asarray(header.get_base_affine(), dtype=np.float64)
         statement = "Shape is that of the NIfTI file, which does not say where the scan lies."
     turned = [scan.volume.shape[list(from_scan[:, 0]).index(target)] for target in range(3)]
     return SourceGrid(from_scan, affine, code, statement) if tuple(turned) == shape else None
