@@ -13,7 +13,7 @@ from datasets import Dataset
 from fsspec.core import url_to_fs
 
 from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
-from raddiag_hf.data.opening import find_cases, open_cases
+from raddiag_hf.data.opening import count_labels, find_cases, open_cases
 from raddiag_hf.data.store.case import case_features
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.labels.label_set import LabelSet
@@ -328,7 +328,7 @@ def test_a_fingerprint_tells_contents_apart_and_not_places(folder, tmp_path):
 
 OPEN = """
 import json, sys
-from raddiag_hf.data.opening import find_cases, open_cases
+from raddiag_hf.data.opening import count_labels, find_cases, open_cases
 
 for dataset, source in json.loads(sys.argv[1]):
     try:
@@ -371,3 +371,9 @@ def test_the_hub_gives_one_split_to_those_it_knows(folder, tmp_path):
     assert "alice/absent: no such folder or builder here" in answers[4]
     assert any("resolve" in path and "data/test-00000" in path for path in asked)
     assert not any("resolve" in path and "data/validation-00000" in path for path in asked)
+
+
+@pytest.mark.parametrize("column", ["labels", "labels:2"])
+def test_labels_are_counted_over_all_splits(folder, column):
+    test = open_cases(folder, ["test"], label_column=column)["test"]
+    assert count_labels(folder, test) == (10, 10, 10)[: len(test.label_set)]

@@ -223,14 +223,14 @@ def open_cases(
     return CaseSplits(with_counts(opened))
 
 
-def count_labels(dataset: Path | str, label_column: str) -> tuple[int, ...]:
-    """Return how many cases of a whole data set, all splits together, have each label.
+def count_labels(dataset: Path | str, cases: CaseSplit) -> tuple[int, ...]:
+    """Return how many cases of a whole data set, all splits together, have each label of a split.
 
     No pixel is read.
 
     Args:
         dataset: As `find_cases` takes it.
-        label_column: The label space.
+        cases: A split of it.
 
     Raises:
         CaseDataError: If it is no case data set.
@@ -238,8 +238,9 @@ def count_labels(dataset: Path | str, label_column: str) -> tuple[int, ...]:
     """
     found = find_cases(dataset)
     with named_faults(_location(dataset, None)):
-        counts = read_metadata(found).labels[label_column].astype(int).sum(axis=0)
-    return tuple(int(count) for count in counts)
+        column, label_ids = cases.stored_labels or (cases.label_column, range(len(cases.label_set)))
+        counts = read_metadata(found).labels[column].astype(int).sum(axis=0)
+    return tuple(int(counts[label]) for label in label_ids)
 
 
 def _is_on_hub(dataset: Path | str) -> bool:

@@ -144,7 +144,7 @@ def _evaluate_model(
         rule = _choose_rule(validation, settings, config.has_exclusive_labels)
     bands, counts = settings.band_rule, cases.label_set.train_counts
     if bands.counted is CountedCases.WHOLE:
-        counts = count_labels(dataset, cases.label_column)
+        counts = count_labels(dataset, cases)
     warnings = evaluation_warnings(cases, calibration, rule, has_bands=any(counts))
     if opened.num_unlabelled:
         warnings.append(f"{opened.num_unlabelled} cases were left out, of which no label is known.")
