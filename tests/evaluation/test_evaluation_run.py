@@ -178,6 +178,26 @@ def test_evaluations_whose_bands_are_not_the_same_are_told_apart(folder, evaluat
     assert any(note.startswith("whole: Head labels have 4 cases of the whole") for note in notes)
 
 
+def test_recall_of_a_short_list_and_chapters_stand_beside_the_papers_metrics(folder, evaluation):
+    content = json.loads((folder / "out" / "metrics.json").read_text())
+    chapters = content["chapters"]
+    assert chapters["group"] == ["J00-J99", "S00-T88"]  # Normal has no code
+    auc = evaluation.result.per_class["auc"]
+    np.testing.assert_allclose(chapters["auc"], [auc[1], auc[2]])
+    assert None not in chapters["auc_low"]
+    assert content["groups"]["group"] == ["head", "body", "tail", "all"]
+    table = PredictionTable.read(folder / "out" / "predictions.parquet")
+    found = np.take_along_axis(table.labels, table.logits.argmax(1)[:, None], 1).mean()
+    assert content["top_k_recall"]["sizes"] == [1]
+    assert content["top_k_recall"]["recalls"] == [pytest.approx(found)]
+    assert f"Of a case's labels, {100 * found:.1f} % among 1" in (
+        (folder / "out" / "table.md").read_text()
+    )
+    report = render_evaluation_report(evaluation)
+    assert "Respiratory system" in report
+    assert "of its most probable ones" in report
+
+
 def test_one_scan_level_classifier_is_evaluated_by_any_pooling(folder, tmp_path):
     """Paper, section 11.2: the same weights, random picking, max and mean pooling."""
     model = save_evaluation_model(tmp_path / "model", fusion_type="mean")

@@ -35,7 +35,7 @@ side.
 `accelerate launch --num_processes 4 -m raddiag_hf.cli.main evaluate -m ./model -d cases -o out`
 """
 
-SUMMARY_WITHOUT = ("classes", "roc", "reliability", "breakdown")
+SUMMARY_WITHOUT = ("classes", "chapters", "roc", "reliability", "breakdown")
 """What `metrics.json` holds and standard output does not: too long to be read there."""
 
 

@@ -1,6 +1,6 @@
 """Metrics of a model's logits as its users meet them: calibrated, decided, and by band."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,7 @@ def evaluate_by_rule(
     label_counts: Sequence[int],
     bootstrap: BootstrapSettings | None,
     bands: BandRule,
+    further_groups: Mapping[str, NDArray[np.intp]] | None = None,
 ) -> tuple[EvaluationResult, dict[str, NDArray[np.intp]]]:
     """Return every metric per class and band, and the columns of each band.
 
@@ -34,6 +35,7 @@ def evaluate_by_rule(
         label_counts: Cases of each class that ``bands`` counts; no bands where all are 0.
         bootstrap: How to find intervals; None for none.
         bands: How classes are sorted into head, body and tail.
+        further_groups: Columns of groups that the result has beside the bands.
     """
     groups: dict[str, NDArray[np.intp]] = {}
     if any(label_counts):
@@ -44,7 +46,7 @@ def evaluate_by_rule(
         rule.calibrated(logits),
         thresholds=rule.thresholds,
         decisions=decisions,
-        groups=groups,
+        groups={**groups, **(further_groups or {})},
         class_names=class_names,
         bootstrap=bootstrap,
     )

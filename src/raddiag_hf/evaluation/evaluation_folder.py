@@ -11,6 +11,7 @@ from raddiag_hf.evaluation.prediction_table import read_provenance
 from raddiag_hf.evaluation.report.tables import TABLE_FILES, EvaluatedModel, write_tables
 from raddiag_hf.labels.bands import BandRule, CountedCases
 from raddiag_hf.metrics.confusion import describe_accuracy
+from raddiag_hf.metrics.top_k import TopKRecall
 
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
 CALIBRATION_FILE = "calibration_predictions.parquet"
@@ -132,6 +133,8 @@ def table_notes(content: Mapping[str, Any]) -> list[str]:
         notes.append(f"Scans were classified one by one; of each case: {FUSION_WORDS[fusion]}.")
     if (bands := content.get("bands")) is not None:
         notes.append(BandRule(**bands | {"counted": CountedCases(bands["counted"])}).describe())
+    if (top_k := content.get("top_k_recall")) is not None:
+        notes.append(TopKRecall(**top_k).describe())
     if content["threshold_description"] is not None:
         by = "Decisions" if content.get("exclusive_labels") else "Thresholds"
         notes.append(f"{by}: {content['threshold_description']}.")

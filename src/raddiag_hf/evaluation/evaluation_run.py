@@ -1,8 +1,12 @@
 """Evaluation of a model on a split of a case data set, from pixels to tables."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from raddiag_hf.checkpoints.loaded_model import LoadedModel, check_label_texts
 from raddiag_hf.core.atomic_files import atomic_write
@@ -32,10 +36,13 @@ from raddiag_hf.evaluation.predict_cases import (
 )
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.labels.bands import CountedCases
+from raddiag_hf.labels.icd10_chapters import chapter_columns
 from raddiag_hf.metrics.calibration import reliability
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.metrics.decision_rule import MOST_PROBABLE, DecisionRule, choose_decision_rule
+from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.metrics.threshold_rule import ThresholdRule
+from raddiag_hf.metrics.top_k import top_k_recall
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 
 
@@ -148,7 +155,8 @@ def _evaluate_model(
     warnings = evaluation_warnings(cases, calibration, rule, has_bands=any(counts))
     if opened.num_unlabelled:
         warnings.append(f"{opened.num_unlabelled} cases were left out, of which no label is known.")
-    evaluation = _evaluate(table, counts, rule, settings, warnings, progress)
+    chapters = chapter_columns(cases.label_set.codes)
+    evaluation = _evaluate(table, counts, chapters, rule, settings, warnings, progress)
     write_metrics(evaluation.to_dict(), output)
     if config_file is not None:
         _store_decision_rule(rule, config_file)
@@ -173,6 +181,7 @@ def _choose_rule(
 def _evaluate(
     table: PredictionTable,
     label_counts: tuple[int, ...],
+    chapters: Mapping[str, NDArray[np.intp]],
     rule: DecisionRule,
     settings: EvaluationSettings,
     warnings: list[str],
@@ -190,6 +199,7 @@ def _evaluate(
         label_counts=label_counts,
         bootstrap=bootstrap,
         bands=settings.band_rule,
+        further_groups=chapters,
     )
     decisions = rule.decide(table.logits)
     table = replace(table, logits=rule.calibrated(table.logits))
@@ -204,7 +214,9 @@ def _evaluate(
         )
     return ModelEvaluation(
         table=table,
-        result=result,
+        result=result.of_groups([*groups, ALL]),
+        chapters=result.of_groups(chapters) if chapters else None,
+        top_k=top_k_recall(table.labels, table.logits, bootstrap=bootstrap),
         breakdown=break_down(
             table,
             decisions=decisions,

@@ -18,6 +18,7 @@ from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.calibration import Reliability
 from raddiag_hf.metrics.decision_rule import DecisionRule
 from raddiag_hf.metrics.evaluation_result import EvaluationResult
+from raddiag_hf.metrics.top_k import TopKRecall
 
 FEWEST_RESAMPLES = 100
 """Intervals from fewer resamples are told to be rough."""
@@ -39,6 +40,9 @@ class ModelEvaluation:
         warnings: What a reader should know, in words.
         official: What the reference implementation prints; None where nobody asked.
         bands: How labels were sorted into head, body and tail; None where there are none.
+        chapters: The means over the labels of each chapter of ICD-10-CM; None where no label has a
+            code.
+        top_k: Recall of a case's labels among its most probable ones; None where there is none.
     """
 
     table: PredictionTable
@@ -51,6 +55,8 @@ class ModelEvaluation:
     warnings: tuple[str, ...]
     official: EvaluationResult | None = None
     bands: BandRule | None = None
+    chapters: EvaluationResult | None = None
+    top_k: TopKRecall | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the predictions as JSON values; what is undefined is None."""
@@ -73,6 +79,8 @@ class ModelEvaluation:
                 binning: found.to_dict() for binning, found in self.reliability.items()
             },
             "breakdown": self.breakdown.to_dict(),
+            "chapters": None if self.chapters is None else self.chapters.group_table(),
+            "top_k_recall": None if self.top_k is None else asdict(self.top_k),
             "official": None if self.official is None else self.official.group_table(),
             **content,
         }

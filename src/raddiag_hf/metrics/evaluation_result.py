@@ -1,7 +1,7 @@
 """What an evaluation found, as tables and as JSON."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -88,6 +88,22 @@ class EvaluationResult:
         """Names of the classes that every known case has."""
         every = np.flatnonzero((self.positives > 0) & (self.positives == self.known_cases))
         return tuple(self.class_names[index] for index in every)
+
+    def of_groups(self, names: Collection[str]) -> "EvaluationResult":
+        """Return the result with some of its groups alone, in their order."""
+
+        def kept(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in values.items() if name in names}
+
+        intervals = self.intervals
+        if intervals is not None:
+            intervals = replace(
+                intervals,
+                macro=kept(intervals.macro),
+                fewest_classes=kept(intervals.fewest_classes),
+                roc=kept(intervals.roc),
+            )
+        return replace(self, groups=kept(self.groups), roc=kept(self.roc), intervals=intervals)
 
     def group_table(self) -> Table:
         """Return one row per group: its classes, its means and their intervals.

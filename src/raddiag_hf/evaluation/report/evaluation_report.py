@@ -18,6 +18,7 @@ from raddiag_hf.evaluation.figures.evaluation_figure import (
 from raddiag_hf.evaluation.figures.palette import DARK, LIGHT
 from raddiag_hf.evaluation.model_evaluation import ModelEvaluation
 from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS, UNDEFINED, count, value_cell
+from raddiag_hf.labels.icd10_chapters import CHAPTERS
 from raddiag_hf.metrics.confusion import describe_accuracy
 from raddiag_hf.metrics.evaluation_result import EvaluationResult, Table
 from raddiag_hf.metrics.predictions import ALL
@@ -93,6 +94,8 @@ def render_evaluation_report(
     ):
         if subgroups:
             sections.append(_breakdown_section(title, subgroups))
+    if evaluation.chapters is not None:
+        sections.append(_chapter_section(evaluation.chapters))
     if missing := _not_evaluated(evaluation):
         sections.append(TextSection("Labels that could not be evaluated", missing))
     sections.append(_facts(evaluation))
@@ -139,6 +142,8 @@ def _headline(evaluation: ModelEvaluation) -> HeadlineSection:
             f"Below each value: {100 * intervals.confidence:g} % intervals from "
             f"{intervals.resamples:,} bootstrap resamples of {intervals.resampled_unit}s."
         )
+    if evaluation.top_k is not None:
+        statements.append(evaluation.top_k.describe())
     if evaluation.bands is not None:
         statements.append(evaluation.bands.describe())
     if evaluation.rule.thresholds is not None:
@@ -270,6 +275,22 @@ def _breakdown_section(title: str, subgroups: Sequence[Subgroup]) -> TableSectio
         "Means over the labels that can be evaluated on the cases of each row, which are not the "
         "same in all rows.",
     )
+
+
+def _chapter_section(result: EvaluationResult) -> TableSection:
+    table = result.group_table()
+    metrics = [name for name in BREAKDOWN_METRICS if name in table]
+    rows = [
+        [
+            f"{chapter}\n{CHAPTERS[chapter]}",
+            f"{table['evaluated'][row]:,}\nof {table['classes'][row]:,}",
+            *(value_cell(table, metric, row) for metric in metrics),
+        ]
+        for row, chapter in enumerate(table["group"])
+    ]
+    columns = ["", "Labels", *(METRICS[name] for name in metrics)]
+    words = "Means over the labels of each chapter that can be evaluated."
+    return TableSection("By chapter of ICD-10-CM", columns, rows, words)
 
 
 def _not_evaluated(evaluation: ModelEvaluation) -> list[str]:
