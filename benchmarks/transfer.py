@@ -182,18 +182,14 @@ def start(work: Path, target: str, where: str, scale: Scale) -> Path:
 
 def settings(method: Method, where: str, scale: Scale) -> FinetuneSettings:
     """Return how to fine-tune: equal for both starts but for what has no meaning at random."""
-    is_new = where == "scratch" and method is Method.FULL
-    return FinetuneSettings(
-        method,
-        num_epochs=scale.epochs,
-        patience=5,
-        batch_size=16,
-        learning_rate=None if method is Method.LINEAR_PROBE else 2e-3,
-        layer_decay=1.0 if is_new else 0.8,
-        train_batch_norm=is_new,
-        num_workers=0,
-        seed=SEED,
-    )
+    shared: dict[str, Any] = {"num_workers": 0, "seed": SEED}
+    if method is Method.LINEAR_PROBE:
+        return FinetuneSettings(method, **shared)
+    shared |= {"num_epochs": scale.epochs, "patience": 5, "batch_size": 16, "learning_rate": 2e-3}
+    if method is Method.FULL:
+        is_new = where == "scratch"
+        shared |= {"layer_decay": 1.0 if is_new else 0.8, "train_batch_norm": is_new}
+    return FinetuneSettings(method, **shared)
 
 
 def experiment(work: Path, target: str, where: str, method: Method, scale: Scale) -> dict[str, Any]:

@@ -70,7 +70,10 @@ def test_a_probe_learns_cases_of_the_hub(model_folder, cases, tmp_path):
         ({"--dataset": "nowhere"}, "nowhere: no such folder"),
         ({"--model": "./nowhere"}, "nowhere"),
         ({"--method": "lora", "--learning-rate": "-1"}, "learning_rate is -1.0"),
-        ({"--method": "lora", "--train-batch-norm": None}, "train_batch_norm is for full"),
+        (
+            {"--method": "lora", "--train-batch-norm": None},
+            "train_batch_norm is True, but the method",
+        ),
         ({"--head": "knowledge"}, "the method linear-probe learns its own head"),
         ({"--label-column": "icd10"}, "no label column 'icd10'; expected one of labels"),
         ({"--device": "gpu"}, "--device gpu: expected cpu, cuda"),

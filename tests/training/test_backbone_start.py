@@ -17,7 +17,7 @@ FAST = {
     "num_workers": 0, "device": "cpu", "num_epochs": 1, "batch_size": 6, "augmentation": "none",
 }  # fmt: skip
 SETTINGS = {
-    Method.LINEAR_PROBE: FinetuneSettings(Method.LINEAR_PROBE, **FAST),
+    Method.LINEAR_PROBE: FinetuneSettings(Method.LINEAR_PROBE, num_workers=0, device="cpu"),
     Method.LORA: FinetuneSettings(Method.LORA, lora_rank=2, **FAST),
     Method.FULL: FinetuneSettings(Method.FULL, **FAST),
 }

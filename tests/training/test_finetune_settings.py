@@ -8,7 +8,10 @@ from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSetting
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": Method.LORA, "train_batch_norm": True}, "train_batch_norm"),
+        (
+            {"method": Method.LORA, "train_batch_norm": True},
+            "train_batch_norm is True, but the method lora does not use it; full does",
+        ),
         ({"head": "knowledge"}, "the method linear-probe learns its own head"),
         ({"num_epochs": 0}, "num_epochs is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
@@ -23,7 +26,14 @@ from raddiag_hf.training.finetune_settings import FinetuneError, FinetuneSetting
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"num_epochs": 2.5}, "num_epochs is 2.5, expected int"),
         ({"batch_size": "8"}, "batch_size is '8'"),
-        ({"lora_rank": 4}, "lora_rank is 4, but the method is linear-probe"),
+        ({"lora_rank": 4}, "the method linear-probe does not use it; lora does"),
+        ({"num_epochs": 4}, r"num_epochs \(--epochs\) is 4, .* not use it; lora and full do"),
+        ({"patience": 4}, "patience is 4, but the method linear-probe"),
+        ({"learning_rate": 1e-3}, "learning_rate is 0.001, but the method linear-probe"),
+        ({"weight_decay": 0.05}, "weight_decay is 0.05, but the method linear-probe"),
+        ({"augmentation": "light"}, "augmentation is light, but the method linear-probe"),
+        ({"features": "kept"}, "features is kept, .*; attentive-probe does"),
+        ({"method": Method.FULL, "penalties": (3.0,)}, "linear-probe and attentive-probe do"),
         ({"method": Method.FULL, "train_batch_norm": True, "batch_size": 1}, "batch_size is 1"),
     ],
 )

@@ -9,23 +9,8 @@ from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
 from raddiag_hf.training.finetuning import finetune
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
-from tests.fixtures.finetuning import write_visible_store
+from tests.fixtures.finetuning import FAST, ON_CPU
 from tests.fixtures.models import BACKBONES
-
-FAST = {
-    "num_workers": 0,
-    "device": "cpu",
-    "num_epochs": 4,
-    "batch_size": 12,
-    "augmentation": "none",
-}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "cases"
-    write_visible_store(folder)
-    return folder
 
 
 def test_without_a_model_a_small_network_learns_from_random_weights(data, tmp_path):
@@ -36,7 +21,7 @@ def test_without_a_model_a_small_network_learns_from_random_weights(data, tmp_pa
     assert (record.base_model, record.method) == (None, "full")
     table = record.metrics["groups"]
     assert table["auc"][table["group"].index("all")] > 0.8
-    assert record.choices[0].startswith("Start: a small network with random weights")
+    assert record.choices[0].startswith("Start: random weights, for no model was named")
     assert record.hyperparameters["train_batch_norm"]
     assert record.head.startswith("one linear layer, from scratch")
     assert "# RadDiag, trained on" in (tmp_path / "out" / "README.md").read_text()
@@ -55,8 +40,10 @@ def backbone(tmp_path_factory):
 @pytest.mark.parametrize("method", [None, Method.LORA, Method.FULL])
 def test_a_backbone_is_probed_adapted_or_trained_and_saved_whole(backbone, data, tmp_path, method):
     rate = {Method.LORA: 3e-2, Method.FULL: 3e-3}.get(method)
-    options = {"num_workers": 0, "device": "cpu", "augmentation": "none", "image_size": 32}
-    settings = FinetuneSettings(method, learning_rate=rate, num_epochs=8, **options)
+    options = ON_CPU | {"image_size": 32}
+    if method is not None:
+        options |= {"learning_rate": rate, "num_epochs": 8, "augmentation": "none"}
+    settings = FinetuneSettings(method, **options)
     record = finetune(f"backbone:{backbone}", data, tmp_path / "out", settings)
     assert record.base_model == "dinov2"
     assert not record.is_adapter
@@ -82,7 +69,7 @@ def test_a_training_that_cannot_learn_says_so_and_saves_no_confident_card(tmp_pa
 
 
 def test_runs_that_name_a_folder_of_features_share_them(backbone, data, tmp_path):
-    options = {"num_workers": 0, "device": "cpu", "image_size": 32, "features": tmp_path / "kept"}
+    options = ON_CPU | {"image_size": 32, "features": tmp_path / "kept"}
     for seed in (0, 1):
         settings = FinetuneSettings(seed=seed, **options)
         finetune(f"backbone:{backbone}", data, tmp_path / f"out-{seed}", settings)

@@ -1,4 +1,4 @@
-"""What a fine-tuning does where nobody said: settings by start and data, and why.
+"""What a fine-tuning does where nobody said: settings by start and data.
 
 The values were found on the data sets of `benchmarks/real_data.py`, whose test cases are therefore
 no independent measure of them; none of the values is the best on each.
@@ -34,10 +34,8 @@ SIDE = re.compile(
 """What a mirrored scan would teach the wrong way round."""
 
 
-def choose_settings(
-    settings: FinetuneSettings, start: Start, data: CaseSplits
-) -> tuple[ChosenSettings, tuple[str, ...]]:
-    """Return settings without gaps, and in words what was chosen and why.
+def choose_settings(settings: FinetuneSettings, start: Start, data: CaseSplits) -> ChosenSettings:
+    """Return settings without gaps.
 
     Args:
         settings: As asked for; what is None is chosen.
@@ -53,6 +51,7 @@ def choose_settings(
             f"method is {method}, but random weights can only be trained as a whole: name a model "
             "or a backbone to start from, or choose full"
         )
+    settings.check_method(method)
     if start is Start.MODEL:
         for name in ("image_size", "max_slices"):
             if getattr(settings, name) is not None:
@@ -73,7 +72,7 @@ def choose_settings(
             "augmentation": _augmentation(data.label_set.names),
         }
     asked = {name: value for name, value in vars(settings).items() if value is not None}
-    return ChosenSettings(**chosen | asked), _reasons(settings, start, chosen, data)
+    return ChosenSettings(**chosen | asked)
 
 
 def _check_exclusive(settings: FinetuneSettings, data: CaseSplits) -> None:
@@ -112,35 +111,3 @@ def _even_batch(num_cases: int) -> int:
     sizes = range(SCRATCH_BATCH, SCRATCH_BATCH + SCRATCH_BATCH // 2)
     fill = {size: (num_cases % size or size) / size for size in sizes}
     return next((size for size in sizes if fill[size] >= 2 / 3), max(sizes, key=fill.__getitem__))
-
-
-def _reasons(
-    asked: FinetuneSettings, start: Start, chosen: dict[str, Any], data: CaseSplits
-) -> tuple[str, ...]:
-    """Return what was chosen, in the order in which a reader would ask."""
-    cases = len(data[Split.TRAIN])
-    reasons = []
-    if start is Start.SCRATCH:
-        reasons.append(
-            "Start: a small network with random weights, for nothing else was named; a vision "
-            "backbone (--start backbone:ID) often learns more from few cases."
-        )
-        if asked.num_epochs is None:
-            reasons.append(
-                f"Epochs: {chosen['num_epochs']}, for {cases} training cases in steps of "
-                f"{chosen['batch_size']}, at {chosen['learning_rate']:g}; batch norms are trained, "
-                "for those of random weights have seen nothing."
-            )
-    elif asked.method is None:
-        reasons.append(
-            f"Method: {METHOD_OF_START[start]}, which takes the encoder as it is; lora and full "
-            f"adapt it to {cases} training cases, and take longer."
-        )
-    if asked.exclusive is None and chosen.get("exclusive"):
-        reasons.append(
-            "Labels: exclusive, one softmax, for every case has exactly one; --no-exclusive learns "
-            "each by itself."
-        )
-    if asked.augmentation is None and chosen.get("augmentation") is Augmentation.SIDED:
-        reasons.append("Augmentation: no mirrored scans, for a label names a side.")
-    return tuple(reasons)

@@ -2,13 +2,14 @@
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from raddiag_hf.core.errors import InputError
-from raddiag_hf.core.settings import Setting, check_settings
+from raddiag_hf.core.settings import Setting, check_settings, setting_fields
 from raddiag_hf.metrics.threshold_rule import ThresholdRule
 
 
@@ -66,6 +67,23 @@ PROBES = (Method.LINEAR_PROBE, Method.ATTENTIVE_PROBE)
 """Methods that leave the encoder as it is."""
 
 
+BY_GRADIENT = (Method.LORA, Method.FULL)
+USED_BY: Mapping[str, tuple[Method, ...]] = {
+    "penalties": PROBES,
+    "features": (Method.ATTENTIVE_PROBE,),
+    "num_epochs": BY_GRADIENT,
+    "patience": BY_GRADIENT,
+    "batch_size": BY_GRADIENT,
+    "learning_rate": BY_GRADIENT,
+    "weight_decay": BY_GRADIENT,
+    "augmentation": BY_GRADIENT,
+    "lora_rank": (Method.LORA,),
+    "layer_decay": (Method.FULL,),
+    "train_batch_norm": (Method.FULL,),
+}
+"""Settings that not every method uses, and the methods that do."""
+
+
 class Head(StrEnum):
     """Where the classifier of a new label set comes from."""
 
@@ -111,17 +129,21 @@ class FinetuneSettings:
         validation_fraction: Share of the training cases that are set aside, by patient, where the
             data set has no validation split.
         penalties: Penalties that a linear probe chooses from, on validation.
-        num_epochs: At most; training stops when validation gets no better. By default 20; from
-            scratch 40, or more where that would be fewer than 180 steps.
-        patience: Epochs to wait for a better validation loss, before training stops and returns to
-            the best; by default 5. From scratch, by default, training goes to the end of its
-            schedule and keeps its last weights: a few validation cases would choose at random.
-        batch_size: Cases of a step; by default 8, from scratch 16.
-        learning_rate: Peak; by default 0.001 for lora, 0.0001 for full, 0.002 from scratch.
-        weight_decay: lora and full: of weights; norms, biases and learnt tokens have none.
+        num_epochs: lora and full: at most; training stops when validation gets no better. By
+            default 20; from scratch 40, or more where that would be fewer than 180 steps.
+        patience: lora and full: epochs to wait for a better validation loss, before training stops
+            and returns to the best; by default 5. There are 10 evaluations at most, so of more than
+            10 epochs the wait is rounded up to the next one. From scratch, by default, training
+            goes to the end of its schedule and keeps its last weights: a few validation cases would
+            choose at random.
+        batch_size: lora and full: cases of a step; by default 8, from scratch 16.
+        learning_rate: lora and full: peak; by default 0.001 for lora, 0.0001 for full, 0.002 from
+            scratch.
+        weight_decay: lora and full: of weights; norms, biases and learnt tokens have none. By
+            default 0.05.
         layer_decay: full: factor of the learning rate from each layer to the one before; by default
             0.8, from scratch 1.
-        lora_rank: lora: rank of the adapters.
+        lora_rank: lora: rank of the adapters; by default 8.
         train_batch_norm: full: let batch norms follow the new data, which takes batches of several
             cases. By default so from scratch, where frozen ones would hold the statistics of
             nothing; else they keep those of pre-training, which small batches cannot replace.
@@ -155,9 +177,9 @@ class FinetuneSettings:
     patience: Annotated[int | None, Setting(min=1, metavar="N")] = None
     batch_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
     learning_rate: Annotated[float | None, Setting(above=0, metavar="LR")] = None
-    weight_decay: Annotated[float, Setting(min=0)] = 0.05
+    weight_decay: Annotated[float | None, Setting(min=0, metavar="X")] = None
     layer_decay: Annotated[float | None, Setting(above=0, max=1, metavar="X")] = None
-    lora_rank: Annotated[int, Setting(min=1)] = 8
+    lora_rank: Annotated[int | None, Setting(min=1, metavar="N")] = None
     train_batch_norm: bool | None = None
     augmentation: Augmentation | None = None
     image_size: Annotated[int | None, Setting(min=16, max=4096, metavar="PIXELS")] = None
@@ -190,27 +212,31 @@ class FinetuneSettings:
         if not self.penalties or not all(0 < one < math.inf for one in self.penalties):
             raise FinetuneError(f"penalties are {list(self.penalties)}, expected positive numbers")
         if self.method is not None:
-            self._check_method(self.method)
+            self.check_method(self.method)
+        self._check_batch_norms()
+
+    def _check_batch_norms(self) -> None:
         if self.train_batch_norm and self.batch_size == 1:
             raise FinetuneError(
                 "batch_size is 1, but batch norms can only be trained on several cases at once"
             )
 
-    def _check_method(self, method: Method) -> None:
-        if self.features is not None and method is not Method.ATTENTIVE_PROBE:
-            raise FinetuneError(f"features is given, but the method is {method}, which keeps none")
-        is_probe = method in PROBES
-        if is_probe and self.head is Head.KNOWLEDGE:
+    def check_method(self, method: Method) -> None:
+        """Refuse what was asked for and a method does not use.
+
+        Raises:
+            FinetuneError: The message names the option and the methods that use it.
+        """
+        if method in PROBES and self.head is Head.KNOWLEDGE:
             raise FinetuneError(f"head is knowledge, but the method {method} learns its own head")
-        if self.lora_rank != FinetuneSettings.lora_rank and method is not Method.LORA:
-            raise FinetuneError(f"lora_rank is {self.lora_rank}, but the method is {method}")
-        if self.train_batch_norm and method is not Method.FULL:
+        for field, _, setting in setting_fields(FinetuneSettings):
+            methods, value = USED_BY.get(field.name), getattr(self, field.name)
+            if methods is None or method in methods or value == field.default:
+                continue
+            option = "".join(f" ({name})" for name in setting.names)
             raise FinetuneError(
-                f"train_batch_norm is for full fine-tuning: {method} saves no batch statistics"
-            )
-        if is_probe and self.augmentation not in (None, Augmentation.NONE):
-            raise FinetuneError(
-                f"augmentation is {self.augmentation}, but the method {method} sees every case once"
+                f"{field.name}{option} is {value}, but the method {method} does not use it; "
+                f"{' and '.join(methods)} {'does' if len(methods) == 1 else 'do'}"
             )
 
 
@@ -222,19 +248,18 @@ class ChosenSettings(FinetuneSettings):
     num_epochs: int = 20
     batch_size: int = 8
     learning_rate: float = 1e-4
+    weight_decay: float = 0.05
     layer_decay: float = 0.8
+    lora_rank: int = 8
     train_batch_norm: bool = False
     augmentation: Augmentation = Augmentation.NONE
 
+    def __post_init__(self) -> None:
+        self._check_batch_norms()
+
     def hyperparameters(self) -> dict[str, Any]:
         """Return the settings that decide this method's result, as JSON values."""
-        by_gradient = ("num_epochs", "patience", "batch_size", "learning_rate", "weight_decay")
-        of_method: dict[Method, tuple[str, ...]] = {
-            Method.LINEAR_PROBE: ("penalties",),
-            Method.ATTENTIVE_PROBE: ("penalties",),
-            Method.LORA: (*by_gradient, "augmentation", "lora_rank"),
-            Method.FULL: (*by_gradient, "augmentation", "layer_decay", "train_batch_norm"),
-        }
+        of_method = [name for name, methods in USED_BY.items() if self.method in methods]
         of_data = (
             "exclusive",
             "validation_fraction",
@@ -244,4 +269,4 @@ class ChosenSettings(FinetuneSettings):
         )
         shared = ("head", "fusion", *of_data, "seed")
         values = asdict(self) | {"penalties": list(self.penalties)}
-        return {name: values[name] for name in (*of_method[self.method], *shared)}
+        return {name: values[name] for name in (*of_method, *shared) if name != "features"}

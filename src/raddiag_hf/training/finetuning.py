@@ -26,6 +26,7 @@ from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.model.configuration_raddiag import SLICE_ENCODER_TYPES
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.choices import tell_choices
 from raddiag_hf.training.driver import TrainingRun, complete_run
 from raddiag_hf.training.finetune_defaults import choose_settings
 from raddiag_hf.training.finetune_settings import (
@@ -86,9 +87,12 @@ def finetune(
 ) -> TrainingRecord:
     """Adapt a model to a data set, choose thresholds, evaluate, and save the result.
 
-    ``output`` then holds a model that `load_model` and ``from_pretrained`` read, and all else that
-    `complete_run` writes. Of a RadDiag model LoRA saves adapters alone, beside the configuration of
-    the adapted model; those of a backbone are merged.
+    ``output`` then holds a model that `load_model` and ``from_pretrained`` read, and what else
+    `complete_run` writes. LoRA of a RadDiag model saves adapters alone, beside the configuration of
+    the adapted model: they need the model that they were trained on, and PEFT. `load_model` and
+    ``raddiag`` load and merge them, PEFT's ``PeftModel`` does onto that model with the adapted
+    configuration, as the card shows; ``AutoModelForImageClassification`` alone does not. Adapters
+    of a backbone are merged before they are saved, so that every class loads the result.
     Everything is chosen on validation cases, which are set aside by patient where the data set has
     none.
 
@@ -126,7 +130,7 @@ def finetune(
         asked.validation_fraction, asked.seed
     )
     start = start_kind(model_id)
-    settings, choices = choose_settings(asked, start, data)
+    settings = choose_settings(asked, start, data)
     loaded = open_start(model_id, data, settings, revision=revision, token=token)
     saves_adapters = settings.method is Method.LORA and start is Start.MODEL
     base_digest = (
@@ -153,7 +157,15 @@ def finetune(
             fusion=adaptation.fusion,
             hyperparameters=settings.hyperparameters(),
             is_adapter=saves_adapters,
-            choices=choices,
+            choices=tell_choices(
+                asked,
+                settings,
+                start,
+                data,
+                loaded.model.config,
+                adaptation,
+                is_start_named=model_id is not None,
+            ),
         ),
         fit=partial(_fit, loaded, adaptation, data, settings, work, device, base, base_digest),
         device=device,
