@@ -26,6 +26,8 @@ class CaseArguments:
             PNG, JPEG, NPY.
         scan: A scan whose file does not say what made it: ct=chest.nii.gz. Repeatable.
         anatomy: The region that the scans show.
+        stack_pictures: Read the pictures of a folder as the slices of one scan, or each as a scan
+            of its own. By default those of radiographs are scans, others slices.
 
     Raises:
         ArgumentError: If there is none, one of ``scan`` is not a known modality, an equals sign
@@ -35,6 +37,7 @@ class CaseArguments:
     scans: Annotated[tuple[Path, ...], Setting(positional=True, metavar="SCAN")] = ()
     scan: Annotated[tuple[str, ...], Setting(metavar="MODALITY=PATH")] = ()
     anatomy: Annotated[str | None, Setting(metavar="REGION")] = None
+    stack_pictures: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.named_paths():
@@ -102,9 +105,21 @@ def open_case(arguments: CaseArguments, choice: ModelChoice) -> OpenedCase:
     choice.label_names()
     paths, modalities = zip(*arguments.named_paths(), strict=True)
     with step_progress(transient=True) as progress:
-        case = read_case(paths, modalities, anatomy=arguments.region(), progress=progress)
+        case = read_case(
+            paths,
+            modalities,
+            anatomy=arguments.region(),
+            stack_pictures=arguments.stack_pictures,
+            progress=progress,
+        )
     for rejected in case.rejected:
         say(f"left out: {rejected.path}: {rejected.reason}: {rejected.found}", style="dim")
+    for path, count in case.stacked_pictures.items():
+        say(
+            f"{path}: {count} pictures are read as the slices of one scan; --no-stack-pictures "
+            "reads each as a scan of its own",
+            style="dim",
+        )
     for path in case.repeated:
         sys.stderr.write(f"named twice, read once: {path}\n")
     if sys.stderr.isatty():  # no spinner here: a download draws a bar of its own

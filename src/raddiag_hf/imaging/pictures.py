@@ -57,6 +57,7 @@ def read_picture_stack(paths: Sequence[Path], limits: ReadLimits) -> Scan:
         limits.check(folder, len(paths), *pages[0].shape)
         slices += pages
         decisions += [each for each in taken if each not in decisions]
+    decisions.append(decision(DecisionKind.PICTURES_STACKED, num_pictures=len(paths)))
     return _as_scan(folder, slices, decisions)
 
 

@@ -16,6 +16,7 @@ from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.formats import FileFormat, sniff_format
 from raddiag_hf.imaging.nifti import read_nifti
 from raddiag_hf.imaging.npy import read_npy
+from raddiag_hf.imaging.picture_names import SINGLE_PICTURES, split_by_name
 from raddiag_hf.imaging.pictures import read_picture, read_picture_stack
 from raddiag_hf.imaging.scan import (
     Decision,
@@ -70,7 +71,7 @@ def read_scans(
     modality: Modality | None = None,
     anatomy: Anatomy | None = None,
     limits: ReadLimits | None = None,
-    stack_pictures: bool = False,
+    stack_pictures: bool | None = False,
     progress: Progress = no_progress,
 ) -> StudyReading:
     """Read every scan of a file, a series folder or a study folder (searched to any depth).
@@ -85,7 +86,8 @@ def read_scans(
         anatomy: What they show, likewise.
         limits: How large scans may be; None takes the defaults.
         stack_pictures: Whether the pictures of one folder are slices of one scan, in natural order
-            of their names, rather than scans of their own.
+            of their names (of one for each series, where names tell several apart), rather than
+            scans of their own. None leaves it to the modality: those of radiographs are views.
         progress: Called after each file.
 
     Returns:
@@ -102,6 +104,8 @@ def read_scans(
     for number, file in enumerate(files, start=1):
         readers.look_at(file)
         progress("Reading scans", number, len(files))
+    if stack_pictures is None:
+        stack_pictures = modality not in SINGLE_PICTURES
     scans, errors = readers.finish(stack_pictures)
     if not scans:
         raise _nothing_found(path, errors)
@@ -217,10 +221,10 @@ class _FileReaders:
         return dicom_scans + self._scans, self._errors
 
     def _read_pictures(self, stack_pictures: bool) -> None:
-        stacks: dict[Path, list[Path]] = {}
+        folders: dict[Path, list[Path]] = {}
         for path in self._pictures:
-            stacks.setdefault(path.parent if stack_pictures else path, []).append(path)
-        for paths in stacks.values():
+            folders.setdefault(path.parent if stack_pictures else path, []).append(path)
+        for paths in (stack for folder in folders.values() for stack in split_by_name(folder)):
             try:
                 if len(paths) > 1:
                     self._scans.append(read_picture_stack(paths, self._limits))

@@ -62,6 +62,8 @@ class DecisionKind(StrEnum):
     """Transparent pixels were laid over black."""
     EXIF_ROTATED = "exif_rotated"
     """The picture was turned as its EXIF orientation asks."""
+    PICTURES_STACKED = "pictures_stacked"
+    """The pictures of one folder were taken for the slices of one scan, in order of their names."""
     NAN_PADDING_FILLED = "nan_padding_filled"
     """NaN around the image was replaced by the least value."""
     AXES_AS_STORED = "axes_as_stored"
@@ -117,6 +119,12 @@ class Scan:
     study_key: str = field(default="", repr=False)
 
 
+def decision_kinds(scan: Scan) -> set[object]:
+    """Return the kinds of all decisions about a scan."""
+    decisions = scan.provenance.get("decisions", ())
+    return {one["kind"] for one in decisions} if isinstance(decisions, (list, tuple)) else set()
+
+
 def file_scan_id(path: Path) -> str:
     """Return the id of a scan whose file says nothing but its name."""
     return path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name
@@ -134,6 +142,8 @@ class ScanReadReason(StrEnum):
     """Valid, but without pixels: a report, a plan, an index."""
     NOT_DIAGNOSTIC = "not_diagnostic"
     """Pixels, but not of a diagnostic image: a localiser, a dose sheet, a segmentation."""
+    UNKNOWN_MODALITY = "unknown_modality"
+    """An image beside scans of a case of which nothing says what made it: a logo, a photograph."""
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too_large"
     INCONSISTENT_SERIES = "inconsistent_series"

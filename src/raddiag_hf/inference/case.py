@@ -10,12 +10,22 @@ from transformers import BatchFeature
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.imaging.picture_names import names_of_patients
 from raddiag_hf.imaging.reading import Rejected, read_scans, with_unique_ids
-from raddiag_hf.imaging.scan import ReadLimits, Scan, file_scan_id
+from raddiag_hf.imaging.scan import (
+    DecisionKind,
+    ReadLimits,
+    Scan,
+    ScanReadReason,
+    decision_kinds,
+    file_scan_id,
+)
 from raddiag_hf.imaging.source_grid import source_grid
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Anatomy, Modality
+
+_MOST_NAMED = 5
 
 
 class CaseError(InputError):
@@ -37,6 +47,15 @@ class CaseReading:
     repeated: tuple[Path, ...] = ()
 
     @property
+    def stacked_pictures(self) -> dict[Path, int]:
+        """Folders whose pictures were taken for slices of one scan, and how many; as above."""
+        return {
+            _path_of(scan): len(scan.volume)
+            for scan in self.scans
+            if DecisionKind.PICTURES_STACKED in decision_kinds(scan)
+        }
+
+    @property
     def warnings(self) -> list[str]:
         """One sentence about all files that were left out, without their names."""
         if not self.rejected:
@@ -53,6 +72,7 @@ def read_case(
     *,
     anatomy: Anatomy | str | None = None,
     limits: ReadLimits | None = None,
+    stack_pictures: bool | None = None,
     progress: Progress = no_progress,
 ) -> CaseReading:
     """Read the scans of one case.
@@ -65,12 +85,17 @@ def read_case(
             (or None) for each. A file of a folder that is named as well may have its own.
         anatomy: The region that the scans show.
         limits: How large scans may be; None takes the defaults.
+        stack_pictures: Whether the pictures of one folder are slices of one scan. None leaves it to
+            the modality: those of radiographs are views, each a scan.
         progress: Called after each file.
+
+    Pictures and DICOM images of a folder of which nothing says what made them, such as the logo of
+    a viewer or a photograph, are rejected where the folder also holds scans.
 
     Raises:
         ScanReadError: If one of the paths holds no scan at all.
-        CaseError: If there is no path, nothing says what made one of the scans, or the scans are
-            of several patients.
+        CaseError: If there is no path, nothing says what made a file that was named, or any of a
+            folder, or the scans are of several patients by their tags or, for pictures, names.
         ValueError: If a modality or anatomy is none, or there is not one modality for each path.
 
     Example:
@@ -80,29 +105,71 @@ def read_case(
     """
     paths = [paths] if isinstance(paths, (Path, str)) else paths
     region = Anatomy.parse(anatomy) if isinstance(anatomy, str) else anatomy
+    given = _one_for_each(modalities, len(paths))
     scans: list[Scan] = []
     rejected: list[Rejected] = []
-    for path, modality in zip(paths, _one_for_each(modalities, len(paths)), strict=True):
+    unknown: list[tuple[Path, Scan]] = []
+    for path, modality in zip(map(Path, paths), given, strict=True):
         reading = read_scans(
-            path, modality=modality, anatomy=region, limits=limits, progress=progress
+            path,
+            modality=modality,
+            anatomy=region,
+            limits=limits,
+            stack_pictures=stack_pictures,
+            progress=progress,
         )
-        scans += reading.scans
+        _check_picture_names(path, reading.scans)
+        scans += [scan for scan in reading.scans if scan.modality is not None]
+        unknown += [(path, scan) for scan in reading.scans if scan.modality is None]
         rejected += reading.rejected
-    known = [scan for scan in scans if scan.modality is not None]
-    named = {_path_of(scan) for scan in known}
-    unknown = list(dict.fromkeys(_path_of(scan) for scan in scans if scan.modality is None))
-    if unknown := [path for path in unknown if path not in named]:
-        raise CaseError(
-            f"{', '.join(map(str, unknown))}: nothing in it says what made it; name its modality "
-            f"(in Python with modalities, on the command line as in --scan ct={unknown[0]})"
-        )
+    named = {_path_of(scan) for scan in scans}
+    unknown = [(path, scan) for path, scan in unknown if _path_of(scan) not in named]
+    for path, scan in unknown:
+        is_bystander = scan.provenance.get("format") in ("picture", "dicom")
+        is_beside = path != _path_of(scan) and any(one.is_relative_to(path) for one in named)
+        if not (is_bystander and is_beside):
+            raise _unknown_modality([scan for other, scan in unknown if other == path])
+        found = "nothing in it says what made it; to have it read, name it with its modality"
+        rejected.append(Rejected(_path_of(scan), ScanReadReason.UNKNOWN_MODALITY, found))
+    known = scans
     distinct = [scan for number, scan in enumerate(known) if not _is_among(scan, known[:number])]
-    repeated = [scan for scan in scans if all(scan is not kept for kept in distinct)]
+    repeated = [scan for scan in known if all(scan is not kept for kept in distinct)]
     case = as_case(distinct)
     return replace(
         case,
         rejected=tuple(rejected),
         repeated=tuple(_path_of(scan) for scan in repeated),
+    )
+
+
+def _check_picture_names(path: Path, scans: Sequence[Scan]) -> None:
+    """Refuse a folder whose pictures are of several patients, as far as their names say."""
+    pictures = [file for scan in scans if _is_of_pictures(scan) for file in _files_of(scan)]
+    if (pair := names_of_patients(path, pictures)) is not None:
+        raise CaseError(
+            f"{path}: a case is of one patient, but its pictures seem to be of several, by the "
+            f"names {pair[0]} and {pair[1]}; name the folders or files of one patient"
+        )
+
+
+def _is_of_pictures(scan: Scan) -> bool:
+    return scan.provenance.get("format") == "picture"
+
+
+def _files_of(scan: Scan) -> list[Path]:
+    path = _path_of(scan)
+    return [one for one in path.iterdir() if one.is_file()] if path.is_dir() else [path]
+
+
+def _unknown_modality(scans: Sequence[Scan]) -> CaseError:
+    paths = list(dict.fromkeys(_path_of(scan) for scan in scans))
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    # Of a folder, one modality for all would be wrong for those that say theirs.
+    example = "" if paths[0].is_dir() else f", if it is a CT as in --scan ct={paths[0]}"
+    return CaseError(
+        f"{', '.join(map(str, paths[:_MOST_NAMED]))}{more}: nothing in it says what made it; name "
+        "its modality (in Python with modalities, on the command line with --scan MODALITY=PATH"
+        f"{example})"
     )
 
 

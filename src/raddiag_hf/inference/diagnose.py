@@ -9,7 +9,7 @@ from torch import Tensor
 
 from raddiag_hf.checkpoints.loaded_model import check_label_texts
 from raddiag_hf.core.package_versions import package_versions
-from raddiag_hf.imaging.scan import DecisionKind, Scan
+from raddiag_hf.imaging.scan import DecisionKind, Scan, decision_kinds
 from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
@@ -170,9 +170,7 @@ def warn_about_scans(scans: Sequence[Scan]) -> list[str]:
     """Return one sentence for each doubt about a scan, free of patient identifiers."""
     warnings = []
     for scan in scans:
-        doubts = [
-            text for kind, text in DOUBTFUL_DECISIONS.items() if kind in _decision_kinds(scan)
-        ]
+        doubts = [text for kind, text in DOUBTFUL_DECISIONS.items() if kind in decision_kinds(scan)]
         height, width = scan.volume.shape[1:]
         if min(height, width) < FEWEST_PIXELS:
             doubts.append(f"it has only {height} x {width} pixels")
@@ -195,10 +193,3 @@ def warn_about_labels(model: RadDiagForImageClassification, shown: Collection[st
         for label in found.labels
         if label.name in shown
     ]
-
-
-def _decision_kinds(scan: Scan) -> set[object]:
-    decisions = scan.provenance.get("decisions", ())
-    if not isinstance(decisions, Sequence):
-        return set()
-    return {decision["kind"] for decision in decisions}

@@ -19,12 +19,13 @@ from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.data.store.rejection import Rejection
 from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.imaging.dicom.header import key_of_run
+from raddiag_hf.imaging.picture_names import PICTURE_SUFFIXES, names_of_patients
 from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy
 
-UNKNOWN_MODALITY, BURNED_IN = "unknown_modality", "burned_in_annotation"
-MIXED_PATIENTS = "mixed_patients"
+UNKNOWN_MODALITY: str = ScanReadReason.UNKNOWN_MODALITY
+BURNED_IN, MIXED_PATIENTS = "burned_in_annotation", "mixed_patients"
 """Reasons beside those of `ScanReadReason`."""
 
 EVERYDAY_REASONS: frozenset[str] = NO_SCAN_LOST | {NOT_DICOM}
@@ -49,7 +50,7 @@ REASON_WORDS: dict[str, str] = {
     NOT_DICOM: "is not DICOM, so that nothing says which study it belongs to",
     UNKNOWN_MODALITY: "neither the file nor the manifest says what made it",
     BURNED_IN: "its tags say that its pixels show who it is about",
-    MIXED_PATIENTS: "the tags of its case name several patients; a case is of one",
+    MIXED_PATIENTS: "the tags or names of its case are of several patients; a case is of one",
 }
 
 
@@ -66,6 +67,8 @@ class HospitalCaseBuilder:
         source: The site, as `Case` has it.
         is_strict: Whether a scan that cannot be read ends the import.
         keeps_burned_in: Whether files are kept whose tags say that their pixels name the patient.
+        stack_pictures: Whether the pictures of one folder are slices; None leaves it to the
+            modality, as `read_scans` does.
     """
 
     pseudonyms: Pseudonyms
@@ -73,6 +76,7 @@ class HospitalCaseBuilder:
     source: str
     is_strict: bool = False
     keeps_burned_in: bool = False
+    stack_pictures: bool | None = None
 
     def __call__(self, case: HospitalCase | StrayFiles) -> BuiltCase:
         """Read the scans of a case; of stray files, only list them.
@@ -85,7 +89,7 @@ class HospitalCaseBuilder:
             return BuiltCase(None, tuple(strays))
         case_id = self.pseudonyms.of_case(case)
         tags = {path: _tags(path) for scan in case.scans for path in scan.all_files()}
-        if _num_patients(tags) > 1:
+        if _num_patients(tags) > 1 or any(_mixes_pictures(source, tags) for source in case.scans):
             mixed = [
                 self._reject(case_id, source.row, source.path, MIXED_PATIENTS)
                 for source in case.scans
@@ -169,7 +173,7 @@ class HospitalCaseBuilder:
                     start,
                     modality=source.modality,
                     anatomy=source.anatomy,
-                    stack_pictures=True,
+                    stack_pictures=self.stack_pictures,
                 )
             except ScanReadError as error:
                 if source.row is None:
@@ -201,6 +205,20 @@ def _tags(path: Path) -> HospitalTags | ScanReadError:
 def _num_patients(tags: Mapping[Path, HospitalTags | ScanReadError]) -> int:
     told = (one.patient_id for one in tags.values() if isinstance(one, HospitalTags))
     return len(set(told) - {""})
+
+
+def _mixes_pictures(
+    source: HospitalScan, tags: Mapping[Path, HospitalTags | ScanReadError]
+) -> bool:
+    """Tell whether the names of a folder's pictures are of several patients."""
+    if source.files is None:
+        return False
+    pictures = [
+        path
+        for path in source.all_files()
+        if isinstance(tags[path], ScanReadError) and path.suffix.lower() in PICTURE_SUFFIXES
+    ]
+    return names_of_patients(source.path, pictures) is not None
 
 
 def _study_uid(scan: Scan, tags: Mapping[Path, HospitalTags | ScanReadError]) -> str:

@@ -15,6 +15,8 @@ class ImportSettings:
         site: Written into the column `source`; no identifier of a person.
         is_strict: Stop at the first scan that cannot be read, rather than leave it out.
         keeps_burned_in: Keep images whose tags say that their pixels show who they are of.
+        stack_pictures: Read the pictures of a folder as the slices of one scan, or each as a scan
+            of its own. By default those of radiographs are scans, others slices.
         storage: How much of each scan is kept.
         seed: Of the splits, where the manifest has none.
         num_proc: Processes that read.
@@ -26,6 +28,7 @@ class ImportSettings:
     site: Annotated[str, Setting(metavar="NAME")] = "hospital"
     is_strict: Annotated[bool, Setting("--strict")] = False
     keeps_burned_in: Annotated[bool, Setting("--keep-burned-in")] = False
+    stack_pictures: bool | None = None
     storage: StorageOptions = field(default_factory=StorageOptions)
     seed: Annotated[int, Setting(min=0)] = 0
     num_proc: Annotated[int, Setting(min=1, metavar="N")] = 1

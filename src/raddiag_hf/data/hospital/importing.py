@@ -103,7 +103,12 @@ def import_hospital_data(
     cases = _with_unknown_labels(source.cases, label_set)
     num_unlabelled = sum(bool(case.unknown_labels) for case in cases)
     builder = HospitalCaseBuilder(
-        pseudonyms, source.base, settings.site, settings.is_strict, settings.keeps_burned_in
+        pseudonyms,
+        source.base,
+        settings.site,
+        settings.is_strict,
+        settings.keeps_burned_in,
+        settings.stack_pictures,
     )
     items = _split_items(cases, source.strays, pseudonyms, settings.seed)
     try:
@@ -204,6 +209,8 @@ def _fingerprint(
             files = [[builder.name_of(path), *file_state(path)] for path in paths]
             described.append([split, content, files])
     options = [builder.source, builder.is_strict, builder.keeps_burned_in]
+    if builder.stack_pictures is not None:
+        options.append(builder.stack_pictures)
     return builder.pseudonyms.of_import(json.dumps([described, options]))
 
 

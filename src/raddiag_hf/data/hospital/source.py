@@ -11,6 +11,7 @@ from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, Stray
 from raddiag_hf.data.hospital.folders import read_study_folder
 from raddiag_hf.data.hospital.manifest import read_manifest
 from raddiag_hf.data.hospital.tags import first_hospital_tags
+from raddiag_hf.imaging.picture_names import PICTURE_SUFFIXES
 from raddiag_hf.labels.label_set import LabelSet
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def read_hospital_source(path: Path, label_set: LabelSet | None = None) -> Hospi
         cases, strays = read_manifest(path, label_set), StrayFiles(())
     _warn_of_patients(cases)
     _warn_of_slices(cases)
+    _tell_of_pictures(cases)
     return HospitalSource(path, tuple(cases), strays)
 
 
@@ -99,6 +101,26 @@ def _warn_of_slices(cases: Sequence[HospitalCase]) -> None:
             "scan of its own; for one volume, name their folder in one row",
             len(torn),
             torn[0],
+        )
+
+
+def _tell_of_pictures(cases: Sequence[HospitalCase]) -> None:
+    """Say how folders of pictures are read."""
+    rows = [
+        scan.row
+        for case in cases
+        for scan in case.scans
+        if scan.row is not None
+        and len(scan.files or ()) > 1
+        and all(file.suffix.lower() in PICTURE_SUFFIXES for file in scan.files or ())
+    ]
+    if rows:
+        logger.warning(
+            "%d rows, the first of them row %d, name folders of pictures: of each folder they are "
+            "the slices of one scan, or, of radiographs, scans of their own; --stack-pictures and "
+            "--no-stack-pictures choose",
+            len(rows),
+            rows[0],
         )
 
 
