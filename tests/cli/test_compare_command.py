@@ -26,6 +26,10 @@ def test_evaluations_are_compared_side_by_side(tmp_path, run):
     assert "second" in out
     paired = json.loads((tmp_path / "both" / "comparison.json").read_text())["paired"]
     assert list(paired) == ["second"]
+    for name in ("class_roc.png", "class_roc.pdf"):
+        assert (tmp_path / "both" / name).stat().st_size > 5000
+    code, _, err = run("compare", *files, "--resamples", "20", "--label", "Flu")
+    assert (code, err.splitlines()[-1]) == (2, "raddiag: label 'Flu': there is no such label")
     code, out, _ = run("compare", *files, "--resamples", "20", "--json")
     assert json.loads(out)["paired"].keys() == {"second"}
 

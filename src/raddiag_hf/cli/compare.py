@@ -40,7 +40,15 @@ def compare(
             "--output",
             "-o",
             metavar="DIR",
-            help="Write comparison.json, table.md and table.tex there.",
+            help="Write comparison.json, table.md, table.tex and ROC curves there.",
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A label whose ROC curves are drawn; give it once for each. By default the nine "
+            "with the most positive cases.",
         ),
     ] = None,
     bootstrap: BootstrapSettings,
@@ -61,7 +69,11 @@ def compare(
     with step_progress() as progress:
         progress("Comparing", 0, 0)
         comparison = compare_evaluations(
-            evaluations or [], output=output, bootstrap=bootstrap, resample=resample
+            evaluations or [],
+            output=output,
+            bootstrap=bootstrap,
+            resample=resample,
+            labels=label or (),
         )
     content = comparison.to_dict()
     if as_json:

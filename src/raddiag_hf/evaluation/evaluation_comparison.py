@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.file_format import FileFormatError, check_format
 from raddiag_hf.evaluation.evaluation_folder import (
+    FIGURE_FORMATS,
     FILE_FORMAT,
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -20,6 +22,12 @@ from raddiag_hf.evaluation.evaluation_folder import (
     write_json,
 )
 from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError
+from raddiag_hf.evaluation.figures.class_roc_figure import (
+    MOST_PANELS,
+    draw_class_roc,
+    most_frequent_labels,
+)
+from raddiag_hf.evaluation.figures.evaluation_figure import EvaluationFigure
 from raddiag_hf.evaluation.model_evaluation import resample_warnings
 from raddiag_hf.evaluation.prediction_table import PredictionTable
 from raddiag_hf.evaluation.report.tables import EvaluatedModel, write_tables
@@ -103,19 +111,23 @@ def compare_evaluations(
     output: Path | None = None,
     bootstrap: BootstrapSettings | None = None,
     resample: ResampledUnit = ResampledUnit.PATIENT,
+    labels: Sequence[str] = (),
 ) -> EvaluationComparison:
     """Put finished evaluations side by side, each against the first.
 
     Args:
         metrics_files: ``metrics.json`` of each evaluation, or its folder; the first is the
             baseline.
-        output: Folder for ``table.md``, ``table.tex`` and ``comparison.json``; None writes nothing.
+        output: Folder for ``table.md``, ``table.tex`` and ``comparison.json``, and for ROC curves
+            of all models on the very same cases, ``class_roc.png`` and ``.pdf``; None writes
+            nothing.
         bootstrap: How to resample for the differences.
         resample: What is drawn, patients or cases.
+        labels: Whose ROC curves are drawn; by default those with the most positive cases.
 
     Raises:
-        EvaluationInputError: If there are fewer than two evaluations, a file is none, or nothing
-            is to be resampled.
+        EvaluationInputError: If there are fewer than two evaluations, a file is none, nothing is
+            to be resampled, or a label that was named has no ROC curve.
         OSError: If one cannot be read.
     """
     if len(metrics_files) < 2:
@@ -144,11 +156,46 @@ def compare_evaluations(
         paired=paired,
         not_paired=not_paired,
     )
+    figure = _class_roc([baseline, *(one for one in evaluations if one.name in paired)], labels)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         write_tables(output, comparison.models, comparison.notes)
         write_json(comparison.to_dict(), output / COMPARISON_FILE)
+        if figure is not None:
+            for file_format in FIGURE_FORMATS:
+                with atomic_write(output / f"{figure.name}.{file_format}") as temporary:
+                    temporary.write_bytes(figure.render(file_format))
     return comparison
+
+
+def _class_roc(
+    evaluations: Sequence[_Evaluation], labels: Sequence[str]
+) -> EvaluationFigure | None:
+    """Return the curves of evaluations of the very same cases; None where there are no two.
+
+    Raises:
+        EvaluationInputError: If a label is none, or has no curve.
+    """
+    if len(evaluations) < 2:
+        return None
+    first = _predictions(evaluations[0])
+    tables = {one.name: _in_order_of(first, _predictions(one)) for one in evaluations}
+    logits = {one.name: one.rule.calibrated(tables[one.name].logits) for one in evaluations}
+    names, drawable = first.label_names, most_frequent_labels(first.labels, most=None)
+    for label in labels:
+        if label not in names or names.index(label) not in drawable:
+            fault = "no case, or every case, has it" if label in names else "there is no such label"
+            raise EvaluationInputError(f"label {label!r}: {fault}")
+    columns = [names.index(label) for label in labels] or drawable[:MOST_PANELS]
+    if not columns:
+        return None
+    return EvaluationFigure(
+        "class_roc",
+        "ROC of single labels",
+        lambda palette: draw_class_roc(first.labels, logits, names, columns, palette),
+        "ROC curves of the models over each other.",
+        "",
+    )
 
 
 def _notes(evaluations: Sequence[_Evaluation]) -> dict[str, None]:

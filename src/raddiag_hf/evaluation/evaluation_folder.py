@@ -18,6 +18,7 @@ CALIBRATION_FILE = "calibration_predictions.parquet"
 REPORT_FILE, FIGURE_FOLDER = "report.html", "figures"
 FIGURE_NAMES = (
     "roc",
+    "class_roc",
     "precision_recall",
     "calibration",
     "probabilities",

@@ -123,10 +123,10 @@ def test_names_cannot_break_the_page():
 def test_the_page_loads_nothing_and_describes_every_picture(report):
     html = report.read_text("utf-8")
     addresses = re.findall(r"(?:src|srcset|href)=\"([^\"]*)\"", html)
-    assert len(addresses) == 2 * 7
+    assert len(addresses) == 2 * 8
     assert all(address.startswith("data:image/svg+xml;base64,") for address in addresses)
     assert not re.search(r"@import|url\(|<script|<link|<iframe|https?://", html)
-    assert len(re.findall(r"<img [^>]*alt=\"[^\"]+\"", html)) == 7
+    assert len(re.findall(r"<img [^>]*alt=\"[^\"]+\"", html)) == 8
 
 
 def test_figures_lie_beside_the_report_for_papers(report):

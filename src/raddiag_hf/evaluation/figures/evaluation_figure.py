@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.evaluation_folder import FIGURE_FORMATS, FIGURE_NAMES
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
+from raddiag_hf.evaluation.figures.class_roc_figure import draw_class_roc, most_frequent_labels
 from raddiag_hf.evaluation.figures.curve_figures import draw_precision_recall, draw_roc
 from raddiag_hf.evaluation.figures.palette import LIGHT, Palette
 from raddiag_hf.evaluation.figures.probability_figure import draw_probabilities
@@ -66,7 +67,7 @@ def evaluation_figures(evaluation: ModelEvaluation) -> list[EvaluationFigure]:
     result, breakdown = evaluation.result, evaluation.breakdown
     figures = []
     if result.groups[ALL].evaluated:
-        figures += [_roc(evaluation), _precision_recall(evaluation)]
+        figures += [_roc(evaluation), _class_roc(evaluation), _precision_recall(evaluation)]
     figures.append(_calibration(evaluation))
     if result.groups[ALL].evaluated:
         figures.append(_probabilities(evaluation))
@@ -125,6 +126,20 @@ def _roc(evaluation: ModelEvaluation) -> EvaluationFigure:
         lambda palette: draw_roc(result, evaluation.bands, palette),
         "Mean ROC curves of groups of labels.",
         f"At each false-positive rate, the mean recall of the labels of a group.{band}",
+    )
+
+
+def _class_roc(evaluation: ModelEvaluation) -> EvaluationFigure:
+    table = evaluation.table
+    columns = most_frequent_labels(table.labels)
+    return EvaluationFigure(
+        "class_roc",
+        "ROC of single labels",
+        lambda palette: draw_class_roc(
+            table.labels, {"model": table.logits}, table.label_names, columns, palette
+        ),
+        "ROC curves of the labels with the most positive cases.",
+        "raddiag compare draws several models over each other.",
     )
 
 
