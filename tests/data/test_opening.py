@@ -12,7 +12,8 @@ import pytest
 from datasets import Dataset
 from fsspec.core import url_to_fs
 
-from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
+from raddiag_hf.data.case_splits import CaseDataError
+from raddiag_hf.data.model_labels import LabelMismatchError
 from raddiag_hf.data.opening import count_labels, find_cases, open_cases
 from raddiag_hf.data.store.case import case_features
 from raddiag_hf.data.store.case_store import CaseStore

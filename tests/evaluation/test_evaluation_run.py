@@ -15,7 +15,7 @@ from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.run_folder import RunFolderError
-from raddiag_hf.data.case_splits import LabelMismatchError
+from raddiag_hf.data.model_labels import LabelMismatchError
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.evaluation_comparison import compare_evaluations
 from raddiag_hf.evaluation.evaluation_run import evaluate_model

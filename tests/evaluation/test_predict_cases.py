@@ -11,7 +11,7 @@ import torch
 from raddiag_hf.checkpoints.loaded_model import model_fingerprint
 from raddiag_hf.checkpoints.loading import load_model
 from raddiag_hf.core.run_folder import RunFolderError, RunInProgressError
-from raddiag_hf.data.case_splits import LabelMismatchError
+from raddiag_hf.data.model_labels import LabelMismatchError
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation import predict_cases as module

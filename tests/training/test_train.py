@@ -17,7 +17,8 @@ from raddiag_hf.core.atomic_files import StorageError
 from raddiag_hf.core.checkpoint_folders import CheckpointKeeper, find_damage, list_checkpoints
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.core.trainer import TrainingDivergedError
-from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
+from raddiag_hf.data.case_splits import CaseDataError
+from raddiag_hf.data.model_labels import LabelMismatchError
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification

@@ -4,6 +4,8 @@ from .case_splits import (
     CaseDataError as CaseDataError,
     CaseSplit as CaseSplit,
     CaseSplits as CaseSplits,
+)
+from .model_labels import (
     LabelMismatchError as LabelMismatchError,
     check_model_fits as check_model_fits,
 )

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raddiag_hf.data.case_splits import CaseDataError, LabelMismatchError
+from raddiag_hf.data.case_splits import CaseDataError
+from raddiag_hf.data.model_labels import LabelMismatchError
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig

@@ -25,10 +25,10 @@ from raddiag_hf.data.case_splits import (
     CaseDataError,
     CaseSplit,
     CaseSplits,
-    check_model_labels,
     with_counts,
 )
 from raddiag_hf.data.label_choice import choose_labels, split_label_choice
+from raddiag_hf.data.model_labels import check_model_labels
 from raddiag_hf.data.publishers.loading import (
     BuilderOptionError,
     builder_names,

@@ -13,7 +13,8 @@ from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.checkpoints.torchvision_weights import torchvision_tensors
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.settings import check_value
-from raddiag_hf.data.case_splits import CaseSplit, CaseSplits, check_model_labels
+from raddiag_hf.data.case_splits import CaseSplit, CaseSplits
+from raddiag_hf.data.model_labels import check_model_labels
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet

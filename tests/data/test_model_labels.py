@@ -1,6 +1,6 @@
 import pytest
 
-from raddiag_hf.data.case_splits import LabelMismatchError, check_model_fits
+from raddiag_hf.data.model_labels import LabelMismatchError, check_model_fits
 from raddiag_hf.data.store.case import case_features
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
