@@ -95,3 +95,21 @@ def test_every_subgroup_is_reported(table):
     seen = []
     break_down(table, progress=lambda _, done, total: seen.append((done, total)))
     assert seen == [(done, 10) for done in range(1, 11)]
+
+
+def test_normal_against_abnormal_leaves_out_cases_of_which_it_is_unknown(table):
+    unknown = np.zeros_like(table.labels)
+    unknown[:60, 0] = ~table.labels[:60, 0]
+    found = break_down(replace(table, unknown=unknown)).normal_abnormal[0].result
+    rows = table.labels.any(1) & ~unknown[:, 0]
+    assert found.num_cases == rows.sum()
+    auc = roc_auc_score(table.labels[rows, 0], table.logits[rows, 0])
+    assert found.per_class["auc"][0] == pytest.approx(auc)
+
+
+def test_subgroups_count_a_case_only_where_its_label_is_known(table):
+    unknown = (np.random.default_rng(0).random(table.labels.shape) < 0.3) & ~table.labels
+    breakdown = break_down(replace(table, unknown=unknown))
+    (mri,) = [subgroup for subgroup in breakdown.by_modality if subgroup.name == "MRI"]
+    rows = np.array(["MRI" in modalities for modalities in table.modalities])
+    np.testing.assert_array_equal(mri.result.known_cases, (~unknown[rows]).sum(0))

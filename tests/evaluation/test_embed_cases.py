@@ -16,7 +16,8 @@ from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.embed_cases import METADATA_KEY, embed_cases
 from raddiag_hf.evaluation.embedding_settings import EmbeddingSettings, Level
-from tests.fixtures.cases import make_case, numbered, write_store
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import LABELS, make_case, numbered, write_store
 from tests.fixtures.finetuning import write_visible_store
 from tests.fixtures.saved_models import save_tiny_model
 
@@ -54,6 +55,27 @@ def data(tmp_path_factory):
 def tables(loaded, data, tmp_path_factory):
     files = embed_cases(loaded, data, tmp_path_factory.mktemp("out") / "out", HERE)
     return {path.stem: pq.read_table(path) for path in files}
+
+
+def partly_labelled_case(number):
+    case = picture_case(number).case
+    unknown = [(), ("Hip fracture",), LABELS.names][number]
+    labels = () if number == 2 else case.labels["labels"]
+    return BuiltCase(replace(case, labels={"labels": labels}, unknown_labels={"labels": unknown}))
+
+
+def test_unknown_labels_of_a_case_stand_beside_its_labels(loaded, tables, tmp_path):
+    write_store(
+        tmp_path / "d",
+        {Split.TRAIN: numbered(range(3))},
+        build_case=partly_labelled_case,
+        unknown_in=("labels",),
+    )
+    embed_cases(loaded, open_cases(tmp_path / "d"), tmp_path / "out", HERE)
+    table = pq.read_table(tmp_path / "out" / "cases.parquet")
+    assert table["labels"].to_pylist() == [["Normal"], ["Pneumothorax"], None]
+    assert table["unknown_labels"].to_pylist() == [[], ["Hip fracture"], [*LABELS.names]]
+    assert "unknown_labels" not in tables["cases"].column_names
 
 
 def test_every_case_scan_and_slice_has_one_row(tables, data):

@@ -42,6 +42,37 @@ def test_what_is_written_is_read(tmp_path_factory, cases, labels, seed):
     assert (found.logits.dtype, found.labels.dtype) == (np.float32, np.bool_)
 
 
+@given(seed=st.integers(0, 99))
+def test_unknown_labels_are_written_and_read(tmp_path_factory, seed):
+    labels = make_table(seed=seed).labels
+    unknown = (np.random.default_rng(seed).random(labels.shape) < 0.4) & ~labels
+    table = make_table(seed=seed, unknown=unknown)
+    path = tmp_path_factory.mktemp("predictions") / "predictions.parquet"
+    table.write(path)
+    listed = pq.read_table(path).column("unknown_labels").to_pylist()
+    assert listed == [np.flatnonzero(row).tolist() for row in unknown]
+    found = PredictionTable.read(path).select([3, 1])
+    np.testing.assert_array_equal(found.unknown, unknown[[3, 1]])
+    expected = np.where(unknown, np.nan, labels)[[3, 1]]
+    np.testing.assert_array_equal(found.targets, expected)
+
+
+def test_where_all_is_known_nothing_is_said_of_it(tmp_path):
+    table = make_table()
+    table.write(tmp_path / "predictions.parquet")
+    assert "unknown_labels" not in pq.read_schema(tmp_path / "predictions.parquet").names
+    found = PredictionTable.read(tmp_path / "predictions.parquet")
+    assert found.unknown is None
+    assert found.targets is found.labels
+
+
+def test_a_label_that_is_there_and_unknown_is_refused():
+    unknown = np.zeros((5, 4), bool)
+    unknown[2, 1] = True
+    with pytest.raises(EvaluationInputError, match="case 'case-2' has a label that is unknown too"):
+        make_table(labels=unknown.copy(), unknown=unknown)
+
+
 def test_a_file_of_several_row_groups_is_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("raddiag_hf.evaluation.prediction_table._ROW_GROUP_CELLS", 8)
     table = make_table(num_cases=11)

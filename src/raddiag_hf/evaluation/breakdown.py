@@ -55,8 +55,8 @@ class Breakdown:
             ``"Unknown"``.
         normal_label: The label that says that nothing was found; None where there is none.
         normal_abnormal: That label alone as the only class: first of all cases, under ``"all"``,
-            then of each region (the paper's Figure 5a). Cases without any label are left out,
-            because nobody said that they are abnormal.
+            then of each region (the paper's Figure 5a). Cases without any label, or of which it
+            is unknown, are left out, because nobody said that they are abnormal.
     """
 
     by_modality: tuple[Subgroup, ...]
@@ -119,7 +119,7 @@ def break_down(
         }
     )
     normal = next(iter(normal_columns(table.label_names)), None)
-    by_region = {} if normal is None else _labelled(table, by_anatomy)
+    by_region = {} if normal is None else _labelled(table, normal, by_anatomy)
     done, total = 0, len(by_modality) + len(by_anatomy) + len(by_region)
     kinds: list[tuple[Subgroup, ...]] = []
     for subgroups, column in ((by_modality, None), (by_anatomy, None), (by_region, normal)):
@@ -152,7 +152,7 @@ def _evaluate(
     if bootstrap is not None and bootstrap.patient_ids is not None:
         bootstrap = replace(bootstrap, patient_ids=patients)
     result = evaluate_predictions(
-        table.labels[rows, columns],
+        table.targets[rows, columns],
         table.logits[rows, columns],
         decisions=None if decisions is None else decisions[rows, columns],
         groups=groups if column is None else None,
@@ -163,10 +163,12 @@ def _evaluate(
 
 
 def _labelled(
-    table: PredictionTable, subgroups: Mapping[str, NDArray[np.bool_]]
+    table: PredictionTable, normal: int, subgroups: Mapping[str, NDArray[np.bool_]]
 ) -> dict[str, NDArray[np.bool_]]:
-    """Return all cases and each subgroup, without the cases that have no label."""
+    """Return all cases and each subgroup, but those without a label or of unknown ``normal``."""
     is_labelled = np.asarray(table.labels.any(axis=1))
+    if table.unknown is not None:
+        is_labelled &= ~table.unknown[:, normal]
     everywhere = {ALL: is_labelled} | {name: rows & is_labelled for name, rows in subgroups.items()}
     return {name: rows for name, rows in everywhere.items() if rows.any()}
 

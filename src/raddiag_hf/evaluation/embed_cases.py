@@ -21,6 +21,7 @@ from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.data.batches.collate import collate_cases
 from raddiag_hf.data.case_splits import CaseSplit, CaseSplits
+from raddiag_hf.data.store.case import unknown_column
 from raddiag_hf.data.store.scan_record import MODALITIES
 from raddiag_hf.evaluation.embedding_settings import EmbeddingSettings, Level
 from raddiag_hf.model.configuration_raddiag import SLICE_ENCODER_TYPES
@@ -44,7 +45,8 @@ def embed_cases(
     """Write the embeddings of all cases of a data set, and return the files.
 
     ``cases.parquet`` has the columns ``case_id, patient_id, split, labels`` (names; null where
-    nobody labelled the case) and ``embedding``; ``scans.parquet`` has ``case_id, split, scan`` (its
+    nobody labelled the case), ``unknown_labels`` (only of data sets that have some) and
+    ``embedding``; ``scans.parquet`` has ``case_id, split, scan`` (its
     place in the case) and ``modality``; ``slices.parquet`` has ``case_id, split, scan`` and
     ``slice`` (its place in the stored scan). An embedding is a list of float32 of one length. An
     interrupted run resumes when this is called again with equal arguments.
@@ -176,6 +178,7 @@ def _describe(
     known, names = cases.metadata, cases.label_set.names
     labels = known.labels[cases.label_column][rows.start : rows.stop].toarray()
     is_labelled = cases.unknown_counts[rows.start : rows.stop] < len(names)
+    unknown = known.unknown.get(cases.label_column)
     of_cases: dict[str, list[Any]] = {
         "case_id": list(known.case_ids[rows.start : rows.stop]),
         "patient_id": list(known.patient_ids[rows.start : rows.stop]),
@@ -185,6 +188,11 @@ def _describe(
             for one, is_known in zip(labels, is_labelled, strict=True)
         ],
     }
+    if unknown is not None:
+        of_cases[unknown_column("labels")] = [
+            [names[column] for column in np.flatnonzero(one)]
+            for one in unknown[rows.start : rows.stop].toarray()
+        ]
     of_scans: dict[str, list[Any]] = {name: [] for name in ("case_id", "split", "scan", "modality")}
     of_slices: dict[str, list[Any]] = {name: [] for name in ("case_id", "split", "scan", "slice")}
     first, last = np.searchsorted(known.scan_cases, (rows.start, rows.stop))
@@ -217,8 +225,8 @@ def _table(
     }
     embeddings = np.stack(columns["embedding"])
     arrays = {name: pa.array(one) for name, one in columns.items() if name != "embedding"}
-    if level is Level.CASE:
-        arrays["labels"] = pa.array(columns["labels"], pa.list_(pa.string()))
+    for name in {"labels", unknown_column("labels")} & arrays.keys():
+        arrays[name] = pa.array(columns[name], pa.list_(pa.string()))
     flat = pa.array(embeddings.ravel(), pa.float32())
     arrays["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
     return pa.table(arrays, metadata={METADATA_KEY: json.dumps(content, ensure_ascii=False)})

@@ -28,7 +28,7 @@ def evaluate_by_rule(
     """Return every metric per class and band, and the columns of each band.
 
     Args:
-        labels: 0 or 1, ``(cases, classes)``.
+        labels: 0 or 1, NaN where unknown, ``(cases, classes)``.
         logits: As the model gives them, ``(cases, classes)``.
         rule: Temperature and thresholds.
         class_names: In the order of the columns.

@@ -275,7 +275,7 @@ def _pair(
     decided_a, decided_b = other.rule.decide(a.logits), baseline.rule.decide(b.logits)
     has_both = decided_a is not None and decided_b is not None
     return compare_predictions(
-        a.labels,
+        a.targets,
         other.rule.calibrated(a.logits),
         baseline.rule.calibrated(b.logits),
         decisions_a=decided_a if has_both else None,
@@ -306,6 +306,6 @@ def _in_order_of(first: PredictionTable, second: PredictionTable) -> PredictionT
         raise _NotComparableError("its cases or labels are others")
     places = {case: row for row, case in enumerate(second.case_ids)}
     second = second.select(np.array([places[case] for case in first.case_ids]))
-    if not np.array_equal(first.labels, second.labels):
+    if not np.array_equal(first.targets, second.targets, equal_nan=True):
         raise _NotComparableError("its cases have other labels")
     return second

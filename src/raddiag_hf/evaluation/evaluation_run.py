@@ -169,7 +169,7 @@ def _choose_rule(
     validation: PredictionTable, settings: EvaluationSettings, exclusive: bool
 ) -> DecisionRule:
     return choose_decision_rule(
-        validation.labels,
+        validation.targets,
         validation.logits,
         target_fpr=settings.target_fpr,
         threshold_rule=settings.threshold_rule,
@@ -192,7 +192,7 @@ def _evaluate(
         bootstrap = settings.bootstrap.drawing(settings.resample, table.patient_ids)
     progress("Computing metrics", 0, 0)
     result, groups = evaluate_by_rule(
-        table.labels,
+        table.targets,
         table.logits,
         rule,
         class_names=table.label_names,
@@ -206,7 +206,7 @@ def _evaluate(
     official = None
     if settings.official:
         official = evaluate_predictions(
-            table.labels,
+            table.targets,
             table.logits,
             mode="official",
             groups=groups,
@@ -216,7 +216,7 @@ def _evaluate(
         table=table,
         result=result.of_groups([*groups, ALL]),
         chapters=result.of_groups(chapters) if chapters else None,
-        top_k=top_k_recall(table.labels, table.logits, bootstrap=bootstrap),
+        top_k=top_k_recall(table.targets, table.logits, bootstrap=bootstrap),
         breakdown=break_down(
             table,
             decisions=decisions,
@@ -226,7 +226,7 @@ def _evaluate(
         ),
         rule=rule,
         reliability={
-            binning: reliability(table.labels, table.logits, binning=binning, bootstrap=bootstrap)
+            binning: reliability(table.targets, table.logits, binning=binning, bootstrap=bootstrap)
             for binning in ("equal_width", "equal_count")
         },
         provenance=table.provenance,

@@ -108,6 +108,11 @@ def evaluation_warnings(
             "The data set does not say how many training cases its labels have, so there is no "
             "head, body and tail."
         )
+    if num_partly := int((cases.unknown_counts > 0).sum()):
+        found.append(
+            f"Of {num_partly} {cases.split} cases some labels are unknown; each counts only for "
+            "the labels that are known."
+        )
     if calibration is not None:
         shared = {*cases.patient_ids} & {*calibration.patient_ids}
         if shared:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.file_format import check_format
 from raddiag_hf.data.case_splits import CaseSplit
+from raddiag_hf.data.store.case import unknown_column
 from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError
 from raddiag_hf.vocabulary import Anatomy
@@ -24,6 +25,7 @@ from raddiag_hf.vocabulary import Anatomy
 FILE_FORMAT = 1
 _METADATA_KEY = b"raddiag_predictions"
 _ROW_GROUP_CELLS = 2**22
+_UNKNOWN = unknown_column("labels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +42,12 @@ class PredictionTable:
         logits: Raw output of the model, float32 and finite, shape ``(cases, labels)``.
         label_names: Name of each column.
         provenance: What made the logits and of what, by name; free of meaning here.
+        unknown: Which label is unknown of which case, as ``labels``, where it is False; None where
+            all are known.
 
     Raises:
-        EvaluationInputError: If the fields do not fit together, a case occurs twice, or a logit is
-            not finite; the message names the field or the case.
+        EvaluationInputError: If the fields do not fit together, a case occurs twice, a label is
+            there and unknown, or a logit is not finite; the message names the field or the case.
     """
 
     case_ids: tuple[str, ...]
@@ -54,6 +58,7 @@ class PredictionTable:
     logits: NDArray[np.float32]
     label_names: tuple[str, ...]
     provenance: Mapping[str, str] = field(default_factory=dict)
+    unknown: NDArray[np.bool_] | None = None
 
     @classmethod
     def of_cases(
@@ -73,6 +78,9 @@ class PredictionTable:
         ):
             modalities[case - rows.start].add(int(modality))
         anatomies = [ANATOMIES[region] for region in known.anatomies[rows.start : rows.stop]]
+        unknown = known.unknown.get(cases.label_column)
+        if unknown is not None:
+            unknown = unknown[rows.start : rows.stop].toarray()
         return cls(
             case_ids=known.case_ids[rows.start : rows.stop],
             patient_ids=known.patient_ids[rows.start : rows.stop],
@@ -87,6 +95,7 @@ class PredictionTable:
             logits=logits,
             label_names=cases.label_set.names,
             provenance=provenance,
+            unknown=unknown if unknown is not None and unknown.any() else None,
         )
 
     def __post_init__(self) -> None:
@@ -96,8 +105,10 @@ class PredictionTable:
                 raise EvaluationInputError(
                     f"{name} has {len(getattr(self, name))} entries for {shape[0]} cases"
                 )
-        for name, dtype in (("labels", np.bool_), ("logits", np.float32)):
+        for name, dtype in (("labels", np.bool_), ("logits", np.float32), ("unknown", np.bool_)):
             array = getattr(self, name)
+            if array is None:
+                continue
             if array.shape != shape or array.dtype != dtype:
                 raise EvaluationInputError(
                     f"{name} is {array.dtype} of shape {array.shape}, expected "
@@ -106,6 +117,9 @@ class PredictionTable:
         if len(set(self.case_ids)) < len(self.case_ids):
             twice = Counter(self.case_ids).most_common(1)[0][0]
             raise EvaluationInputError(f"case {twice!r} occurs twice")
+        if self.unknown is not None and (both := (self.labels & self.unknown).any(axis=1)).any():
+            case = self.case_ids[both.argmax()]
+            raise EvaluationInputError(f"case {case!r} has a label that is unknown too")
         broken = np.flatnonzero(~np.isfinite(self.logits).all(axis=1))
         if len(broken):
             raise EvaluationInputError(
@@ -120,6 +134,13 @@ class PredictionTable:
         """Name -> column."""
         return {name: column for column, name in enumerate(self.label_names)}
 
+    @cached_property
+    def targets(self) -> NDArray[np.bool_] | NDArray[np.float32]:
+        """The labels as metrics take them: ``labels``, or 0, 1, and NaN where unknown."""
+        if self.unknown is None:
+            return self.labels
+        return np.where(self.unknown, np.float32(np.nan), self.labels.astype(np.float32))
+
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "PredictionTable":
         """Return some cases, chosen by a mask over the cases or by their rows, in that order."""
         chosen = np.arange(len(self))[rows]
@@ -131,29 +152,32 @@ class PredictionTable:
             modalities=tuple(self.modalities[row] for row in chosen),
             labels=self.labels[chosen],
             logits=self.logits[chosen],
+            unknown=None if self.unknown is None else self.unknown[chosen],
         )
 
     def write(self, path: Path | str) -> None:
         """Write the table as Parquet; an existing file is replaced at once or not at all.
 
         Columns are ``case_id, patient_id, anatomy, modalities``, ``labels`` (columns of the labels
-        that a case has) and ``logits`` (as many as there are labels). The label names and the
-        provenance stand in the schema's metadata, as JSON under ``raddiag_predictions``.
+        that a case has), ``unknown_labels`` (of those that are unknown; only where some are) and
+        ``logits`` (as many as there are labels). The label names and the provenance stand in the
+        schema's metadata, as JSON under ``raddiag_predictions``.
         """
         content = {
             "format": FILE_FORMAT,
             "label_names": self.label_names,
             "provenance": dict(self.provenance),
         }
-        bounds = np.concatenate(([0], self.labels.sum(axis=1).cumsum())).astype(np.int32)
-        positive_columns = np.nonzero(self.labels)[1].astype(np.int32)
+        indicators = {"labels": self.labels}
+        if self.unknown is not None:
+            indicators[_UNKNOWN] = self.unknown
         table = pa.table(
             {
                 "case_id": pa.array(self.case_ids, pa.string()),
                 "patient_id": pa.array(self.patient_ids, pa.string()),
                 "anatomy": pa.array(self.anatomies, pa.string()),
                 "modalities": pa.array(self.modalities, pa.list_(pa.string())),
-                "labels": pa.ListArray.from_arrays(bounds, positive_columns),
+                **{name: _lists(one) for name, one in indicators.items()},
                 "logits": pa.FixedSizeListArray.from_arrays(
                     self.logits.ravel(), len(self.label_names)
                 ),
@@ -225,22 +249,34 @@ def _content(schema: pa.Schema) -> dict[str, Any]:
 
 def _columns(table: pa.Table, label_names: tuple[str, ...]) -> dict[str, Any]:
     logits = _values(table.column("logits"), pa.float32())
-    positives = table.column("labels")
-    counts = positives.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
-    columns = _values(positives, pa.int32())
-    labels = np.zeros((len(table), len(label_names)), dtype=np.bool_)
-    if len(columns) and not 0 <= columns.min() <= columns.max() < len(label_names):
-        raise ValueError(f"a case has label {columns.max()}, but there are {len(label_names)}")
-    labels[np.repeat(np.arange(len(table)), counts), columns] = True
+    has_unknown = _UNKNOWN in table.column_names
     return {
         "case_ids": tuple(table.column("case_id").to_pylist()),
         "patient_ids": tuple(table.column("patient_id").to_pylist()),
         "anatomies": tuple(table.column("anatomy").to_pylist()),
         "modalities": tuple(map(tuple, table.column("modalities").to_pylist())),
-        "labels": labels,
+        "labels": _indicators(table.column("labels"), len(label_names)),
+        "unknown": _indicators(table.column(_UNKNOWN), len(label_names)) if has_unknown else None,
         "logits": logits.reshape(len(table), len(label_names)),
         "label_names": label_names,
     }
+
+
+def _lists(indicators: NDArray[np.bool_]) -> pa.ListArray:
+    """Return for each case the columns that are True."""
+    bounds = np.concatenate(([0], indicators.sum(axis=1).cumsum())).astype(np.int32)
+    return pa.ListArray.from_arrays(bounds, np.nonzero(indicators)[1].astype(np.int32))
+
+
+def _indicators(lists: pa.ChunkedArray, num_labels: int) -> NDArray[np.bool_]:
+    """Return what `_lists` made lists of."""
+    columns = _values(lists, pa.int32())
+    counts = lists.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
+    found = np.zeros((len(lists), num_labels), dtype=np.bool_)
+    if len(columns) and not 0 <= columns.min() <= columns.max() < num_labels:
+        raise ValueError(f"a case has label {columns.max()}, but there are {num_labels}")
+    found[np.repeat(np.arange(len(lists)), counts), columns] = True
+    return found
 
 
 def _values(column: pa.ChunkedArray, expected: pa.DataType) -> NDArray[Any]:

@@ -156,7 +156,7 @@ def _precision_recall(evaluation: ModelEvaluation) -> EvaluationFigure:
         )
         band = f" Bands: {100 * found.confidence:g} % intervals at each recall."
     curves = mean_precision_recall(
-        table.labels, table.logits, groups=evaluation.groups, bootstrap=bootstrap
+        table.targets, table.logits, groups=evaluation.groups, bootstrap=bootstrap
     )
     return EvaluationFigure(
         "precision_recall",
@@ -173,7 +173,7 @@ def _calibration(evaluation: ModelEvaluation) -> EvaluationFigure:
     calibrated = evaluation.reliability["equal_width"]
     uncalibrated = None
     if temperature != 1.0:
-        uncalibrated = reliability(table.labels, evaluation.rule.uncalibrated(table.logits))
+        uncalibrated = reliability(table.targets, evaluation.rule.uncalibrated(table.logits))
     lowest = calibrated.counts[0] / calibrated.counts.sum()
     return EvaluationFigure(
         "calibration",

@@ -29,6 +29,8 @@ _LONGEST_NAME = 48
 class CaseKinds:
     """The cases of one class by kind: boolean, shape ``(cases,)``, no case of two kinds.
 
+    A case of which nobody knows whether it has the class is of none.
+
     Attributes:
         positive: Cases that have the class.
         intra_negative: Negatives of the same anatomy: that of at least one positive case.
@@ -108,7 +110,7 @@ def case_kinds(table: PredictionTable, column: int) -> CaseKinds:
     """Sort the cases of a table by what they are to one class.
 
     Args:
-        table: Predictions; nothing but labels and anatomies is read.
+        table: Predictions; nothing but labels, known or not, and anatomies is read.
         column: The class.
 
     Source:
@@ -116,6 +118,7 @@ def case_kinds(table: PredictionTable, column: int) -> CaseKinds:
         cases are of several regions, each of these counts as the same here.
     """
     positive = table.labels[:, column]
+    negative = ~positive if table.unknown is None else ~(positive | table.unknown[:, column])
     regions = np.array([anatomy or "" for anatomy in table.anatomies])
     is_known = regions != ""
     own = np.unique(regions[positive & is_known])
@@ -123,9 +126,9 @@ def case_kinds(table: PredictionTable, column: int) -> CaseKinds:
     is_placed = is_known if len(own) else np.zeros_like(is_known)
     return CaseKinds(
         positive=positive,
-        intra_negative=~positive & is_own,
-        inter_negative=~positive & is_placed & ~is_own,
-        unknown=~positive & ~is_placed,
+        intra_negative=negative & is_own,
+        inter_negative=negative & is_placed & ~is_own,
+        unknown=negative & ~is_placed,
     )
 
 

@@ -20,7 +20,7 @@ from raddiag_hf.evaluation.model_evaluation import ModelEvaluation
 from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS, UNDEFINED, count, value_cell
 from raddiag_hf.labels.icd10_chapters import CHAPTERS
 from raddiag_hf.metrics.confusion import describe_accuracy
-from raddiag_hf.metrics.evaluation_result import EvaluationResult, Table
+from raddiag_hf.metrics.evaluation_result import EvaluationResult
 from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.reports.report import render_report
 from raddiag_hf.reports.sections import (
@@ -221,10 +221,9 @@ def class_tables(result: EvaluationResult) -> list[TableSection]:
     evaluated = np.flatnonzero(~np.isnan(auc))
     if not len(evaluated):
         return []
-    table = result.class_table()
     if len(evaluated) <= MOST_IN_ONE_TABLE:
         ranked = evaluated[np.argsort(-auc[evaluated], kind="stable")]
-        return [_class_section("Labels, best first", table, ranked.tolist(), "Sorted by AUC.")]
+        return [_class_section("Labels, best first", result, ranked.tolist(), "Sorted by AUC.")]
     frequent = evaluated[result.positives[evaluated] >= FEWEST_POSITIVES]
     caption = f"By AUC, of the {count(len(frequent), 'label')} with {FEWEST_POSITIVES} positive "
     caption += "cases or more."
@@ -233,18 +232,23 @@ def class_tables(result: EvaluationResult) -> list[TableSection]:
     ranked = frequent[np.argsort(-auc[frequent], kind="stable")]
     half = min(MOST_IN_HALF, -(-len(ranked) // 2))
     worst = ranked[half:][::-1][:MOST_IN_HALF]
-    sections = [_class_section("Best labels", table, ranked[:half].tolist(), caption)]
+    sections = [_class_section("Best labels", result, ranked[:half].tolist(), caption)]
     if len(worst):
-        sections.append(_class_section("Worst labels", table, worst.tolist(), caption))
+        sections.append(_class_section("Worst labels", result, worst.tolist(), caption))
     return sections
 
 
-def _class_section(title: str, table: Table, classes: Sequence[int], caption: str) -> TableSection:
+def _class_section(
+    title: str, result: EvaluationResult, classes: Sequence[int], caption: str
+) -> TableSection:
+    table = result.class_table()
     metrics = [name for name in CLASS_METRICS if name in table]
     has_thresholds = "threshold" in table
+    has_unknown = (result.known_cases < result.num_cases).any()
     rows = []
     for column in classes:
-        cells = [table["class"][column], f"{table['positives'][column]:,}"]
+        of_known = f"\nof {table['known_cases'][column]:,}" if has_unknown else ""
+        cells = [table["class"][column], f"{table['positives'][column]:,}{of_known}"]
         cells += [value_cell(table, metric, column) for metric in metrics]
         if has_thresholds:
             threshold = table["threshold"][column]
