@@ -1,4 +1,4 @@
-"""Cases whose labels nobody knows are neither learnt nor measured, and counted."""
+"""What nobody knows of a case is neither learnt nor measured, and counted."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.vocabulary import Split
-from tests.fixtures.cases import LABELS, make_case, numbered, write_store
+from tests.fixtures.cases import LABELS, CaseMaker, make_case, numbered, write_store
 
 
 def case_with_unknown(number):
@@ -70,11 +70,32 @@ def test_data_that_nobody_labelled_are_refused(tmp_path):
         data.for_training()
 
 
-def test_a_case_that_is_labelled_in_part_is_refused_rather_than_taken_for_absent(tmp_path):
+def test_a_case_that_is_labelled_in_part_counts_for_the_labels_that_are_known(tmp_path):
+    data = write(tmp_path / "d", case_with_one_unknown, train=range(4), test=[4])
+    train = data["train"]
+    np.testing.assert_array_equal(train.unknown_counts, [1, 0, 0, 0])
+    np.testing.assert_array_equal(train.labels, [[1, 0, np.nan], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    assert (train.label_counts, train.known_counts) == ([2, 1, 1], [4, 4, 3])
+    assert train.frequency_fields() == {
+        "train_label_counts": [2, 1, 1], "train_known_counts": [4, 4, 3], "num_train_cases": 4,
+    }  # fmt: skip
+    assert data["test"].frequency_fields()["train_known_counts"] is None
+    kept = data.for_training()
+    assert (len(kept["train"]), kept.num_unlabelled, kept.num_partly_labelled) == (4, 0, 1)
+    described = kept.describe()["splits"]
+    assert described["train"]["known_cases"] == {"Normal": 4, "Pneumothorax": 4, "Hip fracture": 3}
+    assert "known_cases" not in described["test"]
+    assert not data.is_exclusive, "the case may have the other label too"
+
+
+def test_what_is_unknown_makes_other_data(tmp_path):
     data = write(tmp_path / "d", case_with_one_unknown, train=range(4))
-    np.testing.assert_array_equal(data["train"].unknown_counts, [1, 0, 0, 0])
-    with pytest.raises(CaseDataError, match="some labels of a case are unknown"):
-        data.for_training()
+    same = write(tmp_path / "same", case_with_one_unknown, train=range(4))
+    known = write(tmp_path / "known", CaseMaker(), train=range(4))
+    assert data["train"].fingerprint == same["train"].fingerprint
+    names = {"files": ()}
+    one, other = (replace(split["train"], **names).fingerprint for split in (data, known))
+    assert one != other
 
 
 def test_data_sets_without_the_column_stay_as_they_are(tmp_path):

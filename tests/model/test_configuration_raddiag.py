@@ -94,6 +94,10 @@ def test_thresholds_and_labels_survive_saving(tmp_path):
             "which needs num_train_cases",
         ),
         ({"train_label_counts": [1, 2]}, "has 2 values, but there are 5 labels"),
+        (
+            {"train_label_counts": [1] * 5, "train_known_counts": [2, 2, 2, 2, 0]},
+            r"train_known_counts is \[2, 2, 2, 2, 0\], expected 5 values, each from that of",
+        ),
         ({"trained_label_counts": [1, 2]}, "has 2 values, but there are 0 trained_labels"),
         (
             {"train_label_counts": [1, 2, 3, 4, 9], "num_train_cases": 8},

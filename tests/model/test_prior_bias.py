@@ -18,6 +18,13 @@ def test_a_new_classifier_starts_at_the_log_odds_of_its_labels(classifier, layer
     torch.testing.assert_close(shares, (torch.tensor([0, 1, 5, 9, 10]) + 0.5) / 11)
 
 
+def test_log_odds_are_those_among_the_cases_where_a_label_is_known():
+    known = [4, 10, 5, 9, 10]
+    model = RadDiagForImageClassification(tiny_config(train_known_counts=known, **CASES))
+    expected = (torch.tensor([0, 1, 5, 9, 10]) + 0.5) / (torch.tensor(known) + 1)
+    torch.testing.assert_close(model.classifier.fc2.bias.sigmoid(), expected)
+
+
 def test_without_training_cases_it_starts_at_zero():
     model = RadDiagForImageClassification(tiny_config())
     assert model.classifier.fc2.bias.eq(0).all()

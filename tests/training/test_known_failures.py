@@ -16,7 +16,8 @@ class Data(dict):
     def __init__(self, num_train=300, counts=(150, 100, 50), num_validation=60):
         labels = np.eye(3, dtype=np.float32)[np.arange(num_validation) % 3]
         validation = type("Validation", (), {"labels": labels})()
-        super().__init__({Split.TRAIN: range(num_train), Split.VALIDATION: validation})
+        train = type("Train", (list,), {"known_counts": [num_train] * 3})(range(num_train))
+        super().__init__({Split.TRAIN: train, Split.VALIDATION: validation})
         self.label_set = LabelSet(NAMES).with_counts({Split.TRAIN: list(counts)})
 
 
@@ -75,4 +76,19 @@ def test_prevalence_loss_is_that_of_telling_each_labels_frequency():
     labels = np.array([[1.0], [0.0], [0.0], [0.0]])
     share = 25.5 / 101
     expected = -(np.log(share) + 3 * np.log(1 - share)) / 4
-    assert prevalence_loss(labels, np.array([25]), 100) == pytest.approx(expected)
+    assert prevalence_loss(labels, np.array([25]), np.array([100])) == pytest.approx(expected)
+
+
+def test_unknown_labels_count_neither_in_the_prevalence_nor_in_its_loss():
+    labels = np.array([[1.0, np.nan], [0.0, 1.0], [np.nan, np.nan]])
+    loss = prevalence_loss(labels, np.array([25, 40]), np.array([100, 50]))
+    cells = [np.log(25.5 / 101), np.log(1 - 25.5 / 101), np.log(40.5 / 51)]
+    assert loss == pytest.approx(-np.mean(cells))
+    data = Data()
+    validation = data[Split.VALIDATION].labels
+    logits = good_logits(data)
+    validation[:20, 2] = np.nan
+    assert find_failures(data, logits) == []
+    validation[:, 2] = np.nan
+    (message,) = find_failures(data, logits)
+    assert message.startswith("no validation case has Nodule")

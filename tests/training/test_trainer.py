@@ -39,7 +39,8 @@ def test_partial_losses_are_logged_and_add_up(tmp_path):
         assert entry["loss"] == pytest.approx(parts, abs=2e-4)
 
 
-def test_gradient_accumulation_equals_the_large_batch(tmp_path):
+@pytest.mark.parametrize("has_unknown", [False, True])
+def test_gradient_accumulation_equals_the_large_batch(tmp_path, has_unknown):
     weights = []
     for batch_size, accumulation in ((6, 1), (3, 2)):
         model = tiny_model(freeze_batch_norm=True)
@@ -49,6 +50,8 @@ def test_gradient_accumulation_equals_the_large_batch(tmp_path):
             per_device_train_batch_size=batch_size, gradient_accumulation_steps=accumulation,
         )  # fmt: skip
         data = [{k: v for k, v in case.items() if k != "key_slices"} for case in cases(6)]
+        if has_unknown:  # of one case all but one label
+            data[2]["labels"] = torch.cat([torch.ones(1, 1), torch.full((1, 4), torch.nan)], dim=1)
         RadDiagTrainer(model=model, args=arguments, train_dataset=data).train()
         weights.append(model.state_dict())
     for name, weight in weights[0].items():

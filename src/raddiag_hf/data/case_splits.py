@@ -70,8 +70,12 @@ class CaseSplit:
 
     @property
     def labels(self) -> NDArray[np.float32]:
-        """Which case has which label: zeros and ones, shape ``(cases, labels)``."""
-        return np.asarray(self.metadata.labels[self.label_column].toarray(), dtype=np.float32)
+        """Which case has which label: 0, 1, NaN where unknown, shape ``(cases, labels)``."""
+        found = np.asarray(self.metadata.labels[self.label_column].toarray(), dtype=np.float32)
+        unknown = self.metadata.unknown.get(self.label_column)
+        if unknown is not None:
+            found[unknown.nonzero()] = np.nan
+        return found
 
     @property
     def label_counts(self) -> list[int]:
@@ -86,6 +90,27 @@ class CaseSplit:
             return np.zeros(len(self), np.int64)
         return np.asarray(unknown.astype(np.int64).sum(1)).ravel()
 
+    @property
+    def known_counts(self) -> list[int]:
+        """Cases of which each label is known, in column order."""
+        unknown = self.metadata.unknown.get(self.label_column)
+        if unknown is None:
+            return [len(self)] * len(self.label_set)
+        return [len(self) - int(count) for count in unknown.astype(np.int64).sum(0)]
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether any label of any case is unknown."""
+        return bool(self.unknown_counts.any())
+
+    def frequency_fields(self) -> dict[str, Any]:
+        """Return the fields of `RadDiagConfig` that say how frequent each label is here."""
+        return {
+            "train_label_counts": self.label_counts,
+            "train_known_counts": self.known_counts if self.has_unknown else None,
+            "num_train_cases": len(self),
+        }
+
     @cached_property
     def fingerprint(self) -> str:
         """What stands for these cases, wherever they lie: all but the pixels, and those of some."""
@@ -98,6 +123,7 @@ class CaseSplit:
             [known.case_ids, known.patient_ids],
             [array.tolist() for array in (known.anatomies, *scans)],
             [labels.indptr.tolist(), labels.indices.tolist()],
+            *([np.argwhere(np.isnan(self.labels)).tolist()] if self.has_unknown else []),
             *([known.scan_studies.tolist()] if known.scan_studies.any() else []),
             *(
                 scan["volume"]["data"]
@@ -205,11 +231,22 @@ class CaseSplits(Mapping[str, CaseSplit]):
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether there are two labels at least, and each training and validation case has one."""
+        """Whether there are two labels at least, and each training and validation case has one.
+
+        Where a label of one is unknown, the case may have it too.
+        """
         chosen = [self.splits[one] for one in (Split.TRAIN, Split.VALIDATION) if one in self.splits]
         return len(self.label_set) > 1 and all(
-            bool((one.metadata.labels[self.label_column].sum(1) == 1).all()) for one in chosen
+            bool((one.metadata.labels[self.label_column].sum(1) == 1).all()) and not one.has_unknown
+            for one in chosen
         )
+
+    @property
+    def num_partly_labelled(self) -> int:
+        """Cases of which some labels are unknown and others are not."""
+        num_labels = len(self.label_set)
+        unknown = [one.unknown_counts for one in self.splits.values()]
+        return sum(int(((one > 0) & (one < num_labels)).sum()) for one in unknown)
 
     @property
     def fingerprint(self) -> str:
@@ -220,7 +257,7 @@ class CaseSplits(Mapping[str, CaseSplit]):
         """Return what the splits hold, as counts: no case or patient is named."""
         modalities: Counter[str] = Counter()
         anatomies: Counter[str] = Counter()
-        splits = {}
+        splits: dict[str, dict[str, Any]] = {}
         for name, one in self.splits.items():
             modalities.update(MODALITIES[index].value for index in one.metadata.scan_modalities)
             anatomies.update(ANATOMIES[index].value for index in one.metadata.anatomies)
@@ -230,6 +267,9 @@ class CaseSplits(Mapping[str, CaseSplit]):
                 "scans": len(one.metadata.scan_cases),
                 "positives": dict(zip(self.label_set.names, one.label_counts, strict=True)),
             }
+            if one.has_unknown:
+                known = dict(zip(self.label_set.names, one.known_counts, strict=True))
+                splits[str(name)]["known_cases"] = known
         return {
             "splits": splits,
             "validation_origin": self.validation_origin,
@@ -239,18 +279,14 @@ class CaseSplits(Mapping[str, CaseSplit]):
         }
 
     def labelled(self) -> "CaseSplits":
-        """Return the cases whose labels are known, and the splits that have any.
+        """Return the cases with a known label at least, and the splits that have any.
 
         Raises:
-            CaseDataError: If some labels of a case are unknown and others are not, or all of all.
+            CaseDataError: If all labels of all cases are unknown.
         """
-        unknown = {name: one.unknown_counts for name, one in self.splits.items()}
-        if any(((one > 0) & (one < len(self.label_set))).any() for one in unknown.values()):
-            raise CaseDataError(
-                f"{self.location}: some labels of a case are unknown and others are known, which "
-                "can neither be learnt nor measured yet; leave these cases out"
-            )
-        known = {name: one == 0 for name, one in unknown.items()}
+        known = {
+            name: one.unknown_counts < len(self.label_set) for name, one in self.splits.items()
+        }
         if all(one.all() for one in known.values()):
             return self
         kept = {
@@ -266,7 +302,7 @@ class CaseSplits(Mapping[str, CaseSplit]):
     def for_training(self, validation_fraction: float | None = None, seed: int = 0) -> "CaseSplits":
         """Return splits that a model can be trained on: with training cases that have labels.
 
-        Cases whose labels are unknown are left out of all splits.
+        Cases whose labels are all unknown are left out of all splits.
 
         Args:
             validation_fraction: Share of the training cases that becomes validation, by patient,

@@ -116,6 +116,8 @@ class RadDiagConfig(PreTrainedConfig):
         train_label_counts, num_train_cases: Training cases of each label and in all. A new
             ``linear`` or ``probe`` classifier starts at the log-odds that they give; the losses
             ``class_balanced`` (the counts) and ``logit_adjusted`` (both) need them.
+        train_known_counts: Training cases of which it is known whether they have each label, among
+            which it is as frequent as the counts say; None: all.
         encoder_chunk_size: Slices that go through the encoder at once (None: all). Bounds memory
             for cases of any size; in training each chunk's activations are recomputed, and batch
             norms that are not frozen take their statistics of one chunk (`batch_statistics`).
@@ -202,6 +204,7 @@ class RadDiagConfig(PreTrainedConfig):
     class_balanced_beta: float | int = 0.9999
     logit_adjustment_strength: float | int = 1.0
     train_label_counts: list[int] | None = None
+    train_known_counts: list[int] | None = None
     num_train_cases: int | None = None
 
     encoder_chunk_size: int | None = None

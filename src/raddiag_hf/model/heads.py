@@ -22,12 +22,12 @@ class LabelLayer(nn.Linear):
 
 
 def label_log_odds(config: RadDiagConfig) -> Tensor | None:
-    """Return the log-odds of each label among the training cases, float32 ``(labels,)``.
+    """Return the log-odds of each label among the cases that it is known of, ``(labels,)``.
 
     Returns:
-        Log-odds with half a case added on either side, so that a label without a case is rare, not
-        impossible; of exclusive labels the log of the same share, which a softmax reads. None where
-        the configuration does not know the training cases.
+        Float32 log-odds with half a case added on either side, so that a label without a case is
+        rare, not impossible; of exclusive labels the log of the same share, which a softmax reads.
+        None where the configuration does not know the training cases.
     """
     counts, num_cases = config.train_label_counts, config.num_train_cases
     if counts is None or num_cases is None:
@@ -35,7 +35,8 @@ def label_log_odds(config: RadDiagConfig) -> Tensor | None:
     positives = torch.tensor(counts, dtype=torch.float32) + 0.5
     if config.has_exclusive_labels:
         return torch.log(positives / positives.sum())
-    return torch.log(positives / (num_cases + 1 - positives))
+    known = torch.tensor(config.train_known_counts or num_cases, dtype=torch.float32)
+    return torch.log(positives / (known + 1 - positives))
 
 
 class LinearHead(nn.Module):

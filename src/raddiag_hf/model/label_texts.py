@@ -168,6 +168,7 @@ def _rename_labels(
             len(config.decision_thresholds),
         )
     config.decision_thresholds = config.decision_threshold_source = None
+    config.train_known_counts = None
     if counts is not None:
         config.train_label_counts = [counts.get(name, 0) for name in names]
     config.id2label = dict(enumerate(names))

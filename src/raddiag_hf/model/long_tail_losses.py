@@ -120,7 +120,7 @@ def logit_adjusted_loss(
     logits: Tensor,
     labels: Tensor,
     train_label_counts: Sequence[int],
-    num_train_cases: int,
+    num_train_cases: int | Sequence[int],
     strength: float,
     known: Tensor | None = None,
 ) -> Tensor:
@@ -135,7 +135,7 @@ def logit_adjusted_loss(
         logits: See above.
         labels: See above.
         train_label_counts: Training cases of each label.
-        num_train_cases: Training cases in all.
+        num_train_cases: Training cases in all, or those of which each label is known.
         strength: Times the log-odds; 0 is the plain cross-entropy.
         known: See above.
 
@@ -146,7 +146,8 @@ def logit_adjusted_loss(
         finite.
     """
     counts = torch.tensor(train_label_counts, dtype=torch.float64)
-    log_odds = torch.log((counts + 0.5) / (num_train_cases - counts + 0.5))
+    negatives = torch.tensor(num_train_cases, dtype=torch.float64) - counts
+    log_odds = torch.log((counts + 0.5) / (negatives + 0.5))
     adjusted = logits + strength * log_odds.to(logits.device, logits.dtype)
     cells = F.binary_cross_entropy_with_logits(adjusted, labels, reduction="none")
     return known_mean(cells, known)

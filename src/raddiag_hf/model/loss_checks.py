@@ -74,6 +74,16 @@ def check_train_counts(config: Any) -> None:
             )
     if counts is None:
         return
+    known = config.train_known_counts
+    if known is not None and (
+        len(known) != len(counts)
+        or not all(0 <= n <= k for n, k in zip(counts, known, strict=True))
+        or (num_cases is not None and max(known, default=0) > num_cases)
+    ):
+        raise ValueError(
+            f"train_known_counts is {known}, expected {len(counts)} values, each from that of "
+            f"train_label_counts to num_train_cases, which is {num_cases}"
+        )
     if config.id2label is not None and len(counts) != len(config.id2label):
         raise ValueError(
             f"train_label_counts has {len(counts)} values, but there are "

@@ -63,7 +63,7 @@ def classification_loss(logits: Tensor, labels: Tensor, config: RadDiagConfig) -
                 logits,
                 labels,
                 config.train_label_counts or (),
-                config.num_train_cases or 0,
+                config.train_known_counts or config.num_train_cases or 0,
                 config.logit_adjustment_strength,
                 known,
             )

@@ -190,6 +190,11 @@ def _record(
         notes.append("not evaluated: the data set has no test split")
     if unlabelled := run.data.num_unlabelled:
         notes.append(f"{unlabelled} cases were left out, of which no label is known")
+    if partly := run.data.num_partly_labelled:
+        notes.append(
+            f"of {partly} cases some labels are unknown: a label is learnt and measured on the "
+            "cases where it is known"
+        )
     config = fitted.model.config
     return TrainingRecord(
         **vars(run.origin) | ({} if fitted.fusion is None else {"fusion": fitted.fusion}),

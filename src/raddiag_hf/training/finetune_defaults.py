@@ -78,8 +78,8 @@ def choose_settings(settings: FinetuneSettings, start: Start, data: CaseSplits) 
 def _check_exclusive(settings: FinetuneSettings, data: CaseSplits) -> None:
     if settings.exclusive and not data.is_exclusive:
         raise FinetuneError(
-            f"exclusive is True, but {data.location} has cases with no label or several, or one "
-            "label in all"
+            f"exclusive is True, but {data.location} has cases with no label or several, or of "
+            "unknown ones, or one label in all"
         )
 
 

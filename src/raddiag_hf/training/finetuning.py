@@ -228,7 +228,15 @@ def _fit(
     progress: Progress,
 ) -> FittedModel:
     """Fit by the method that was chosen."""
-    model = adapt_model(loaded.model, adaptation, data.label_set, len(data[Split.TRAIN]), settings)
+    train = data[Split.TRAIN]
+    model = adapt_model(
+        loaded.model,
+        adaptation,
+        data.label_set,
+        len(train),
+        settings,
+        train.known_counts if train.has_unknown else None,
+    )
     shared: Any = {
         "penalties": settings.penalties,
         "device": device,

@@ -28,6 +28,7 @@ def find_failures(data: CaseSplits, logits: NDArray[np.floating] | None) -> list
     """
     found = []
     names, counts = data.label_set.names, np.array(data.label_set.train_counts)
+    known = np.array(data[Split.TRAIN].known_counts)
     if (cases := len(data[Split.TRAIN])) < FEW_CASES:
         found.append(
             f"there are {cases} training cases, fewer than {FEW_CASES}: another split would give "
@@ -45,7 +46,7 @@ def find_failures(data: CaseSplits, logits: NDArray[np.floating] | None) -> list
     if logits is None:
         return found
     labels = data[Split.VALIDATION].labels
-    if (unseen := np.flatnonzero((counts > 0) & (labels.sum(0) == 0))).size:
+    if (unseen := np.flatnonzero((counts > 0) & (np.nansum(labels, axis=0) == 0))).size:
         found.append(
             f"no validation case has {_list(names, unseen)}: nothing could be chosen for them; set "
             "more cases aside"
@@ -55,7 +56,7 @@ def find_failures(data: CaseSplits, logits: NDArray[np.floating] | None) -> list
             "the model gives all validation cases the same answer, whatever they show: lower the "
             "learning rate, train batch norms if they are frozen, or choose another start"
         )
-    elif _is_no_better_than_prevalence(labels, logits, counts, cases):
+    elif _is_no_better_than_prevalence(labels, logits, counts, known):
         found.append(
             "on validation the model is no better than the frequency of each label: train for more "
             "epochs, change the learning rate or the start, or check the labels"
@@ -66,34 +67,34 @@ def find_failures(data: CaseSplits, logits: NDArray[np.floating] | None) -> list
 def prevalence_loss(
     labels: NDArray[np.floating],
     counts: NDArray[np.integer],
-    num_cases: int,
+    known: NDArray[np.integer],
     *,
     exclusive: bool = False,
 ) -> float:
     """Return the cross-entropy on ``labels`` of saying each label's smoothed training frequency.
 
     Args:
-        labels: 0 or 1, ``(cases, labels)``.
+        labels: 0 or 1, NaN where unknown, ``(cases, labels)``.
         counts: Training cases of each label.
-        num_cases: Training cases.
+        known: Training cases of which each label is known.
         exclusive: Every case has exactly one label: the cross-entropy of one answer, not of each.
     """
     if exclusive:
         return float(-(labels * np.log((counts + 0.5) / (counts + 0.5).sum())).sum(1).mean())
-    share = (counts + 0.5) / (num_cases + 1)
-    return float(-(labels * np.log(share) + (1 - labels) * np.log1p(-share)).mean())
+    share = (counts + 0.5) / (known + 1)
+    return float(-np.nanmean(labels * np.log(share) + (1 - labels) * np.log1p(-share)))
 
 
 def _is_no_better_than_prevalence(
     labels: NDArray[np.floating],
     logits: NDArray[np.floating],
     counts: NDArray[np.integer],
-    num_cases: int,
+    known: NDArray[np.integer],
 ) -> bool:
     """Compare at the best temperature: boldness alone is mended by calibration."""
-    if not 0 < labels.sum() < labels.size:
+    if len(np.unique(labels[~np.isnan(labels)])) < 2:
         return False
-    bound = (1 - LEAST_GAIN) * prevalence_loss(labels, counts, num_cases)
+    bound = (1 - LEAST_GAIN) * prevalence_loss(labels, counts, known)
     if fit_temperature(labels, logits).loss_after < bound:
         return False
     auc = evaluate_predictions(labels, logits).groups["all"].values["auc"]

@@ -99,7 +99,7 @@ def plan_adaptation(
         if exclusive and not is_exclusive:
             raise FinetuneError(
                 "the labels of the model are exclusive, but the data set has cases with no label "
-                "or several: set exclusive to False"
+                "or several, or of unknown ones: set exclusive to False"
             )
     obstacle = _softmax_obstacle(config, skips, is_probe)
     if exclusive is None:
@@ -126,6 +126,7 @@ def adapt_model(
     label_set: LabelSet,
     num_train_cases: int,
     settings: ChosenSettings,
+    train_known_counts: list[int] | None = None,
 ) -> RadDiagForImageClassification:
     """Return a model of the new labels with the weights of ``base`` that stay.
 
@@ -142,6 +143,7 @@ def adapt_model(
         label_set: The labels to learn, with the training cases of each.
         num_train_cases: Training cases in all.
         settings: Method, seed, and whether batch norms are trained.
+        train_known_counts: Training cases of which each label is known; None: all.
     """
     changes: dict[str, Any] = {
         "id2label": label_set.id2label,
@@ -153,6 +155,7 @@ def adapt_model(
         "calibration_temperature": 1.0,
         "freeze_batch_norm": not settings.train_batch_norm,
         "train_label_counts": list(label_set.train_counts) or None,
+        "train_known_counts": train_known_counts,
         "num_train_cases": num_train_cases,
         "problem_type": SINGLE_LABEL if adaptation.is_exclusive else MULTI_LABEL,
     }

@@ -116,17 +116,28 @@ def _class_rows(record: TrainingRecord, shown: list[str]) -> list[dict[str, Any]
     if record.metrics is None:
         return []
     table = record.metrics["classes"]
-    trained = record.data["splits"]["train"]["positives"]
+    train = record.data["splits"]["train"]
+    num_cases = record.metrics["num_cases"]
     rows = [
         {
             "name": in_markdown(name),
-            "train_positives": trained[name],
-            "test_positives": table["positives"][row],
+            "num_trained": train["positives"][name],
+            "train_positives": _positives(
+                train["positives"][name], train.get("known_cases", {}).get(name), train["cases"]
+            ),
+            "test_positives": _positives(
+                table["positives"][row], table["known_cases"][row], num_cases
+            ),
             "values": [_with_interval(table, metric, row) for metric in shown],
         }
         for row, name in enumerate(table["class"])
     ]
-    return sorted(rows, key=lambda row: -row["train_positives"])
+    return sorted(rows, key=lambda row: -row["num_trained"])
+
+
+def _positives(positives: int, known: int | None, cases: int) -> str:
+    """Return the number of positive cases, and of known ones where these are not all."""
+    return f"{positives}" if known in (None, cases) else f"{positives} of {known} known"
 
 
 def _with_interval(table: Mapping[str, Any], metric: str, row: int) -> str:

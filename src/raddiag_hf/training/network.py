@@ -31,7 +31,13 @@ from raddiag_hf.vocabulary import Split
 RP3D_DISORDERS = 5569
 
 CHANGEABLE_FIELDS = frozenset(
-    {"encoder_chunk_size", "freeze_batch_norm", "train_label_counts", "num_train_cases"}
+    {
+        "encoder_chunk_size",
+        "freeze_batch_norm",
+        "train_label_counts",
+        "train_known_counts",
+        "num_train_cases",
+    }
 )
 """Fields of a checkpoint's configuration that a recipe may change, beside those of the loss."""
 FIELDS_OF_DATA = frozenset(
@@ -42,6 +48,7 @@ FIELDS_OF_DATA = frozenset(
         "trained_labels",
         "trained_label_counts",
         "train_label_counts",
+        "train_known_counts",
         "num_train_cases",
         "decision_thresholds",
     }
@@ -73,10 +80,7 @@ def build_model(
         LabelMismatchError: If a checkpoint's labels are not those of the data.
     """
     section = recipe.model
-    fields = network_fields(recipe) | {
-        "train_label_counts": data[Split.TRAIN].label_counts,
-        "num_train_cases": len(data[Split.TRAIN]),
-    }
+    fields = network_fields(recipe) | data[Split.TRAIN].frequency_fields()
     if checkpoint is None:
         if label_texts is not None:
             fields = {
@@ -99,7 +103,7 @@ def build_model(
     if model.config.has_exclusive_labels and not data.is_exclusive:
         raise RecipeError(
             f"model.config.problem_type is {model.config.problem_type!r}, but {data.location} has "
-            "cases with no label or several"
+            "cases with no label or several, or of unknown ones"
         )
     if section.batch_norm == "synchronised":
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
@@ -168,8 +172,8 @@ def _build_processor(options: Mapping[str, Any]) -> RadDiagImageProcessor:
 
 def _mean_log_odds(cases: CaseSplit) -> float:
     """Return the log-odds of the average label: where all logits start that share one bias."""
-    counts = cases.label_counts
-    share = (sum(counts) / len(counts) + 0.5) / (len(cases) + 1)
+    counts, known = cases.label_counts, cases.known_counts
+    share = (sum(counts) / len(counts) + 0.5) / (sum(known) / len(known) + 1)
     return math.log(share / (1 - share))
 
 

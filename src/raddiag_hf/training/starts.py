@@ -83,7 +83,6 @@ def _label_fields(data: CaseSplits, settings: ChosenSettings) -> dict[str, Any]:
     """Return what a new classifier knows of its labels: which they are, and how rare each is."""
     return {
         "label_set_fingerprint": data.label_set.fingerprint,
-        "train_label_counts": data[Split.TRAIN].label_counts,
-        "num_train_cases": len(data[Split.TRAIN]),
+        **data[Split.TRAIN].frequency_fields(),
         "problem_type": SINGLE_LABEL if settings.exclusive else MULTI_LABEL,
     }

@@ -106,9 +106,9 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
     factors = None
     if (threshold := recipe.data.repeat_threshold) is not None:
         try:
-            factors = repeat_factors(
-                data[Split.TRAIN].metadata.labels[data.label_column], threshold
-            )
+            train = data[Split.TRAIN]
+            indicators = train.metadata.labels[data.label_column]
+            factors = repeat_factors(indicators, threshold, train.known_counts)
         except ValueError as error:
             raise RecipeError(f"data.repeat_threshold: {one_line(error)}") from None
     max_scans = None if augmentation is None else augmentation.max_scans

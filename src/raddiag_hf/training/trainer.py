@@ -31,8 +31,9 @@ class RadDiagTrainer(FiniteTrainer):
     Beside what `transformers.Trainer` does:
 
     - The mean of each partial loss since the last log entry is logged under its name.
-    - A step's loss is the mean over all its cases, and its key-slice loss over all its scans with a
-      known key slice, however the step is cut into micro-batches and processes.
+    - A step's loss is the mean over the known labels of all its cases, and its key-slice loss over
+      all its scans with a known key slice, however the step is cut into micro-batches and
+      processes.
     - A loss or a weight that is not finite ends the training before it reaches a checkpoint.
 
     Packed tensors must not be cut along their first axis, so batches are neither dispatched nor
@@ -237,9 +238,9 @@ class _EpochSetter(TrainerCallback):
 
 
 def _count_terms(batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the number of cases, and of scans whose key slice is known."""
-    num_cases = len(batch["scan_counts"])
+    """Return the number of known labels of all cases, and of scans whose key slice is known."""
+    num_known = float((~batch["labels"].isnan()).sum())
     if (key_slices := batch.get("key_slices")) is None:
-        return torch.tensor([num_cases, 0.0])
-    known = (key_slices >= 0) & (key_slices < batch["slice_counts"])
-    return torch.tensor([num_cases, float(known.sum())])
+        return torch.tensor([num_known, 0.0])
+    has_key = (key_slices >= 0) & (key_slices < batch["slice_counts"])
+    return torch.tensor([num_known, float(has_key.sum())])

@@ -125,6 +125,25 @@ def test_a_mixture_has_the_scans_and_the_labels_of_its_cases(split):
     assert len({len(case["slice_counts"]) for case in cases}) > 2
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "mixed"),
+    [
+        ([0, 0, 1], [0, torch.nan, torch.nan], [0, torch.nan, 1]),
+        ([1, 0, 0], [0, torch.nan, 0], [torch.nan, torch.nan, 0]),
+        ([1, 0, 0], [torch.nan, 0, 1], [0, 0, 1]),
+        ([1, 0, 0], [torch.nan, 0, 0], [1, 0, 0]),
+        ([0, 0, 0], [torch.nan, 0, 0], [torch.nan, 0, 0]),
+    ],
+)
+def test_a_mixture_is_unknown_where_one_case_may_have_a_label(one, other, mixed):
+    cases = [
+        {"labels": torch.tensor([labels]), "scan_counts": torch.tensor([1])}
+        for labels in (one, other)
+    ]
+    found = mix_cases(cases, normal_columns=(0,))["labels"]
+    torch.testing.assert_close(found, torch.tensor([mixed]), equal_nan=True, check_dtype=False)
+
+
 def test_a_mixture_of_a_normal_case_and_a_disease_is_not_normal(split):
     always = replace(NOTHING, mixing_probability=1.0, max_mixed_cases=2)
     seen = set()

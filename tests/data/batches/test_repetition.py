@@ -23,6 +23,13 @@ def test_the_factor_of_a_case_is_that_of_its_rarest_label():
     assert repeat_factors(csr_array(labels), 0.16) == pytest.approx(expected)
 
 
+def test_a_label_is_as_rare_as_among_the_cases_where_it_is_known():
+    labels = csr_array(np.arange(100)[:, None] < [1, 1])
+    factors = repeat_factors(labels, 0.16, [25, 100])
+    assert factors[0] == pytest.approx(np.sqrt(0.16 / 0.01))
+    assert repeat_factors(labels[:, :1], 0.16, [25])[0] == pytest.approx(np.sqrt(0.16 / 0.04))
+
+
 def test_nothing_is_rare_at_a_threshold_of_zero():
     labels = csr_array(np.eye(3, dtype=bool))
     assert repeat_factors(labels, 0).tolist() == [1, 1, 1]

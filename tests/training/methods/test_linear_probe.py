@@ -37,6 +37,32 @@ def test_the_solution_is_that_of_scikit_learn(cases, width, penalty):
         )
 
 
+def test_each_label_is_learnt_from_the_cases_where_it_is_known():
+    x, y = features_and_labels(200, 40, labels=3)
+    shares = torch.tensor([0.5, 0.0, 0.9])
+    y[torch.rand(200, 3, generator=torch.Generator().manual_seed(1)) < shares] = torch.nan
+    (probe,) = fit_linear_probes(x, y, [30.0])
+    standard = StandardScaler().fit_transform(x.double())
+    for column in range(3):
+        known = ~y[:, column].isnan().numpy()
+        model = LogisticRegression(C=1 / 30, solver="newton-cholesky", tol=1e-12)
+        model.fit(standard[known], y[known, column])
+        expected = model.decision_function(standard)
+        np.testing.assert_allclose(probe.logits(x)[:, column], expected, atol=1e-4)
+    logits = [torch.zeros(200, 3), torch.randn(200, 3)]
+    _, losses = choose_probe([probe, *fit_linear_probes(x, y, [1.0])], logits, y)
+    assert losses[30.0] == pytest.approx(np.log(2), rel=1e-6)
+
+
+def test_a_label_of_which_nothing_is_known_gets_no_weights():
+    x, y = features_and_labels(50, 5, 2)
+    y[:, 0], y[:40, 1] = torch.nan, torch.nan
+    y[40:, 1] = 0
+    (probe,) = fit_linear_probes(x, y, [1.0])
+    assert probe.weight.abs().max() == 0
+    torch.testing.assert_close(probe.bias.sigmoid().float(), torch.tensor([0.5, 0.5 / 11]))
+
+
 def test_penalties_come_back_in_their_order():
     x, y = features_and_labels(50, 5, 2)
     probes = fit_linear_probes(x, y, [10.0, 1000.0, 1.0])

@@ -199,20 +199,25 @@ def mix_cases(
 ) -> dict[str, Tensor]:
     """Return packed cases as one: the scans of all, and every label that one of them has.
 
-    A normal label beside a disease would be wrong, so a mixture keeps it only where no other label
-    is present. Modality slots stay as they are: each case counts its own first CT.
+    A label is unknown, NaN, where one case may have it and none has it for sure. A normal label
+    beside a disease would be wrong, so a mixture keeps it only where no other label is present, and
+    is unknown where another may be. Modality slots stay as they are: each case counts its own first
+    CT.
 
     Args:
         cases: At least one, each a single packed case.
         normal_columns: Labels that say that nothing was found; see `labels.normal_labels`.
     """
     mixed = {key: torch.cat([case[key] for case in cases]) for key in cases[0]}
-    labels = mixed["labels"].amax(0, keepdim=True)
+    is_present = (mixed["labels"] == 1).any(0, keepdim=True)
+    labels = mixed["labels"].amax(0, keepdim=True).masked_fill(is_present, 1)  # else NaN wins
     if len(cases) > 1 and normal_columns:
         is_disorder = torch.ones(labels.shape[1], dtype=torch.bool)
         is_disorder[list(normal_columns)] = False
-        if bool((mixed["labels"][:, is_disorder] == 1).any()):
+        if bool(is_present[:, is_disorder].any()):
             labels = labels.where(is_disorder, 0.0)
+        elif bool(labels[:, is_disorder].isnan().any()):
+            labels = labels.where(is_disorder | (labels == 0), torch.nan)
     return mixed | {
         "labels": labels,
         "scan_counts": mixed["scan_counts"].sum(0, keepdim=True),

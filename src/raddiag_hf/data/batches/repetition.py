@@ -1,14 +1,16 @@
 """How often cases with rare labels are repeated in an epoch."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 _PARTS = 1 << 20
 """Repetitions are counted in these parts of one, so that their sums are exact in any order."""
 
 
-def repeat_factors(labels: csr_array, threshold: float = 1e-3) -> NDArray[np.float64]:
+def repeat_factors(
+    labels: csr_array, threshold: float = 1e-3, known_counts: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Return how often each case should come in an epoch, on average, at least once.
 
     A label that fewer than ``threshold`` of the cases have is worth ``sqrt(threshold / share)``;
@@ -18,6 +20,8 @@ def repeat_factors(labels: csr_array, threshold: float = 1e-3) -> NDArray[np.flo
         labels: Which training case has which label, boolean, ``(cases, labels)``; see
             `CaseMetadata`.
         threshold: Share of the cases from which on labels are not rare, 0 to 1.
+        known_counts: Cases of which each label is known, ``(labels,)``, whose share it is; None:
+            all.
 
     Raises:
         ValueError: If there is no case, or the threshold is out of its range.
@@ -31,7 +35,8 @@ def repeat_factors(labels: csr_array, threshold: float = 1e-3) -> NDArray[np.flo
             f"threshold is {threshold} for {num_cases} cases, expected 0 to 1 and at least one case"
         )
     counts = np.bincount(labels.indices, minlength=labels.shape[1])
-    worth = np.sqrt(threshold * num_cases / np.maximum(counts, 1)).clip(1)
+    known = np.asarray(num_cases if known_counts is None else known_counts)
+    worth = np.sqrt(threshold * known / np.maximum(counts, 1)).clip(1)
     factors = np.ones(num_cases)
     np.maximum.at(
         factors, np.repeat(np.arange(num_cases), np.diff(labels.indptr)), worth[labels.indices]

@@ -45,7 +45,7 @@ class Reading(StrEnum):
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Slice features of cases, and their labels ``(cases, labels)``."""
+    """Slice features of cases, and their labels ``(cases, labels)``, NaN where unknown."""
 
     features: SliceFeatures
     labels: Tensor
@@ -222,10 +222,15 @@ class _Chooser:
                 for probe in probes:
                     predicted = read.predict(probe.logits)
                     loss = classification_loss(predicted, test.labels, self.model.config)
-                    sums[probe.penalty] += loss.item() * len(fold)
+                    sums[probe.penalty] += loss.item() * _num_known(test.labels)
                 progress("Cross-validating", number * len(self.folds) + done + 1, total)
-            losses |= {(reading, p): sum_ / len(self.cases.labels) for p, sum_ in sums.items()}
+            num_known = _num_known(self.cases.labels)
+            losses |= {(reading, p): sum_ / num_known for p, sum_ in sums.items()}
         return losses
+
+
+def _num_known(labels: Tensor) -> int:
+    return int((~labels.isnan()).sum())
 
 
 def _usual_penalty(losses: Mapping[tuple[Reading, float], float], otherwise: float) -> float:

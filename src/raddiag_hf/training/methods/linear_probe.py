@@ -14,6 +14,7 @@ from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.model.exclusive_labels import exclusive_loss, softmax_log_odds
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.long_tail_losses import known_mean
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.methods.features import extract_features
 from raddiag_hf.training.methods.fitted_model import FittedModel
@@ -125,16 +126,17 @@ def fit_linear_probes(
     Features are standardised on these cases; mean and scale are folded into the weights returned.
     For each label this minimises the summed cross-entropy plus ``penalty / 2`` times the squared
     norm of its weights on standardised features; the bias is not penalised. That is scikit-learn's
-    ``LogisticRegression(C=1/penalty)`` after ``StandardScaler``.
+    ``LogisticRegression(C=1/penalty)`` after ``StandardScaler``. A case counts for a label where it
+    is known.
 
     A label that no case or every case has, gets the logit of its smoothed frequency and no weights;
     of exclusive labels one that no case has gets the logarithm of it.
 
     Args:
         features: Shape ``(cases, features)``.
-        labels: 0 or 1, shape ``(cases, labels)``.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, labels)``.
         penalties: Each above 0.
-        exclusive: Every case has exactly one label.
+        exclusive: Every case has exactly one label, and all are known.
 
     Returns:
         One probe per penalty, in their order.
@@ -149,7 +151,7 @@ def fit_linear_probes(
         )
     if not bool(torch.isfinite(features).all()):
         raise ValueError("features hold values that are not finite")
-    x, y = features.double(), labels.double()
+    x, y, known = features.double(), labels.double().nan_to_num(0), ~labels.isnan()
     mean, scale = x.mean(0), x.std(0, correction=0)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     x = (x - mean) / scale
@@ -157,13 +159,13 @@ def fit_linear_probes(
     curvature, basis = torch.linalg.eigh(x.T @ x)
     curvature, basis = curvature[-len(x) :].clamp_min(0), basis[:, -len(x) :]
     rotated = x @ basis
-    positives = y.sum(0)
-    frequency = (positives + 0.5) / (len(y) + 1)
+    positives, num_known = y.sum(0), known.sum(0)
+    frequency = (positives + 0.5) / (num_known + 1)
     if exclusive:
         is_fitted, bias = positives > 0, frequency.log()
     else:
-        is_fitted, bias = (positives > 0) & (positives < len(y)), frequency.logit()
-    spread = (frequency * (1 - frequency))[is_fitted, None]
+        is_fitted, bias = (positives > 0) & (positives < num_known), frequency.logit()
+    spread = (frequency * (1 - frequency) * num_known / len(y))[is_fitted, None]
     start = torch.zeros(int(is_fitted.sum()), rotated.shape[1], dtype=torch.float64)
     solution = (start, bias[is_fitted])
     found: dict[float, LinearProbe] = {}
@@ -171,7 +173,14 @@ def fit_linear_probes(
         steps = (penalty + spread * curvature).rsqrt()
         if is_fitted.any():
             solution = _minimise(
-                rotated, y[:, is_fitted], penalty, steps, spread, solution, exclusive
+                rotated,
+                y[:, is_fitted],
+                None if known.all() else known[:, is_fitted].double(),
+                penalty,
+                steps,
+                spread,
+                solution,
+                exclusive,
             )
         weight = torch.zeros(y.shape[1], x.shape[1], dtype=torch.float64)
         weight[is_fitted] = solution[0] @ basis.T / scale
@@ -196,13 +205,13 @@ def choose_probe(
     Args:
         probes: Of different penalties.
         logits: What each gives validation cases, ``(cases, labels)``.
-        labels: 0 or 1, shape ``(cases, labels)``.
+        labels: 0 or 1, NaN where unknown, shape ``(cases, labels)``.
         exclusive: The logits are log-odds of a softmax.
 
     Returns:
         The best, of equals the one with the highest penalty; and penalty -> mean cross-entropy.
     """
-    loss = exclusive_loss if exclusive else F.binary_cross_entropy_with_logits
+    loss = exclusive_loss if exclusive else _known_cross_entropy
     losses = {
         probe.penalty: loss(predicted, labels.double()).item()
         for probe, predicted in zip(probes, logits, strict=True)
@@ -211,16 +220,26 @@ def choose_probe(
     return best, losses
 
 
+def _known_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    known = ~labels.isnan()
+    cells = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(0), reduction="none")
+    return known_mean(cells, None if known.all() else known)
+
+
 def _minimise(
     x: Tensor,
     y: Tensor,
+    known: Tensor | None,
     penalty: float,
     steps: Tensor,
     spread: Tensor,
     start: tuple[Tensor, Tensor],
     exclusive: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Return weights ``(labels, features)`` and biases ``(labels,)`` of all labels at once."""
+    """Return weights ``(labels, features)`` and biases ``(labels,)`` of all labels at once.
+
+    Cells of ``y`` count as often as ``known`` says; None: once each.
+    """
     bias_steps = (len(x) * spread[:, 0]).rsqrt()
     scaled = (start[0] / steps).requires_grad_()
     scaled_bias = (start[1] / bias_steps).requires_grad_()
@@ -241,7 +260,7 @@ def _minimise(
         if exclusive:
             loss = F.cross_entropy(logits, y, reduction="sum")
         else:
-            loss = F.binary_cross_entropy_with_logits(logits, y, reduction="sum")
+            loss = F.binary_cross_entropy_with_logits(logits, y, known, reduction="sum")
         loss = loss + penalty / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

@@ -164,8 +164,8 @@ class _StallWarning(TrainerCallback):
 
     def __init__(self, data: CaseSplits, exclusive: bool) -> None:
         counts = np.array(data.label_set.train_counts)
-        labels, cases = data[Split.VALIDATION].labels, len(data[Split.TRAIN])
-        prevalence = prevalence_loss(labels, counts, cases, exclusive=exclusive)
+        labels, known = data[Split.VALIDATION].labels, np.array(data[Split.TRAIN].known_counts)
+        prevalence = prevalence_loss(labels, counts, known, exclusive=exclusive)
         self.bound = (1 - LEAST_GAIN) * prevalence
         self.best = np.inf
         self.is_told = False
