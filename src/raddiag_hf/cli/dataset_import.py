@@ -20,10 +20,10 @@ NAMED_BYSTANDERS = 5
 
 EXAMPLES = """
 **The manifest** is a CSV file with a header: `case_id, path`, and any of `patient_id, study,
-modality, anatomy, labels, split, age, sex, date`. A path is a file or a folder (of a DICOM study,
-or of pictures that are the slices of one scan), relative to the manifest's folder. Labels are
-separated by `;`. A case with several scans has several rows. What it leaves open is taken from
-DICOM tags.
+modality, anatomy, labels, unknown_labels, split, age, sex, date`. A path is a file or a folder (of
+a DICOM study, or of pictures that are the slices of one scan), relative to the manifest's folder.
+Labels are separated by `;`; those that neither column names are absent. A case with several scans
+has several rows. What it leaves open is taken from DICOM tags.
 
 **Without a manifest**, each DICOM study below the folder is a case.
 
@@ -113,6 +113,7 @@ def import_hospital(
             "splits": splits,
             "rejected": dict(rejected.most_common()),
             "unlabelled": result.num_unlabelled,
+            "partly_labelled": result.num_partly_labelled,
         }
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
@@ -120,8 +121,14 @@ def import_hospital(
         typer.echo(f"{output}: {sum(splits.values()):,} cases ({counts})")
     if result.num_unlabelled:
         say(
-            f"{result.num_unlabelled} cases have no label, while others are labelled as normal: "
-            "nothing is known of them, and training and evaluation leave them out"
+            f"nothing is known of {result.num_unlabelled} cases, all of whose labels are unknown, "
+            "or which have none while others are labelled as normal: training and evaluation leave "
+            "them out"
+        )
+    if result.num_partly_labelled:
+        say(
+            f"{result.num_partly_labelled} cases have unknown labels: training and evaluation take "
+            "a case for the labels that are known"
         )
 
 

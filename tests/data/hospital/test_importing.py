@@ -214,6 +214,19 @@ def test_where_normal_cases_are_labelled_so_a_case_without_label_is_unknown(tmp_
     assert again.store.features == result.store.features
 
 
+def test_labels_that_the_manifest_calls_unknown_are_a_column(tmp_path):
+    write_arrays(tmp_path, 4)
+    rows = ("a,0.npy,CT,Normal,Gout", "b,1.npy,CT,Gout,", "c,2.npy,CT,,Normal", "d,3.npy,CT,,")
+    manifest = write_manifest(tmp_path, "case_id,path,modality,labels,unknown_labels", *rows)
+    result = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS)
+    assert (result.num_unlabelled, result.num_partly_labelled) == (1, 2)
+    cases = read_cases(result.store, tmp_path / "cache").values()
+    told = sorted((one.labels["labels"], one.unknown_labels["labels"]) for one in cases)
+    assert told == [
+        ((), ("Gout", "Normal")), ((), ("Normal",)), (("Gout",), ()), (("Normal",), ("Gout",)),
+    ]  # fmt: skip
+
+
 def test_without_unknown_labels_there_is_no_column_of_them(tmp_path):
     write_arrays(tmp_path, 2)
     rows = ("a,0.npy,CT,Gout", "b,1.npy,CT,")

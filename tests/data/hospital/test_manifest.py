@@ -49,12 +49,15 @@ def test_every_column_arrives(tmp_path):
         modality="ct",
         anatomy="chest",
         labels="Nodule; Effusion ;",
+        unknown_labels="Mass",
         split="Test",
         age="61.5",
         sex="f",
         date="2024-02-29",
     )
-    (case,) = read_manifest(write_manifest(tmp_path, [said]))
+    manifest = write_manifest(tmp_path, [said, row("b", labels="Mass")])
+    case, _ = read_manifest(manifest)
+    assert case.unknown_labels == ("Mass",)
     assert set(said) == {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS}
     assert (case.patient_id, case.labels, case.split) == ("p", ("Nodule", "Effusion"), Split.TEST)
     assert (case.age, case.sex) == (61.5, Sex.FEMALE)
@@ -121,6 +124,30 @@ def test_a_date_gives_the_age_at_the_examination(tmp_path):
         ([row(age="nan")], "row 2, column age: expected years"),
         ([row(date="3.4.2020")], "row 2, column date: expected a date as YYYY-MM-DD"),
         ([row(labels="X;X")], "row 2, column labels: names a label twice"),
+        (
+            [row(labels="X"), row("b", unknown_labels="X;X")],
+            "row 3, column unknown_labels: names a label twice",
+        ),
+        (
+            [row(labels="X"), row("b", unknown_labels="x")],
+            "row 3, column unknown_labels: 'x' is spelt 'X' in row 2",
+        ),
+        (
+            [row(labels="X"), row("b", unknown_labels="Y")],
+            "row 3, column unknown_labels: 'Y' is not in column labels of any row",
+        ),
+        (
+            [row("a", "1", labels="X;Y"), row("a", "2", unknown_labels="Y")],
+            "row 3, column unknown_labels: names 'Y', which column labels says the case has",
+        ),
+        (
+            [
+                row("a", "1", labels="X", unknown_labels="Y"),
+                row("a", "2", unknown_labels="X;Y"),
+                row("b", labels="Y"),
+            ],
+            "row 3, column unknown_labels: contradicts row 2 of the same case",
+        ),
         ([row(""), row("b")], "row 2, column case_id: is empty"),
         ([row("a", "x"), row("b", "./x")], "row 3, column path: is the path of row 2 too"),
         ([row("a", "x/../y/1"), row("b", "y")], "row 2, column path: lies in the path of row 3"),

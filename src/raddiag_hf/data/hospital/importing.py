@@ -48,13 +48,15 @@ class HospitalImport:
         rejections: What was left out, under the real paths: for the eyes of those who may see
             them. ``rejected.csv`` of the data set has pseudonyms.
         listed: Paths that the manifest itself names; empty without manifest.
-        num_unlabelled: Cases of which nothing is known, for others are labelled as normal.
+        num_unlabelled: Cases of which no label is known.
+        num_partly_labelled: Cases of which some labels are unknown.
     """
 
     store: CaseStore
     rejections: tuple[Rejection, ...]
     listed: frozenset[str] = frozenset()
     num_unlabelled: int = 0
+    num_partly_labelled: int = 0
 
     def is_bystander(self, rejection: Rejection) -> bool:
         """Tell whether a rejected file merely lay beside scans, as reports and localisers do.
@@ -78,7 +80,7 @@ def import_hospital_data(
     in the order of their pseudonyms. Where the manifest gives no splits, patients are split 7:1:2.
 
     A case without labels has none of them. Where others are labelled as normal (`NORMAL_LABELS`),
-    it says nothing instead: all of its labels are unknown.
+    it says nothing instead, unless it names unknown labels: all of its labels are unknown.
 
     Args:
         source: A manifest (see `read_manifest`) or a folder of DICOM studies, or what
@@ -101,7 +103,8 @@ def import_hospital_data(
     settings = settings or ImportSettings()
     label_set = label_set or _label_set(source.cases)
     cases = _with_unknown_labels(source.cases, label_set)
-    num_unlabelled = sum(bool(case.unknown_labels) for case in cases)
+    num_unlabelled = sum(len(case.unknown_labels) == len(label_set) for case in cases)
+    num_partly_labelled = sum(bool(case.unknown_labels) for case in cases) - num_unlabelled
     builder = HospitalCaseBuilder(
         pseudonyms,
         source.base,
@@ -122,7 +125,7 @@ def import_hospital_data(
             storage=settings.storage,
             source_fingerprint=_fingerprint(items, builder),
             num_proc=settings.num_proc,
-            unknown_in=(DEFAULT_LABEL_COLUMN,) if num_unlabelled else (),
+            unknown_in=(DEFAULT_LABEL_COLUMN,) if num_unlabelled + num_partly_labelled else (),
         )
     except NothingBuiltError as error:
         named = NothingBuiltError(_with_real_paths(error.rejections, source, builder))
@@ -137,6 +140,7 @@ def import_hospital_data(
         _with_real_paths(rejections, source, builder),
         frozenset(str(scan.path) for scan in rows),
         num_unlabelled,
+        num_partly_labelled,
     )
 
 
@@ -150,12 +154,15 @@ def _label_set(cases: Sequence[HospitalCase]) -> LabelSet:
 def _with_unknown_labels(
     cases: Sequence[HospitalCase], label_set: LabelSet
 ) -> tuple[HospitalCase, ...]:
-    """Say of cases without labels that these are unknown, where normal ones are labelled so."""
+    """Say of cases without a word that labels are unknown, where normal ones are labelled so."""
     named = {label.casefold() for case in cases for label in case.labels}
     if not named & NORMAL_LABELS:
         return tuple(cases)
     return tuple(
-        case if case.labels else replace(case, unknown_labels=label_set.names) for case in cases
+        case
+        if case.labels or case.unknown_labels
+        else replace(case, unknown_labels=label_set.names)
+        for case in cases
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalScan
@@ -11,7 +12,8 @@ from raddiag_hf.data.hospital.tags import age_at, first_hospital_tags
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Split
 
-_CASE_COLUMNS = ("patient_id", "labels", "split", "age", "sex")
+_LABEL_COLUMNS = ("labels", "unknown_labels")
+_CASE_COLUMNS = ("patient_id", *_LABEL_COLUMNS, "split", "age", "sex")
 """Columns that say one thing of a case, whichever of its rows says it."""
 _PRIVATE_COLUMNS = frozenset({"patient_id", "age"})
 """Columns whose values error messages do not repeat."""
@@ -29,7 +31,8 @@ def read_manifest(path: Path, label_set: LabelSet | None = None) -> list[Hospita
 
     Raises:
         ManifestError: If it is no such CSV, a value is not one of its column's, a label is not in
-            ``label_set``, or rows contradict each other.
+            ``label_set``, rows contradict each other, a case has a label that is unknown too, or
+            only ``unknown_labels`` name a label.
         OSError: If it cannot be read.
     """
     rows = read_manifest_rows(path)
@@ -78,23 +81,19 @@ def _check_label_names(
     manifest: Path, rows: Sequence[ManifestRow], label_set: LabelSet | None
 ) -> None:
     spellings: dict[str, tuple[str, int]] = {}
-    for row in rows:
-        for label in row.labels:
+    named = {label for row in rows for label in row.labels}
+    for row, column in product(rows, _LABEL_COLUMNS):
+        for label in getattr(row, column):
             if label_set is not None and label not in label_set.label2id:
-                raise manifest_error(
-                    manifest,
-                    row.number,
-                    "labels",
-                    f"{label!r} is not one of the {len(label_set)} labels",
-                )
+                found = f"{label!r} is not one of the {len(label_set)} labels"
+                raise manifest_error(manifest, row.number, column, found)
             spelling, first = spellings.setdefault(label.casefold(), (label, row.number))
             if spelling != label:
-                raise manifest_error(
-                    manifest,
-                    row.number,
-                    "labels",
-                    f"{label!r} is spelt {spelling!r} in row {first}",
-                )
+                found = f"{label!r} is spelt {spelling!r} in row {first}"
+                raise manifest_error(manifest, row.number, column, found)
+            if label_set is None and label not in named:
+                found = f"{label!r} is not in column labels of any row"
+                raise manifest_error(manifest, row.number, column, found)
 
 
 def _case(manifest: Path, rows: Sequence[ManifestRow]) -> HospitalCase:
@@ -107,7 +106,7 @@ def _case(manifest: Path, rows: Sequence[ManifestRow]) -> HospitalCase:
                 continue
             first = said_by.setdefault(column, row)
             expected = getattr(first, column)
-            if sorted(value) != sorted(expected) if column == "labels" else value != expected:
+            if sorted(value) != sorted(expected) if column in _LABEL_COLUMNS else value != expected:
                 quoted = "" if column in _PRIVATE_COLUMNS else f" ({value!s} and {expected!s})"
                 raise manifest_error(
                     manifest,
@@ -115,6 +114,12 @@ def _case(manifest: Path, rows: Sequence[ManifestRow]) -> HospitalCase:
                     column,
                     f"contradicts row {first.number} of the same case{quoted}",
                 )
+    labels = said_by["labels"].labels if "labels" in said_by else ()
+    unknown = said_by["unknown_labels"].unknown_labels if "unknown_labels" in said_by else ()
+    if both := sorted(set(labels).intersection(unknown)):
+        row = said_by["unknown_labels"]
+        found = f"names {both[0]!r}, which column labels says the case has"
+        raise manifest_error(manifest, row.number, "unknown_labels", found)
     patient_id = said_by["patient_id"].patient_id if "patient_id" in said_by else ""
     age = said_by["age"].age if "age" in said_by else None
     sex = said_by["sex"].sex if "sex" in said_by else None
@@ -133,7 +138,8 @@ def _case(manifest: Path, rows: Sequence[ManifestRow]) -> HospitalCase:
         case_id=rows[0].case_id,
         patient_id=patient_id,
         scans=scans,
-        labels=said_by["labels"].labels if "labels" in said_by else (),
+        labels=labels,
+        unknown_labels=unknown,
         split=said_by["split"].split if "split" in said_by else None,
         age=age,
         sex=sex,

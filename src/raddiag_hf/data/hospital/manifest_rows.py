@@ -14,7 +14,8 @@ from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 
 REQUIRED_COLUMNS = ("case_id", "path")
 OPTIONAL_COLUMNS = (
-    "patient_id", "study", "modality", "anatomy", "labels", "split", "age", "sex", "date",
+    "patient_id", "study", "modality", "anatomy", "labels", "unknown_labels", "split", "age", "sex",
+    "date",
 )  # fmt: skip
 LABEL_SEPARATOR = ";"
 
@@ -42,6 +43,7 @@ class ManifestRow:
     modality: Modality | None
     anatomy: Anatomy | None
     labels: tuple[str, ...]
+    unknown_labels: tuple[str, ...]
     split: Split | None
     age: float | None
     sex: Sex | None
@@ -124,6 +126,7 @@ def _parse_row(path: Path, number: int, cells: Mapping[str, str]) -> ManifestRow
         modality=_parse_cell(path, number, cells, "modality", Modality.parse),
         anatomy=_parse_cell(path, number, cells, "anatomy", Anatomy.parse),
         labels=_parse_cell(path, number, cells, "labels", _parse_labels) or (),
+        unknown_labels=_parse_cell(path, number, cells, "unknown_labels", _parse_labels) or (),
         split=_parse_cell(path, number, cells, "split", _parse_split),
         age=_parse_cell(path, number, cells, "age", _parse_age),
         sex=_parse_cell(path, number, cells, "sex", _parse_sex),
