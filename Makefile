@@ -18,6 +18,7 @@ test: $(STAMP)
 test-all: $(STAMP)
 	$(PYTEST)
 	tests/lower_bounds.sh $(VENV)-lowest
+	tests/timm.sh $(VENV)-timm
 
 # The ablation reads the text encoder that the knowledge benchmark trains.
 BENCH_ENCODER := out/knowledge-encoder
@@ -45,4 +46,4 @@ $(STAMP): setup.cfg constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-timm demo-output .pytest_cache .mypy_cache .ruff_cache

@@ -41,6 +41,7 @@ def test_each_extra_installs_what_it_is_required_for():
         ("peft", "peft"),
         ("sentence_transformers", "knowledge"),
         ("timm", "timm"),
+        ("torchvision", "timm"),
     }
     for package, extra in pairs:
         assert package.replace("_", "-") in setup["options.extras_require"][extra]

@@ -9,12 +9,11 @@ from typing import Any, cast
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
-from raddiag_hf.checkpoints.saved_model import PROCESSOR_FILE, read_json_object
+from raddiag_hf.checkpoints.saved_model import PROCESSOR_FILE, read_json_object, require_packages
 from raddiag_hf.core.errors import one_line
-from raddiag_hf.core.extras import require_extra
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.model.backbone import BackboneEncoder, native_image_size
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
@@ -100,13 +99,6 @@ def load_backbone(
     network, absent = _read_network(_fetch_weights(source, backbone_id), config, backbone_id)
     processor = _processor_settings(folder, backbone_id)
     mean, std = _normalisation(processor, config, backbone_id)
-    pooling = pooling or _default_pooling(network, config)
-    size = image_size or _processor_size(processor) or _usual_image_size(config)
-    if absent and pooling == "pooled":
-        raise ModelSourceError(
-            f"{backbone_id}: has no weights of its own head ({absent[0]}), which pooling 'pooled' "
-            "reads; choose class, mean or class_mean"
-        )
     raddiag_config = _build_config(
         backbone_id,
         network,
@@ -117,12 +109,17 @@ def load_backbone(
             "backbone_mean": mean,
             "backbone_std": std,
             "num_channels": len(mean),
-            "image_size": size,
+            "image_size": image_size or _processor_size(processor) or _usual_image_size(config),
             "max_slices": max_slices,
             **_label_fields(labels),
             **fields,
         },
     )
+    if absent and raddiag_config.backbone_pooling == "pooled":
+        raise ModelSourceError(
+            f"{backbone_id}: has no weights of its own head ({absent[0]}), which pooling 'pooled' "
+            "reads; choose class, mean or class_mean"
+        )
     model = RadDiagForImageClassification(raddiag_config)
     cast(BackboneEncoder, model.raddiag.encoder).backbone.load_state_dict(network.state_dict())
     return LoadedModel(
@@ -136,13 +133,18 @@ def load_backbone(
 def _read_backbone_config(folder: Path, backbone_id: str) -> PreTrainedConfig:
     """Read a backbone's configuration; of a model of pictures and texts, its vision tower's."""
     content = read_json_object(folder / "config.json", backbone_id)
-    if "model_type" not in content and "architecture" in content:
-        require_extra("timm", extra="timm", needed_by=f"{backbone_id}: a model of timm")
+    of_timm = {"model_type": "timm_wrapper"} if "architecture" in content else {}
+    require_packages((of_timm | content).get("model_type", ""), backbone_id)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except READ_ERRORS as error:
         raise ModelSourceError(f"{backbone_id}: config.json: {one_line(error)}") from None
     config = getattr(config, "vision_config", config)
+    if type(config) not in MODEL_MAPPING:
+        raise ModelSourceError(
+            f"{backbone_id}: config.json says model_type {config.model_type!r}, which AutoModel of "
+            "transformers does not load"
+        )
     config.num_labels = 2  # names of a thousand classes would travel with every model
     config.name_or_path = ""  # a folder may be named after people
     return config
@@ -183,10 +185,7 @@ def _read_network(
         ) from None
     except (*READ_ERRORS, SafetensorError) as error:
         raise ModelSourceError(f"{backbone_id}: {one_line(error)}") from None
-    if network.main_input_name != "pixel_values":
-        raise ModelSourceError(
-            f"{backbone_id}: reads {network.main_input_name}, expected a model of pictures"
-        )
+    _check_kind(network, config, backbone_id)
     absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     needed = [name for name in absent if not name.startswith(POOLER_PREFIXES)]
     if needed:
@@ -199,12 +198,25 @@ def _read_network(
     return network.eval(), absent
 
 
+def _check_kind(network: PreTrainedModel, config: PreTrainedConfig, backbone_id: str) -> None:
+    """Refuse what is no encoder of single pictures."""
+    found = None
+    if network.main_input_name != "pixel_values":
+        found = f"reads {network.main_input_name}"
+    elif (num_frames := getattr(config, "num_frames", None)) is not None:
+        found = f"reads videos of {num_frames} frames"
+    elif config.is_encoder_decoder:
+        found = f"is a {config.model_type}, which answers with objects or texts"
+    if found is not None:
+        raise ModelSourceError(f"{backbone_id}: {found}, expected an encoder of single pictures")
+
+
 def _build_config(
     backbone_id: str, network: PreTrainedModel, fields: dict[str, Any]
 ) -> RadDiagConfig:
     """Return the configuration, as wide as the features are that the network gives."""
-    probe = RadDiagConfig(encoder_type="backbone", slice_fusion="attention", **fields | _ONE_WIDE)
-    width = _feature_width(backbone_id, network, probe)
+    pooling, width = _ask_features(backbone_id, network, fields)
+    fields = fields | {"backbone_pooling": pooling}
     heads = next(heads for heads in SLICE_HEADS if width % heads == 0)
     return RadDiagConfig(
         **{
@@ -220,17 +232,20 @@ def _build_config(
     )
 
 
-_ONE_WIDE = {"hidden_size": 1, "num_attention_heads": 1, "num_fusion_heads": 1}
-
-
 @torch.no_grad()
-def _feature_width(backbone_id: str, network: PreTrainedModel, probe: RadDiagConfig) -> int:
-    """Ask a network twice; return how many features it gives.
+def _ask_features(
+    backbone_id: str, network: PreTrainedModel, fields: dict[str, Any]
+) -> tuple[str, int]:
+    """Ask a network twice; return its pooling, and how many features that gives.
 
     Raises:
-        ModelSourceError: If it cannot be asked, or masks its input at random as masked
-            autoencoders do.
+        ModelSourceError: If it cannot be asked, has not what the pooling takes, or masks its input
+            at random as masked autoencoders do.
     """
+    pooling = fields["backbone_pooling"]
+    one_wide = {"hidden_size": 1, "num_attention_heads": 1, "num_fusion_heads": 1}
+    asked = fields | one_wide | {"backbone_pooling": pooling or "mean"}
+    probe = RadDiagConfig(encoder_type="backbone", slice_fusion="attention", **asked)
     try:
         with torch.device("meta"):  # its own weights are not needed
             encoder = BackboneEncoder(probe)
@@ -240,26 +255,33 @@ def _feature_width(backbone_id: str, network: PreTrainedModel, probe: RadDiagCon
     slices = torch.linspace(0, 1, probe.image_size**2).view(1, 1, probe.image_size, -1)
     try:
         first, second = (encoder.run_backbone(slices) for _ in range(2))
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise ModelSourceError(
-            f"{backbone_id}: cannot be asked with pictures alone: {one_line(error)}"
+            f"{backbone_id}: cannot be asked with pictures of {probe.image_size} pixels alone: "
+            f"{one_line(error)}"
         ) from None
-    features = encoder.pool(first)
+    try:
+        probe.backbone_pooling = pooling or _default_pooling(encoder, first)
+        features = encoder.pool(first)
+    except ValueError as error:
+        raise ModelSourceError(f"{backbone_id}: {one_line(error)}") from None
     if not torch.allclose(features, encoder.pool(second), atol=1e-4, rtol=1e-3):
         raise ModelSourceError(
             f"{backbone_id}: gives another answer each time it is asked, as masked autoencoders "
             "do, which hide parts of a picture at random; use the encoder that was saved without it"
         )
-    return features.shape[1]
+    return probe.backbone_pooling, features.shape[1]
 
 
-def _default_pooling(network: PreTrainedModel, config: PreTrainedConfig) -> str:
+def _default_pooling(encoder: BackboneEncoder, answer: Any) -> str:
     """Return what a backbone was trained to answer with, as far as its kind tells."""
-    if config.model_type == "timm_wrapper" or config.model_type.endswith("_vision_model"):
+    kind = encoder.backbone.config.model_type
+    has_own_head = kind == "timm_wrapper" or kind.endswith("_vision_model")
+    if has_own_head and getattr(answer, "pooler_output", None) is not None:
         return "pooled"
-    names = [name for name, _ in network.named_parameters()]
-    has_class_token = any("cls_token" in name or "class_embedding" in name for name in names)
-    return "class_mean" if has_class_token else "mean"
+    names = [name for name, _ in encoder.backbone.named_parameters()]
+    learns_class = any("cls_token" in name or "class_embedding" in name for name in names)
+    return "class_mean" if learns_class and encoder.has_class_token(answer) else "mean"
 
 
 def _processor_settings(folder: Path, backbone_id: str) -> dict[str, Any]:

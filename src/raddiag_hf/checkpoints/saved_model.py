@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
 from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.extras import require_extra
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -71,8 +72,10 @@ def read_saved_model(folder: Path, model_id: str) -> RadDiagForImageClassificati
 
     Raises:
         ModelSourceError: If it cannot be read.
+        ExtraMissingError: If its backbone needs timm, which is not installed.
     """
     config = read_config(folder, model_id)
+    require_packages(getattr(config.backbone_config, "model_type", ""), model_id)
     try:
         model, report = RadDiagForImageClassification.from_pretrained(
             folder,
@@ -110,6 +113,21 @@ def read_config(folder: Path, model_id: str) -> RadDiagConfig:
         IndexError,
     ) as error:
         raise ModelSourceError(f"{model_id}: config.json: {one_line(error)}") from None
+
+
+def require_packages(backbone_type: str, model_id: str) -> None:
+    """Refuse a backbone that needs packages which are not installed.
+
+    Args:
+        backbone_type: The ``model_type`` of its configuration.
+        model_id: What to call it in messages.
+
+    Raises:
+        ExtraMissingError: If one is missing.
+    """
+    if backbone_type == "timm_wrapper":
+        require_extra("timm", extra="timm", needed_by=f"{model_id}: a model of timm")
+        require_extra("torchvision", extra="timm", needed_by=f"{model_id}: a model of timm")
 
 
 def read_processor(folder: Path, model_id: str) -> RadDiagImageProcessor:

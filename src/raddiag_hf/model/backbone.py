@@ -63,21 +63,21 @@ class BackboneEncoder(SliceEncoder):
         """Return features where they lie in the slice, ``(slices, channels, height, width)``.
 
         Patch tokens without class and register tokens, or the last feature map.
+
+        Raises:
+            ValueError: If it answers with other tokens too, as detectors of objects do.
         """
-        tokens = cast(Tensor, answer.last_hidden_state)
+        tokens = _last_state(answer)
         if tokens.ndim == 4:
-            return tokens
+            return tokens.permute(0, 3, 1, 2) if self._puts_channels_last() else tokens
         patches = tokens[:, self._num_prefix_tokens(tokens) :]
         side = math.isqrt(patches.shape[1])
         return patches.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
     def has_class_token(self, answer: Any) -> bool:
         """Tell whether the first token stands for the whole slice."""
-        tokens = answer.last_hidden_state
-        if tokens.ndim == 4:
-            return False
-        registers = getattr(self.backbone.config, "num_register_tokens", 0) or 0
-        return self._num_prefix_tokens(tokens) > registers
+        tokens = _last_state(answer)
+        return tokens.ndim == 3 and self._num_prefix_tokens(tokens) > self._num_register_tokens()
 
     def pool(self, answer: Any) -> Tensor:
         """Return what ``config.backbone_pooling`` takes of an answer, ``(slices, features)``."""
@@ -91,7 +91,7 @@ class BackboneEncoder(SliceEncoder):
             return self.feature_maps(answer).mean((2, 3))
         if not self.has_class_token(answer):
             raise ValueError(f"backbone_pooling is {pooling!r}, but there is no class token")
-        class_token = cast(Tensor, answer.last_hidden_state[:, 0])
+        class_token = _last_state(answer)[:, 0]
         if pooling == "class":
             return class_token
         return torch.cat([class_token, self.feature_maps(answer).mean((2, 3))], dim=1)
@@ -100,11 +100,26 @@ class BackboneEncoder(SliceEncoder):
         """Return how many tokens come before those of patches, which fill a square."""
         patch_size = getattr(self.backbone.config, "patch_size", None)
         count = tokens.shape[1]
-        if isinstance(patch_size, int):
+        patches = math.isqrt(count) ** 2  # where patches were merged, or their size is not told
+        if isinstance(patch_size, int) and (self.config.image_size // patch_size) ** 2 <= count:
             patches = (self.config.image_size // patch_size) ** 2
-            if patches <= count:
-                return count - patches
-        return count - math.isqrt(count) ** 2  # patches were merged, or their size is not told
+        others = count - patches - self._num_register_tokens()
+        if others > 2:  # class, and what distillation reads
+            raise ValueError(
+                f"the backbone gives {others} tokens that stand neither for patches nor for the "
+                "whole slice"
+            )
+        return count - patches
+
+    def _num_register_tokens(self) -> int:
+        timm = getattr(self.backbone, "timm_model", None)
+        if timm is not None:
+            return getattr(timm, "num_reg_tokens", 0)
+        return getattr(self.backbone.config, "num_register_tokens", 0) or 0
+
+    def _puts_channels_last(self) -> bool:
+        """Tell whether maps are ``(slices, height, width, channels)``, as timm's Swin gives."""
+        return getattr(getattr(self.backbone, "timm_model", None), "output_fmt", None) == "NHWC"
 
     def _position_options(self) -> dict[str, bool]:
         """Return what the backbone has to be told to take slices of another size than its own."""
@@ -124,6 +139,12 @@ class BackboneEncoder(SliceEncoder):
                 "interpolate them"
             )
         return {}
+
+
+def _last_state(answer: Any) -> Tensor:
+    """Return tokens or maps of the last layer; a model made as a detector's backbone has maps."""
+    state = getattr(answer, "last_hidden_state", None)
+    return cast(Tensor, answer.feature_maps[-1] if state is None else state)
 
 
 def native_image_size(backbone_config: Any) -> int | None:
