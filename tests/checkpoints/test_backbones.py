@@ -23,6 +23,7 @@ from transformers import (
 from raddiag_hf import Scan, diagnose_case
 from raddiag_hf.checkpoints.backbones import load_backbone
 from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.vocabulary import Modality
 from tests.fixtures.models import BACKBONES, TINY_VIT, packed_batch
@@ -67,6 +68,22 @@ def test_the_start_is_the_backbone_and_the_mean_of_its_features(dinov2):
         torch.testing.assert_close(loaded.model.encode_slices(batch["pixel_values"]), expected)
         case = (expected[:3].mean(0) + expected[3]) / 2
         torch.testing.assert_close(loaded.model(**batch).pooler_output[0], case)
+
+
+def test_a_ct_is_shown_in_a_window_for_each_channel(dinov2):
+    windows = ["lung", "mediastinum", "bone"]
+    loaded = load_backbone(dinov2, ct_channel_windows=windows, max_slices=8)
+    pixels = loaded.processor([np.full((32, 32), -600.0)], ["CT"])["pixel_values"]
+    assert pixels[0, :, 0, 0].tolist() == pytest.approx([0.5, 0.0, 0.0])
+    mean, std = torch.tensor([[0.5, 0.4, 0.3], [0.1, 0.2, 0.3]])[:, :, None, None]
+    with torch.no_grad():
+        tokens = AutoModel.from_pretrained(dinov2)(pixel_values=(pixels - mean) / std)
+        expected = tokens.last_hidden_state[:, 0]
+        torch.testing.assert_close(loaded.model.encode_slices(pixels)[:, :16], expected)
+    with pytest.raises(InputError, match="2 windows, but the backbone has 3 channels"):
+        load_backbone(dinov2, ct_channel_windows=windows[:2])
+    with pytest.raises(InputError, match="no CT window 'heart'"):
+        load_backbone(dinov2, ct_channel_windows=["lung", "heart", "bone"])
 
 
 def test_no_path_of_this_machine_is_saved(dinov2, tmp_path):

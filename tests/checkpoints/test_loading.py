@@ -226,6 +226,12 @@ def spoil_processor(folder):
     (folder / "preprocessor_config.json").write_text('{"image_size": 0}')
 
 
+def give_processor_other_channels(folder):
+    (folder / "preprocessor_config.json").write_text(
+        '{"image_size": 32, "max_slices": 8, "ct_channel_windows": ["lung", "bone"]}'
+    )
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -240,6 +246,7 @@ def spoil_processor(folder):
         (shrink_tensor, "another shape.*first is classifier.fc2.bias"),
         (remove_processor, "its image processor"),
         (spoil_processor, "its image processor: image_size is 0"),
+        (give_processor_other_channels, "has num_channels 2, expected the model's 1 or 3"),
     ],
 )
 def test_a_spoilt_model_is_refused_by_name(saved, spoil, message):

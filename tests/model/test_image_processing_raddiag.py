@@ -145,6 +145,35 @@ def test_ct_windows_clip_ct_only():
     assert windowed([scan], ["MRI"])["pixel_values"][0, 0, 0, 1] > 0.9
 
 
+def test_each_channel_shows_a_ct_in_its_own_window():
+    hounsfield = np.array([[-1350.0, -600.0], [40.0, 2000.0]])
+    windows = ["lung", "mediastinum", [-1000, 1000]]
+    processor = RadDiagImageProcessor(image_size=2, ct_channel_windows=windows)
+    batch = processor([np.stack([hounsfield, hounsfield - 100])], ["CT"])
+    assert batch["pixel_values"].shape == (2, 3, 2, 2)
+    expected = torch.tensor([
+        [[0.0, 0.5], [1390 / 1500, 1.0]],  # -1350 to 150
+        [[0.0, 0.0], [165 / 350, 1.0]],  # -125 to 225
+        [[0.0, 0.2], [0.52, 1.0]],
+    ])  # fmt: skip
+    torch.testing.assert_close(batch["pixel_values"][0], expected)
+    # the same HU are the same grey, whatever else is in the scan
+    alone = processor([np.array([[-600.0, -600.0], [-600.0, -600.0]])], ["CT"])["pixel_values"]
+    assert alone[0, :, 0, 0].tolist() == pytest.approx([0.5, 0.0, 0.2])
+
+
+@pytest.mark.parametrize(("scan", "modality"), [("MRI", "MRI"), ("picture", "CT")])
+def test_what_is_not_in_hounsfield_units_is_the_same_grey_in_all_channels(scan, modality):
+    pixels = np.random.default_rng(0).random((3, 20, 20), np.float32) * 255
+    pixels -= 300 if scan == "MRI" else 0
+    windowed = RadDiagImageProcessor(image_size=16, ct_channel_windows=["lung", "bone", "liver"])
+    hounsfield = np.linspace(-1000, 1000, 1200).reshape(3, 20, 20)
+    found = windowed([pixels, hounsfield], [modality, "CT"])["pixel_values"]
+    grey = SMALL([pixels], [modality])["pixel_values"]
+    assert torch.equal(found[:3], grey.expand(-1, 3, -1, -1))
+    assert not torch.equal(found[3:, 0], found[3:, 1])
+
+
 def test_antialiasing_averages_what_plain_bilinear_skips():
     stripes = np.zeros((64, 64), np.float32)
     stripes[:, ::4] = 1
@@ -166,6 +195,14 @@ def test_saved_options_come_back(tmp_path):
     assert loaded.to_dict() == processor.to_dict()
     overridden = AutoImageProcessor.from_pretrained(tmp_path, image_size=32)
     assert overridden.image_size == 32
+
+
+def test_saved_channel_windows_come_back(tmp_path):
+    windows = ("lung", (-100, 300), "bone")
+    RadDiagImageProcessor(ct_channel_windows=windows).save_pretrained(tmp_path)
+    loaded = AutoImageProcessor.from_pretrained(tmp_path)
+    assert loaded.ct_channel_windows == ["lung", [-100, 300], "bone"]
+    assert loaded.num_channels == 3
 
 
 @pytest.mark.parametrize(
@@ -201,6 +238,18 @@ def test_what_is_not_a_case_is_refused_by_name(scans, modalities, message):
         ({"grey_picture_slices": 2}, "expected 1 or 3"),
         ({"ct_window": "heart"}, "there is no CT window 'heart'"),
         ({"ct_window": [100, -100]}, "expected \\[lower_hu, upper_hu\\]"),
+        ({"ct_channel_windows": ["lung", "heart"]}, "there is no CT window 'heart'"),
+        ({"ct_channel_windows": [[0, 1, 2]]}, "ct_channel_windows is .* expected"),
+        (
+            {"ct_channel_windows": "lung"},
+            "ct_channel_windows is 'lung', expected a window for each",
+        ),
+        ({"ct_channel_windows": []}, "expected a window for each channel"),
+        ({"ct_channel_windows": ["lung"], "ct_window": "lung"}, "is given, too"),
+        (
+            {"ct_channel_windows": ["lung"], "rescale_range": "padded_study"},
+            "rescale_range is 'padded_study'",
+        ),
     ],
 )
 def test_options_out_of_range_are_refused(option, message):

@@ -221,7 +221,7 @@ def test_a_tuple_starts_with_loss_and_logits():
         ({"modality_slots": torch.tensor([1])}, "modality_slots has shape"),
         ({"modality_slots": torch.tensor([1, 16])}, "expected 0 to 15"),
         ({"key_slices": torch.tensor([1])}, "key_slices has shape"),
-        ({"pixel_values": torch.rand(4, 3, 32, 32)}, "use the model's own image processor"),
+        ({"pixel_values": torch.rand(4, 2, 32, 32)}, "use the model's own image processor"),
         ({"pixel_values": torch.rand(4, 1, 64, 64)}, "use the model's own image processor"),
     ],
 )

@@ -7,8 +7,11 @@ from transformers import Dinov2Model
 from raddiag_hf import diagnose_case, explain_case
 from raddiag_hf.checkpoints.backbones import load_backbone
 from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.inference.case import pack_case
+from raddiag_hf.inference.embedding import embed_scans
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
 from raddiag_hf.training.finetuning import finetune
+from raddiag_hf.vocabulary import Modality
 from tests.fixtures.cases import LABELS, make_scan
 from tests.fixtures.finetuning import write_visible_store
 from tests.fixtures.models import BACKBONES
@@ -52,3 +55,23 @@ def test_each_method_ends_with_a_model_that_diagnoses_and_explains(start, data, 
     assert {finding.label for finding in diagnosis.findings} == set(LABELS.names)
     explanation = explain_case(loaded.model, loaded.processor, scans)
     assert explanation.scans[0].saliency.layer == "features"
+
+
+@pytest.mark.parametrize("method", [Method.LINEAR_PROBE, Method.FULL])
+def test_ct_windows_are_learnt_and_stay_with_the_model(start, data, tmp_path, method):
+    windows = ("lung", "mediastinum", "bone")
+    fast = FAST | ({"augmentation": "light"} if method is Method.FULL else {})
+    settings = FinetuneSettings(method, ct_channel_windows=windows, **fast)
+    record = finetune(f"backbone:{start.parent / 'dinov2'}", data, tmp_path / "out", settings)
+    assert record.hyperparameters["ct_channel_windows"] == list(windows)
+    loaded = load_model(str(tmp_path / "out"), device="cpu")
+    assert loaded.processor.ct_channel_windows == list(windows)
+    scans = [make_scan(0, (6, 32, 32)), make_scan(1, (1, 32, 32), Modality.XRAY)]
+    pixels = pack_case(loaded.model, loaded.processor, scans)["pixel_values"]
+    assert pixels.shape == (7, 3, 32, 32)
+    assert not torch.equal(pixels[:6, 0], pixels[:6, 1])
+    assert torch.equal(pixels[6, 0], pixels[6, 1])
+    assert diagnose_case(loaded.model, loaded.processor, scans).findings
+    assert len(embed_scans(loaded.model, loaded.processor, scans)) == 2
+    explained = explain_case(loaded.model, loaded.processor, scans).scans
+    assert [one.saliency.values.shape for one in explained] == [(6, 4, 4), (1, 4, 4)]

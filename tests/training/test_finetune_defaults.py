@@ -116,6 +116,7 @@ def test_labels_of_which_every_case_has_one_are_exclusive(start):
         (Start.MODEL, {"image_size": 64}, "image_size is 64, but a RadDiag model has its own"),
         (Start.MODEL, {"num_epochs": 9}, "the method linear-probe does not use it; lora and full"),
         (Start.BACKBONE, {"patience": 9}, "the method attentive-probe does not use it"),
+        (Start.SCRATCH, {"ct_channel_windows": ["lung"]}, r"\['lung'\], which only a backbone"),
     ],
 )
 def test_what_does_not_suit_the_start_is_refused(start, asked, message):

@@ -182,6 +182,16 @@ def test_a_checkpoint_takes_no_backbone_weights(tmp_path):
         check_network(Recipe(model=section), start)
 
 
+def test_ct_windows_are_as_many_as_the_channels_of_the_network(tmp_path):
+    windows = {"ct_channel_windows": ["lung", "mediastinum", "bone"]}
+    coloured = NARROW_CONFIG | {"num_channels": 3}
+    check_network(Recipe(model=ModelSection(config=coloured, processor=windows)), None)
+    for grey in ({"num_channels": 1}, {"encoder_type": "vit"}):
+        section = ModelSection(config=coloured | grey, processor=windows)
+        with pytest.raises(RecipeError, match=r"has 3 windows, expected .* takes: 1"):
+            check_network(Recipe(model=section), None)
+
+
 def test_exclusive_labels_of_a_recipe_need_cases_of_one_label_each(cases, tmp_path):
     exclusive = {**NARROW_CONFIG, "problem_type": "single_label_classification"}
     recipe = quick_recipe(cases, tmp_path, max_steps=2)

@@ -13,7 +13,7 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig,
 
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
 from raddiag_hf.checkpoints.saved_model import PROCESSOR_FILE, read_json_object, require_packages
-from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.model.backbone import BackboneEncoder, native_image_size
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
@@ -45,6 +45,7 @@ def load_backbone(
     pooling: str | None = None,
     image_size: int | None = None,
     max_slices: int = 32,
+    ct_channel_windows: Sequence[str | Sequence[float]] | None = None,
     revision: str | None = None,
     token: str | None = None,
     **fields: Any,
@@ -65,6 +66,9 @@ def load_backbone(
         image_size: Height and width of slices in pixels; by default what its image processor
             makes, or the size that it was made for.
         max_slices: The most slices of a scan.
+        ct_channel_windows: A window in Hounsfield units for each input channel, in which CT scans
+            are shown, as ``["lung", "mediastinum", "bone"]`` (see `RadDiagImageProcessor`); by
+            default all channels are the same grey.
         revision: Branch, tag or commit on the Hub.
         token: Access token; the one that is signed in by default.
         fields: Other fields of `RadDiagConfig`.
@@ -76,7 +80,8 @@ def load_backbone(
         ModelSourceError: If the backbone is not available, is no vision model, or its weights are
             not all there.
         ExtraMissingError: If it needs timm, which is not installed.
-        ValueError: If ``pooling``, ``image_size`` or a field does not suit it.
+        ValueError: If ``pooling``, ``image_size``, ``ct_channel_windows`` or a field does not suit
+            it.
 
     Example:
         >>> start = load_backbone("dinov2", labels=["Normal", "Pneumonia"])  # or a Hub id
@@ -120,11 +125,12 @@ def load_backbone(
             f"{backbone_id}: has no weights of its own head ({absent[0]}), which pooling 'pooled' "
             "reads; choose class, mean or class_mean"
         )
+    image_processor = _image_processor(raddiag_config, ct_channel_windows, backbone_id)
     model = RadDiagForImageClassification(raddiag_config)
     cast(BackboneEncoder, model.raddiag.encoder).backbone.load_state_dict(network.state_dict())
     return LoadedModel(
         model.eval(),
-        RadDiagImageProcessor(image_size=raddiag_config.image_size, max_slices=max_slices),
+        image_processor,
         backbone_id,
         source.commit,
     )
@@ -282,6 +288,28 @@ def _default_pooling(encoder: BackboneEncoder, answer: Any) -> str:
     names = [name for name, _ in encoder.backbone.named_parameters()]
     learns_class = any("cls_token" in name or "class_embedding" in name for name in names)
     return "class_mean" if learns_class and encoder.has_class_token(answer) else "mean"
+
+
+def _image_processor(
+    config: RadDiagConfig, windows: Sequence[str | Sequence[float]] | None, backbone_id: str
+) -> RadDiagImageProcessor:
+    """Return the image processor of a new model, refusing windows for other channels than it has.
+
+    Raises:
+        InputError: If there is no such window, or another number of channels.
+    """
+    try:
+        processor = RadDiagImageProcessor(
+            image_size=config.image_size, max_slices=config.max_slices, ct_channel_windows=windows
+        )
+    except ValueError as error:
+        raise InputError(one_line(error)) from None
+    if processor.num_channels not in config.accepted_channels:
+        raise ModelSourceError(
+            f"{backbone_id}: ct_channel_windows has {processor.num_channels} windows, but the "
+            f"backbone has {config.num_channels} channels"
+        )
+    return processor
 
 
 def _processor_settings(folder: Path, backbone_id: str) -> dict[str, Any]:

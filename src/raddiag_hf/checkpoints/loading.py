@@ -108,6 +108,9 @@ def _check_processor(
          f"the model's {config.image_size}"),
         ("max_slices", processor.max_slices, processor.max_slices <= config.max_slices,
          f"at most the model's {config.max_slices}"),
+        ("num_channels", processor.num_channels,
+         processor.num_channels in config.accepted_channels,
+         f"the model's {' or '.join(map(str, config.accepted_channels))}"),
         ("modality_slots", last_slot, last_slot < config.num_modality_slots,
          f"less than the model's {config.num_modality_slots}"),
     ):  # fmt: skip

@@ -56,7 +56,8 @@ class RadDiagConfig(PreTrainedConfig):
             ``backbone`` encodes slices with any vision model that `AutoModel` knows.
         image_size: Height and width of every slice, in pixels.
         max_slices: The most slices of one scan; the slice transformer has this many positions.
-        num_channels: Input channels of the backbone; the grey channel is repeated into them.
+        num_channels: Input channels of the slice encoder; the grey channel is repeated into them,
+            unless the image processor gives each channel its own (``ct_channel_windows``).
         resnet_depth: Depth of the slice ResNet (``resnet_vit``) or of the shared trunk
             (``resnet``): 10, 18, 34, 50 or 101.
         stem_depth: Depth of the separate 2D and 3D ResNets whose first two stages are the stems
@@ -262,6 +263,15 @@ class RadDiagConfig(PreTrainedConfig):
         if name not in PRESETS:
             raise ValueError(f"there is no preset {name!r}; expected one of {sorted(PRESETS)}")
         return cls(**(PRESETS[name] | overrides))
+
+    @property
+    def accepted_channels(self) -> tuple[int, ...]:
+        """Channels that ``pixel_values`` may have: one grey, or one for each of the encoder's.
+
+        Encoders that see a scan as a volume take grey alone.
+        """
+        takes_colour = self.encoder_type in SLICE_ENCODER_TYPES and self.num_channels > 1
+        return (1, self.num_channels) if takes_colour else (1,)
 
     def validate_choices(self) -> None:
         """Refuse values outside the closed lists."""

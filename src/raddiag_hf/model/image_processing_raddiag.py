@@ -1,7 +1,7 @@
 """Image processor of RadDiag: scans of any shape in, the packed batch out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 from transformers.processing_utils import ImagesKwargs
 
+from .ct_windows import as_window, is_in_hounsfield_units, window_bounds, window_channels
 from .scan_resampling import (
-    CT_WINDOWS_HU,
     PictureError,
     as_stack,
     nearest_sampled_slice,
@@ -46,6 +46,7 @@ class RadDiagImagesKwargs(ImagesKwargs, total=False):  # type: ignore[call-arg] 
     rescale_range: str
     grey_picture_slices: int
     ct_window: str | list[float] | None
+    ct_channel_windows: list[str | list[float]] | None
     modality_slots: dict[str, list[int]]
 
 
@@ -80,6 +81,11 @@ class RadDiagImageProcessor(BaseImageProcessor):
         ct_window: Clip CT scans to this window before rescaling: ``[lower_hu, upper_hu]`` or the
             name of one (``brain, subdural, bone, lung, mediastinum, abdomen, liver, spine``). None:
             the full range.
+        ct_channel_windows: A window for each channel of the network, as ``ct_window`` is one:
+            ``["lung", "mediastinum", "bone"]``. A CT scan has 0 at the lower and 1 at the upper
+            bound of each, whatever its own range; other scans are the same grey in all channels,
+            and so are CT scans that are not in Hounsfield units (`is_in_hounsfield_units`), such
+            as pictures. None: one channel.
         modality_slots: The slots of each modality's first, second, ... scan; further scans go round
             them again, as the reference's further studies do.
 
@@ -102,6 +108,7 @@ class RadDiagImageProcessor(BaseImageProcessor):
         rescale_range: str = "scan",
         grey_picture_slices: int = 1,
         ct_window: str | Sequence[float] | None = None,
+        ct_channel_windows: Sequence[str | Sequence[float]] | None = None,
         modality_slots: Mapping[str, Sequence[int]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -125,12 +132,13 @@ class RadDiagImageProcessor(BaseImageProcessor):
         self.antialias = antialias
         self.rescale_range = rescale_range
         self.grey_picture_slices = grey_picture_slices
-        self.ct_window = (
-            list(ct_window)
-            if isinstance(ct_window, Iterable) and not isinstance(ct_window, str)
-            else ct_window
+        self.ct_window = as_window(ct_window)
+        windows = as_window(ct_channel_windows)
+        self.ct_channel_windows = (
+            [as_window(one) for one in windows] if isinstance(windows, list) else windows
         )
         self.ct_window_hu()  # refuse a bad window here rather than at the first CT
+        self.ct_channel_windows_hu()
         slots = REFERENCE_MODALITY_SLOTS if modality_slots is None else modality_slots
         if not isinstance(slots, Mapping) or not all(map(_are_slots, slots.values())):
             raise ValueError(f"modality_slots is {slots}, expected slots for each modality")
@@ -143,26 +151,42 @@ class RadDiagImageProcessor(BaseImageProcessor):
         saved = {key: value for key, value in image_processor_dict.items() if key in known}
         return super().from_dict(saved, **kwargs)
 
+    @property
+    def num_channels(self) -> int:
+        """How many channels ``pixel_values`` has."""
+        return 1 if self.ct_channel_windows is None else len(self.ct_channel_windows)
+
     def ct_window_hu(self) -> tuple[float, float] | None:
         """Return the CT window as (lower, upper) in Hounsfield units, or None.
 
         Raises:
             ValueError: If there is no window of that name, or its bounds are not in order.
         """
-        if self.ct_window is None:
-            return None
-        if isinstance(self.ct_window, str):
-            if self.ct_window not in CT_WINDOWS_HU:
-                raise ValueError(
-                    f"there is no CT window {self.ct_window!r}; expected one of "
-                    f"{sorted(CT_WINDOWS_HU)} or [lower_hu, upper_hu]"
-                )
-            return CT_WINDOWS_HU[self.ct_window]
-        bounds = self.ct_window if isinstance(self.ct_window, list) else []
-        is_pair = len(bounds) == 2 and all(isinstance(bound, Real) for bound in bounds)
-        if not is_pair or not bounds[0] < bounds[1]:
-            raise ValueError(f"ct_window is {self.ct_window}, expected [lower_hu, upper_hu]")
-        return float(bounds[0]), float(bounds[1])
+        return None if self.ct_window is None else window_bounds(self.ct_window, "ct_window")
+
+    def ct_channel_windows_hu(self) -> list[tuple[float, float]]:
+        """Return the CT window of each channel as (lower, upper) in Hounsfield units, if any.
+
+        Raises:
+            ValueError: If one is none, or they contradict another option.
+        """
+        if self.ct_channel_windows is None:
+            return []
+        if not isinstance(self.ct_channel_windows, list) or not self.ct_channel_windows:
+            raise ValueError(
+                f"ct_channel_windows is {self.ct_channel_windows!r}, expected a window for each "
+                "channel"
+            )
+        if self.ct_window is not None:
+            raise ValueError(
+                f"ct_window is {self.ct_window!r}, but ct_channel_windows is given, too"
+            )
+        if self.rescale_range != "scan":
+            raise ValueError(
+                f"rescale_range is {self.rescale_range!r}, but ct_channel_windows has the ranges "
+                "of CT"
+            )
+        return [window_bounds(one, "ct_channel_windows") for one in self.ct_channel_windows]
 
     def __call__(self, images: Sequence[Any], *args: Any, **kwargs: Any) -> BatchFeature:
         """Pack one case or several; see `preprocess`."""
@@ -195,8 +219,8 @@ class RadDiagImageProcessor(BaseImageProcessor):
 
         Returns:
             ``labels`` (if given), ``pixel_values`` ``(slices, 1, image_size, image_size)`` float32
-            in [0, 1], ``slice_counts``, ``scan_counts``, ``modality_slots`` and ``key_slices``,
-            int64.
+            in [0, 1], with as many channels as ``ct_channel_windows`` where that is given,
+            ``slice_counts``, ``scan_counts``, ``modality_slots`` and ``key_slices``, int64.
 
         Raises:
             ValueError: For an empty case, a scan of the wrong shape or with values that are not
@@ -244,7 +268,7 @@ class RadDiagImageProcessor(BaseImageProcessor):
         if labels is not None:
             data["labels"] = torch.as_tensor(np.asarray(labels), dtype=torch.float32)
         data |= {
-            "pixel_values": torch.cat(pixel_values)[:, None],
+            "pixel_values": torch.cat(pixel_values),
             "slice_counts": torch.tensor(slice_counts),
             "scan_counts": torch.tensor([len(scans) for scans in images]),
             "modality_slots": torch.tensor(slots),
@@ -260,7 +284,7 @@ class RadDiagImageProcessor(BaseImageProcessor):
         studies: Sequence[Any] | None,
         key_slices: Sequence[int | None] | None,
     ) -> tuple[list[Tensor], list[int], list[int]]:
-        """Return each scan's slices ``(slices, size, size)``, modality slot and key slice."""
+        """Return each scan's slices ``(slices, channels, size, size)``, slot and key slice."""
         if len(scans) == 0:
             raise ValueError(f"case {case} has no scan")
         for name, given in (
@@ -287,16 +311,33 @@ class RadDiagImageProcessor(BaseImageProcessor):
                 stack = as_stack(scan, self.grey_picture_slices)
             except PictureError as error:
                 raise ValueError(f"{where}: {error}") from None
-            if (window := self.ct_window_hu()) and spelling[number] == "CT":
+            is_ct = spelling[number] == "CT"
+            if is_ct and (window := self.ct_window_hu()):
                 stack = stack.clamp(*window)
             key = None if key_slices is None else key_slices[number]
             keys.append(nearest_sampled_slice(key, len(stack), self.max_slices))
             kept = stack[sampled_slices(len(stack), self.max_slices)]
-            stacks.append(resize_slices(kept, self.image_size, self.antialias))
+            if is_ct and (bounds := self.ct_channel_windows_hu()) and is_in_hounsfield_units(stack):
+                stacks.append(self._window(kept, bounds))
+            else:
+                stacks.append(resize_slices(kept, self.image_size, self.antialias))
             position = groups[:number].count(groups[number])
             of_modality = self.modality_slots[spelling[number]]
             slots.append(of_modality[position % len(of_modality)])
-        return self._rescale(stacks, groups), slots, keys
+        grey = [stack for stack in stacks if stack.ndim == 3]
+        rescaled = iter(self._rescale(grey, groups))
+        channels = [stack if stack.ndim == 4 else self._repeat(next(rescaled)) for stack in stacks]
+        return channels, slots, keys
+
+    def _window(self, stack: Tensor, bounds: Sequence[tuple[float, float]]) -> Tensor:
+        """Return CT slices as ``(slices, channels, size, size)`` in [0, 1]."""
+        windows = window_channels(stack, bounds)
+        resized = resize_slices(windows.flatten(0, 1), self.image_size, self.antialias)
+        return resized.view(*windows.shape[:2], *resized.shape[1:])
+
+    def _repeat(self, stack: Tensor) -> Tensor:
+        """Return grey slices, ``(slices, size, size)``, with all channels the same."""
+        return stack[:, None].expand(-1, self.num_channels, -1, -1)
 
     def _rescale(self, stacks: list[Tensor], groups: Sequence[Any]) -> list[Tensor]:
         if self.rescale_range == "scan":

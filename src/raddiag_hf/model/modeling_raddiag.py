@@ -66,7 +66,8 @@ class RadDiagModel(RadDiagPreTrainedModel):
         """Encode scans one by one: an embedding of a scan needs no case around it.
 
         Args:
-            pixel_values: Slices of all scans in order, ``(slices, 1, H, W)`` floats in [0, 1].
+            pixel_values: Slices of all scans in order, ``(slices, 1, H, W)`` floats in [0, 1]; or
+                with channels of their own, as many as ``config.accepted_channels`` says.
             slice_counts: Slices of each scan, int64, ``(scans,)``, summing to ``slices``.
             output_attentions: Also return the attention probabilities of every layer.
 
@@ -201,11 +202,12 @@ class RadDiagModel(RadDiagPreTrainedModel):
         return self.encoder
 
     def _check_pixels(self, pixel_values: Tensor) -> None:
-        expected = (1, self.config.image_size, self.config.image_size)
-        if tuple(pixel_values.shape[1:]) != expected:
+        size, channels = self.config.image_size, self.config.accepted_channels
+        if tuple(pixel_values.shape[1:]) not in [(count, size, size) for count in channels]:
             raise ValueError(
                 f"pixel_values has shape {tuple(pixel_values.shape)}, expected (slices, "
-                f"{', '.join(map(str, expected))}): use the model's own image processor"
+                f"{' or '.join(map(str, channels))}, {size}, {size}): use the model's own image "
+                "processor"
             )
 
     def _check_slice_counts(self, slice_counts: Tensor, total: int, what: str) -> None:

@@ -7,18 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CT_WINDOWS_HU = {
-    "brain": (0.0, 80.0),
-    "subdural": (-50.0, 150.0),
-    "bone": (-500.0, 1300.0),
-    "lung": (-1350.0, 150.0),
-    "mediastinum": (-125.0, 225.0),
-    "abdomen": (-150.0, 250.0),
-    "liver": (-45.0, 105.0),
-    "spine": (-75.0, 175.0),
-}
-"""Usual viewing windows as (lower, upper) in Hounsfield units."""
-
 
 class PictureError(ValueError):
     """An array that is not a scan: what was expected and what was found."""

@@ -58,6 +58,12 @@ def choose_settings(settings: FinetuneSettings, start: Start, data: CaseSplits) 
                 raise FinetuneError(
                     f"{name} is {getattr(settings, name)}, but a RadDiag model has its own"
                 )
+    if settings.ct_channel_windows is not None and start is not Start.BACKBONE:
+        raise FinetuneError(
+            f"ct_channel_windows is {list(settings.ct_channel_windows)}, which only a backbone "
+            "takes: a RadDiag model has its own image processor, and a network from scratch one "
+            "channel"
+        )
     _check_exclusive(settings, data)
     chosen: dict[str, Any] = {"method": method}
     if start is not Start.MODEL:  # whose classifier may be kept; see `plan_adaptation`

@@ -155,6 +155,9 @@ class FinetuneSettings:
         max_slices: The most slices of a scan; from scratch and for a backbone 32 by default.
         threshold_rule: f1-shared: classes with fewer than 10 validation positives share one F1
             threshold. f1: every class with a positive has its own, as in the paper.
+        ct_channel_windows: Windows in which CT scans are shown to a backbone, one for each of its
+            channels: lung, mediastinum and bone, for example. By default all channels are the same
+            grey, of the scan's own range.
         features: attentive-probe: folder that keeps slice features, so that several runs on one
             data set compute them once; by default in the output.
         chunk_size: Slices encoded at once; fewer need less memory.
@@ -185,6 +188,9 @@ class FinetuneSettings:
     image_size: Annotated[int | None, Setting(min=16, max=4096, metavar="PIXELS")] = None
     max_slices: Annotated[int | None, Setting(min=1, metavar="N")] = None
     threshold_rule: ThresholdRule = ThresholdRule.F1_SHARED
+    ct_channel_windows: Annotated[
+        tuple[str, ...] | None, Setting("--ct-window", metavar="NAME")
+    ] = None
     features: Annotated[Path | None, Setting(metavar="DIR")] = None
     chunk_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
     device: Annotated[str | None, Setting(metavar="NAME")] = None
@@ -207,6 +213,8 @@ class FinetuneSettings:
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, kind(value))
         object.__setattr__(self, "penalties", tuple(self.penalties))
+        if self.ct_channel_windows is not None:
+            object.__setattr__(self, "ct_channel_windows", tuple(self.ct_channel_windows))
         if self.features is not None:
             object.__setattr__(self, "features", Path(self.features))
         if not self.penalties or not all(0 < one < math.inf for one in self.penalties):
@@ -266,7 +274,10 @@ class ChosenSettings(FinetuneSettings):
             "image_size",
             "max_slices",
             "threshold_rule",
+            "ct_channel_windows",
         )
         shared = ("head", "fusion", *of_data, "seed")
         values = asdict(self) | {"penalties": list(self.penalties)}
+        if self.ct_channel_windows is not None:
+            values["ct_channel_windows"] = list(self.ct_channel_windows)
         return {name: values[name] for name in (*of_method, *shared) if name != "features"}

@@ -347,7 +347,8 @@ def _augmentation(settings: ChosenSettings) -> CaseAugmentation | None:
 def _fit_in_memory(data: CaseSplits, processor: RadDiagImageProcessor) -> bool:
     """Whether all cases together, as the network reads them, are small enough to be kept."""
     slices = sum(int(one.slice_counts(processor.max_slices).sum()) for one in data.values())
-    return slices * processor.image_size**2 * torch.float32.itemsize <= KEPT_BYTES
+    pixels = slices * processor.num_channels * processor.image_size**2
+    return pixels * torch.float32.itemsize <= KEPT_BYTES
 
 
 def _patience(settings: ChosenSettings) -> int | None:

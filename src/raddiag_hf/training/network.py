@@ -143,10 +143,15 @@ def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
             raise _refused(error, section) from None
         _check_mixing(recipe, config)
         return
-    _build_processor(section.processor)
+    processor = _build_processor(section.processor)
     counts = {"train_label_counts": [0, 0], "num_train_cases": 0}
     config = build_config(section, LabelSet(("any label", "another")), {**fields, **counts})
     _check_mixing(recipe, config)
+    if processor.num_channels not in config.accepted_channels:
+        raise RecipeError(
+            f"model.processor.ct_channel_windows has {processor.num_channels} windows, expected "
+            f"one for each channel that the network takes: {config.accepted_channels[-1]}"
+        )
     if section.backbone_weights is not None:
         with torch.device("meta"):
             network = RadDiagForImageClassification(config)

@@ -53,6 +53,7 @@ def open_start(
             labels=data.label_set.names,
             image_size=settings.image_size,
             max_slices=settings.max_slices or MAX_SLICES,
+            ct_channel_windows=settings.ct_channel_windows,
             revision=revision,
             token=token,
             **_label_fields(data, settings),

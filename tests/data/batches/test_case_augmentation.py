@@ -17,7 +17,7 @@ from raddiag_hf.data.store.case import case_features, encode_case
 from raddiag_hf.data.store.scan_record import ANATOMIES
 from raddiag_hf.imaging.augmentation import ScanAugmentation
 from raddiag_hf.vocabulary import Anatomy
-from tests.fixtures.cases import LABELS, make_case
+from tests.fixtures.cases import LABELS, make_case, make_scan
 
 NOTHING = CaseAugmentation(None, 0.0, 0.0, 1, 0.0, shuffle_scans=False)
 EVERYTHING = CaseAugmentation(ScanAugmentation(0.5, 0.5, 0.5, 0.5), 0.3, 0.6, 3, 0.3)
@@ -52,6 +52,36 @@ def drawn(size, seed=0):
 def test_probability_zero_is_the_identity(split):
     plain = training_cases(split, None)
     assert all(are_equal(*pair) for pair in zip(plain, training_cases(split, NOTHING), strict=True))
+
+
+def test_channels_of_ct_windows_move_together(split):
+    """Turned by its own draw, each channel would show another patient."""
+    windows = [[-1000, 1000], [-1000, 1000], [-1000, 3000]]  # two alike: they stay so
+    processor = RadDiagImageProcessor(image_size=16, max_slices=2, ct_channel_windows=windows)
+    moved = replace(
+        NOTHING, scan_augmentation=ScanAugmentation(0, 0, 1, 1), key_slice_probability=1
+    )
+    plain = list(training_cases(split, None, processor))
+    for before, after in zip(plain, training_cases(split, moved, processor), strict=True):
+        pixels = after["pixel_values"]
+        assert pixels.shape[1:] == (3, 16, 16)
+        assert torch.equal(pixels[:, 0], pixels[:, 1])
+        assert not torch.equal(pixels, before["pixel_values"])
+
+
+def test_a_key_slice_alone_keeps_the_windows_of_its_scan():
+    """A grey one is stretched by its own range; what a window shows is in Hounsfield units."""
+    windows = [[-1000, 3000], [-1000, 1000]]
+    processor = RadDiagImageProcessor(image_size=16, ct_channel_windows=windows)
+    scans = [make_scan(0, modality=modality).volume for modality in ("CT", "MRI")]
+    case = dict(processor(scans, ["CT", "MRI"], key_slices=[1, 1]))
+    alone = replace(NOTHING, key_slice_probability=1)
+    found = alone.augment_scans(case, processor, np.random.default_rng(0))
+    assert found["slice_counts"].tolist() == [1, 1]
+    ct, mri = found["pixel_values"]
+    assert torch.equal(ct, case["pixel_values"][1])
+    assert torch.equal(mri[0], mri[1])
+    assert (mri.min(), mri.max()) == (0, 1)
 
 
 def test_the_same_seed_epoch_and_index_give_the_same_case_in_any_order(split):

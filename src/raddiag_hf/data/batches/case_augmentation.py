@@ -155,23 +155,23 @@ class CaseAugmentation:
             random: Where the draws come from.
         """
         stacks, keys = [], []
-        scans = torch.split(case["pixel_values"][:, 0], case["slice_counts"].tolist())
+        scans = torch.split(case["pixel_values"], case["slice_counts"].tolist())
         for stack, key in zip(scans, case["key_slices"].tolist(), strict=True):
             is_picture = len(stack) == 1 or _is_repeated(stack, processor.grey_picture_slices)
             if random.random() < self.key_slice_probability and key >= 0 and not is_picture:
                 stack, key, is_picture = stack[key : key + 1], 0, True
-                if processor.rescale_range == "scan":  # a picture is stretched by its own range
+                if processor.rescale_range == "scan" and _is_grey(stack):  # windows keep theirs
                     stack = stretch_to_unit_range(stack, stack.min(), stack.max())
             if is_picture:
                 changed = self._change(stack[:1], random)
-                stack = changed.expand(processor.grey_picture_slices, -1, -1)
+                stack = changed.expand(processor.grey_picture_slices, -1, -1, -1)
             else:
                 stack, key = self._draw_slices(stack, key, random)
                 stack = self._change(stack, random)
             stacks.append(stack)
             keys.append(key)
         return dict(case) | {
-            "pixel_values": torch.cat(stacks)[:, None],
+            "pixel_values": torch.cat(stacks),
             "slice_counts": torch.tensor([len(stack) for stack in stacks]),
             "key_slices": torch.tensor(keys),
         }
@@ -191,7 +191,8 @@ class CaseAugmentation:
     def _change(self, stack: Tensor, random: np.random.Generator) -> Tensor:
         if self.scan_augmentation is None:
             return stack
-        return torch.from_numpy(self.scan_augmentation(stack.numpy(), random))
+        planes = stack.flatten(0, 1).numpy()  # channels move together, as slices do
+        return torch.from_numpy(self.scan_augmentation(planes, random)).view(stack.shape)
 
 
 def mix_cases(
@@ -222,6 +223,11 @@ def mix_cases(
         "labels": labels,
         "scan_counts": mixed["scan_counts"].sum(0, keepdim=True),
     }
+
+
+def _is_grey(stack: Tensor) -> bool:
+    """Tell whether all channels of ``(slices, channels, height, width)`` are the same."""
+    return all(torch.equal(stack[:, 0], stack[:, channel]) for channel in range(stack.shape[1]))
 
 
 def _is_repeated(stack: Tensor, times: int) -> bool:
