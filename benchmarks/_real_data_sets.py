@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
+from raddiag_hf.data.analysis.near_duplicates import NEAR_BITS, group_patients
 from raddiag_hf.data.hospital.import_settings import ImportSettings
 from raddiag_hf.data.hospital.importing import import_hospital_data
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
@@ -28,8 +27,6 @@ PSEUDONYMS = Pseudonyms(bytes(32))
 """Of a key that everybody knows: the images are public, and splits go by pseudonym."""
 BLOCK = 40
 """Numbers of CT-Kidney that are taken for one patient: neighbours are neighbouring slices."""
-HASH_SIDE, NEAR_BITS = 16, 20
-"""Side of a difference hash, and the bits by which near-duplicates differ at most."""
 
 
 def build_data_set(name: str, source: Path, folder: Path) -> Path:
@@ -83,7 +80,9 @@ def _kidney_rows(source: Path) -> Iterable[dict[str, str]]:
 
 def _brain_rows(source: Path) -> Iterable[dict[str, str]]:
     paths = sorted(source.rglob("*.jpg"))
-    groups = _near_duplicates(np.stack([_difference_hash(path) for path in paths]))
+    numbers = [str(number) for number in range(len(paths))]
+    found = group_patients(numbers, [[path] for path in paths], [None] * len(paths), NEAR_BITS)
+    groups = [int(name) for name in found.names]
     tested = {groups[n] for n, path in enumerate(paths) if "Testing" in path.parts}
     others = sorted(set(groups) - tested)
     held_out = set(np.random.default_rng(0).permutation(others)[: len(others) // 8].tolist())
@@ -96,21 +95,3 @@ def _brain_rows(source: Path) -> Iterable[dict[str, str]]:
             "labels": path.parent.name,
             "split": "test" if group in tested else "validation" if group in held_out else "train",
         }
-
-
-def _difference_hash(path: Path) -> NDArray[np.bool_]:
-    """Return which pixels of a tiny picture are brighter than the one to their left."""
-    with Image.open(path) as picture:
-        small = np.asarray(picture.convert("L").resize((HASH_SIDE + 1, HASH_SIDE)), np.int16)
-    return (np.diff(small, axis=1) > 0).ravel()
-
-
-def _near_duplicates(hashes: NDArray[np.bool_]) -> list[int]:
-    """Return the group of each picture: near-duplicates of near-duplicates are one group."""
-    group = list(range(len(hashes)))
-    for one in range(len(hashes)):
-        near = np.flatnonzero((hashes[one + 1 :] != hashes[one]).sum(1) <= NEAR_BITS) + one + 1
-        for other in near.tolist():
-            old, new = group[other], group[one]
-            group = [new if g == old else g for g in group]
-    return group

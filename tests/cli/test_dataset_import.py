@@ -40,6 +40,7 @@ def test_an_import_answers_with_its_counts_and_says_where_the_key_is(run, tmp_pa
         "rejected": {},
         "unlabelled": 0,
         "partly_labelled": 0,
+        "near_duplicates": None,
     }
     assert sum(summary["splits"].values()) == 20
     assert f"New key: {key}. Keep it" in err

@@ -57,6 +57,16 @@ def build(
             help="Stop at a scan that cannot be read, or set it aside in rejected.csv.",
         ),
     ] = True,
+    near_duplicates: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=127,
+            metavar="BITS",
+            help="Keep patients in one split whose PNG or JPEG pictures differ by so few of 256 "
+            "bits of a hash, such as 20. By default nobody looks.",
+        ),
+    ] = None,
     storage: StorageOptions,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check files, columns and counts.")
@@ -70,7 +80,14 @@ def build(
     from raddiag_hf.data.store.case_store import CaseStorageError
 
     try:
-        builder = load_builder(name, config, data_dir=data_dir, strict=strict, storage=storage)
+        builder = load_builder(
+            name,
+            config,
+            data_dir=data_dir,
+            strict=strict,
+            near_duplicates=near_duplicates,
+            storage=storage,
+        )
     except InputError:
         raise
     except ValueError as error:

@@ -105,6 +105,7 @@ def import_hospital(
     _list_rejections(result)
     splits = {split.value: result.store.num_cases(split) for split in result.store.shards}
     rejected = Counter(rejection.reason for rejection in result.rejections)
+    near = result.near_duplicates
     if as_json:
         summary = {
             "output": str(output),
@@ -113,12 +114,15 @@ def import_hospital(
             "splits": splits,
             "rejected": dict(rejected.most_common()),
             "unlabelled": result.num_unlabelled,
+            "near_duplicates": near and {"pictures": near.num_near, "groups": near.num_groups},
             "partly_labelled": result.num_partly_labelled,
         }
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
         counts = ", ".join(f"{split} {count:,}" for split, count in splits.items())
         typer.echo(f"{output}: {sum(splits.values()):,} cases ({counts})")
+    if near is not None:
+        say(near.describe())
     if result.num_unlabelled:
         say(
             f"nothing is known of {result.num_unlabelled} cases, all of whose labels are unknown, "

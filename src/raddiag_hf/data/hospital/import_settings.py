@@ -18,6 +18,9 @@ class ImportSettings:
         stack_pictures: Read the pictures of a folder as the slices of one scan, or each as a scan
             of its own. By default those of radiographs are scans, others slices.
         storage: How much of each scan is kept.
+        near_duplicates: Keep patients in one split whose PNG or JPEG pictures differ by so few of
+            256 bits of a hash; 20 finds copies that were scaled or saved anew. By default nobody
+            looks.
         seed: Of the splits, where the manifest has none.
         num_proc: Processes that read.
 
@@ -30,6 +33,7 @@ class ImportSettings:
     keeps_burned_in: Annotated[bool, Setting("--keep-burned-in")] = False
     stack_pictures: bool | None = None
     storage: StorageOptions = field(default_factory=StorageOptions)
+    near_duplicates: Annotated[int | None, Setting(min=0, max=127, metavar="BITS")] = None
     seed: Annotated[int, Setting(min=0)] = 0
     num_proc: Annotated[int, Setting(min=1, metavar="N")] = 1
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from raddiag_hf.core.fingerprint import file_state
+from raddiag_hf.data.analysis.near_duplicates import PatientGroups, group_patients
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
@@ -50,6 +51,7 @@ class HospitalImport:
         listed: Paths that the manifest itself names; empty without manifest.
         num_unlabelled: Cases of which no label is known.
         num_partly_labelled: Cases of which some labels are unknown.
+        near_duplicates: Whose pictures are nearly the same; None where nobody looked.
     """
 
     store: CaseStore
@@ -57,6 +59,7 @@ class HospitalImport:
     listed: frozenset[str] = frozenset()
     num_unlabelled: int = 0
     num_partly_labelled: int = 0
+    near_duplicates: PatientGroups | None = None
 
     def is_bystander(self, rejection: Rejection) -> bool:
         """Tell whether a rejected file merely lay beside scans, as reports and localisers do.
@@ -113,7 +116,7 @@ def import_hospital_data(
         settings.keeps_burned_in,
         settings.stack_pictures,
     )
-    items = _split_items(cases, source.strays, pseudonyms, settings.seed)
+    items, near_duplicates = _split_items(cases, source.strays, pseudonyms, settings)
     try:
         store = write_cases(
             output,
@@ -141,6 +144,7 @@ def import_hospital_data(
         frozenset(str(scan.path) for scan in rows),
         num_unlabelled,
         num_partly_labelled,
+        near_duplicates,
     )
 
 
@@ -167,16 +171,28 @@ def _with_unknown_labels(
 
 
 def _split_items(
-    cases: Sequence[HospitalCase], strays: StrayFiles, pseudonyms: Pseudonyms, seed: int
-) -> dict[Split, dict[str, HospitalCase | StrayFiles]]:
-    """Return the cases of each split by their pseudonyms, in the order of these."""
+    cases: Sequence[HospitalCase],
+    strays: StrayFiles,
+    pseudonyms: Pseudonyms,
+    settings: ImportSettings,
+) -> tuple[dict[Split, dict[str, HospitalCase | StrayFiles]], PatientGroups | None]:
+    """Return the cases of each split by their pseudonyms, in the order of these, and who is near.
+
+    Patients with near-duplicates are split together where that was asked for.
+    """
     # Neither the key nor the order of the source decides the splits.
     cases = sorted(cases, key=lambda case: case.case_id)
+    patients = tuple(pseudonyms.of_patient(case) for case in cases)
+    published = [case.split for case in cases]
+    groups = None
+    if settings.near_duplicates is not None:
+        files = [[file for scan in case.scans for file in scan.all_files()] for case in cases]
+        groups = group_patients(patients, files, published, settings.near_duplicates)
     splits = split_by_patient(
-        [pseudonyms.of_patient(case) for case in cases],
+        patients if groups is None else groups.names,
         [case.labels for case in cases],
-        published=[case.split for case in cases],
-        seed=seed,
+        published=published,
+        seed=settings.seed,
     )
     named = [
         (pseudonyms.of_case(case), case, split) for case, split in zip(cases, splits, strict=True)
@@ -191,7 +207,7 @@ def _split_items(
             if strays.files and not items:
                 of_split["strays"] = strays
             items[split] = of_split
-    return items
+    return items, groups
 
 
 def _fingerprint(

@@ -15,6 +15,7 @@ import datasets
 from raddiag_hf import __version__
 from raddiag_hf.core.fingerprint import file_state, fingerprint
 from raddiag_hf.core.settings import Setting
+from raddiag_hf.data.analysis.near_duplicates import group_patients
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.publishers.source import CaseSource, DataSourceError, read_case
 from raddiag_hf.data.publishers.tables import check_files
@@ -38,12 +39,15 @@ class CaseBuilderConfig(datasets.BuilderConfig):
         complete: Whether the numbers of cases, patients and files have to be those that the
             publisher states. Otherwise a difference is only logged.
         seed: Of the split by patient, where the publisher fixed none.
+        near_duplicates: Keep patients in one split whose PNG or JPEG pictures differ by so few of
+            256 bits of a hash, such as 20; None: nobody looks.
         storage: How much of each scan is kept.
     """
 
     strict: bool = True
     complete: bool = False
     seed: Annotated[int, Setting(min=0)] = 0
+    near_duplicates: Annotated[int | None, Setting(min=0, max=127)] = None
     storage: StorageOptions = LOSSLESS
 
 
@@ -170,13 +174,20 @@ class CaseBuilder(datasets.GeneratorBasedBuilder):
         """Return the checked cases of each split, in the order of the listing."""
         sources = self.list_cases()
         self._check(sources)
+        patients: Sequence[str] = [source.patient_id for source in sources]
+        published = [source.split for source in sources]
+        if self.config.near_duplicates is not None:
+            files = [[file for scan in source.scans for file in scan.files] for source in sources]
+            groups = group_patients(patients, files, published, self.config.near_duplicates)
+            logger.warning("%s: %s", self.name, groups.describe())
+            patients = groups.names
         splits = split_by_patient(
-            [source.patient_id for source in sources],
+            patients,
             [
                 [(column, name) for column, names in source.labels.items() for name in names]
                 for source in sources
             ],
-            published=[source.split for source in sources],
+            published=published,
             seed=self.config.seed,
         )
         by_split: dict[Split, list[CaseSource]] = {split: [] for split in Split}
