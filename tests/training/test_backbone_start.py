@@ -1,5 +1,7 @@
 """A vision backbone is fine-tuned as any other model, by every method."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import Dinov2Model
@@ -60,8 +62,9 @@ def test_each_method_ends_with_a_model_that_diagnoses_and_explains(start, data, 
 @pytest.mark.parametrize("method", [Method.LINEAR_PROBE, Method.FULL])
 def test_ct_windows_are_learnt_and_stay_with_the_model(start, data, tmp_path, method):
     windows = ("lung", "mediastinum", "bone")
-    fast = FAST | ({"augmentation": "light"} if method is Method.FULL else {})
-    settings = FinetuneSettings(method, ct_channel_windows=windows, **fast)
+    settings = replace(SETTINGS[method], ct_channel_windows=windows)
+    if method is Method.FULL:
+        settings = replace(settings, augmentation="light")
     record = finetune(f"backbone:{start.parent / 'dinov2'}", data, tmp_path / "out", settings)
     assert record.hyperparameters["ct_channel_windows"] == list(windows)
     loaded = load_model(str(tmp_path / "out"), device="cpu")
