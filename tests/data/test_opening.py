@@ -171,10 +171,33 @@ def test_the_label_column_is_named_or_the_models(tmp_path):
         open_cases(tmp_path / "d")
     assert open_cases(tmp_path / "d", label_column="icd10").label_column == "icd10"
     assert open_cases(tmp_path / "d", config=config_of(LABELS)).label_column == "icd10"
-    with pytest.raises(LabelMismatchError, match="column 1: 'Pneumothorax' in the model"):
-        open_cases(tmp_path / "d", config=config_of(LABELS), label_column="disorders")
+    ordered = open_cases(tmp_path / "d", config=config_of(LABELS), label_column="disorders")
+    assert (ordered.label_column, ordered.label_set.names) == ("disorders", LABELS.names)
     with pytest.raises(LabelMismatchError, match="the model has 1 labels"):
         open_cases(tmp_path / "d", config=config_of(LabelSet(("Gout",))))
+
+
+@pytest.mark.parametrize("change", [str, lambda name: name.replace(" ", "\u00a0\u200b ")])
+def test_equal_labels_in_another_order_are_put_into_the_models(folder, caplog, change):
+    own = open_cases(folder)
+    order = [2, 0, 1]
+    names = tuple(change(LABELS.names[label]) for label in order)
+    cases = open_cases(folder, config=config_of(LabelSet(names)))
+    assert cases.label_set.names == names
+    assert "another order" in caplog.text
+    for split, one in cases.items():
+        np.testing.assert_array_equal(one.labels, own[split].labels[:, order])
+    train = cases["train"]
+    packed = train.pack(RadDiagImageProcessor(image_size=16, max_slices=2))
+    for case, labels in zip(packed, train.labels, strict=True):
+        np.testing.assert_array_equal(case["labels"][0], labels)
+
+
+def test_equal_labels_that_are_spelt_otherwise_are_the_models(folder, caplog):
+    names = tuple(name.replace("i", "\u200bi") for name in LABELS.names)
+    cases = open_cases(folder, config=config_of(LabelSet(names)))
+    assert cases.label_set.names == names
+    assert "another order" not in caplog.text
 
 
 def test_the_most_frequent_labels_are_a_view(folder):

@@ -462,7 +462,7 @@ def test_a_temperature_that_gains_little_is_not_kept():
 
 
 def test_a_model_of_other_labels_is_refused_before_anything_is_written(tmp_path, folder):
-    labels = LabelSet(("Normal", "Hip fracture", "Pneumothorax"))
+    labels = LabelSet(("Normal", "Gout", "Pneumothorax"))
     other = load_model(str(save_evaluation_model(tmp_path / "other", labels)), device="cpu")
     with pytest.raises(LabelMismatchError, match="first difference is column 1"):
         evaluate_model(other, folder / "data", "test", tmp_path / "out", QUICK)

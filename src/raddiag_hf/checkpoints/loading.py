@@ -9,6 +9,7 @@ from raddiag_hf.checkpoints.loaded_model import LoadedModel, choose_device
 from raddiag_hf.checkpoints.saved_model import find_model, read_processor, read_saved_model
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.model.label_names import label_key
 from raddiag_hf.model.label_texts import label_names
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
@@ -129,7 +130,7 @@ def _check_labels(
             f"{model_id}: has {len(own)} labels, but {len(labels)} label names were given"
         )
     for column, (name, given) in enumerate(zip(own, labels, strict=True)):
-        if name != given:
+        if label_key(name) != label_key(given):
             raise ModelSourceError(
                 f"{model_id}: its label {column} is {name!r}, but {given!r} was given; a saved "
                 "model knows its labels, so name none"

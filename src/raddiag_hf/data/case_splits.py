@@ -151,21 +151,30 @@ class CaseSplit:
         column, label_ids = self.stored_labels or (self.label_column, None)
         return CasePacker(self.features, processor, column, label_ids)
 
-    def with_labels(self, name: str, label_ids: Sequence[int]) -> "CaseSplit":
+    def with_labels(
+        self, name: str, label_ids: Sequence[int], names: Sequence[str] | None = None
+    ) -> "CaseSplit":
         """Return the cases that have one of some labels, or of which one is unknown.
+
+        All labels, in another order, leave out no case.
 
         Args:
             name: Of these labels together, as a label column.
             label_ids: Columns of the label set.
+            names: How the labels are to be spelt; None leaves that.
         """
         column = self.label_column
+        label_set = self.label_set.select(label_ids)
+        label_set = label_set if names is None else label_set.renamed(names)
         narrowed = replace(
             self,
             label_column=name,
-            label_set=self.label_set.select(label_ids),
+            label_set=label_set,
             metadata=self.metadata.with_labels(name, column, label_ids),
             stored_labels=(column, tuple(label_ids)),
         )
+        if len(label_ids) == len(self.label_set):
+            return narrowed
         has_any = narrowed.metadata.labels[name].sum(1) + narrowed.unknown_counts > 0
         return narrowed.select(np.flatnonzero(has_any), self.split)
 

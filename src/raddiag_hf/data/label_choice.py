@@ -1,5 +1,6 @@
 """Which labels of a data set are used: those of a column, or the most frequent among them."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from raddiag_hf.data.model_labels import LabelMismatchError
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
+from raddiag_hf.model.label_names import label_key
 from raddiag_hf.model.label_texts import label_names
+
+logger = logging.getLogger(__name__)
 
 _MOST_FREQUENT = re.compile(r"(?P<column>.+):(?P<number>\d+)")
 
@@ -80,7 +84,8 @@ def choose_labels(
             f"{location}: no label column {column!r}; expected one of {', '.join(columns)}"
         )
     if number is None:
-        return LabelChoice(column, column, label_sets[column])
+        ordered = None if config is None else _in_order_of(config, column, label_sets[column])
+        return ordered or LabelChoice(column, column, label_sets[column])
     try:
         return _most_frequent(label_sets, column, number)
     except ValueError as error:
@@ -95,6 +100,9 @@ def _choose_for_model(
         if label_set.names == names:
             return LabelChoice(column, column, label_set)
     for column, label_set in sorted(label_sets.items()):
+        if (choice := _in_order_of(config, column, label_set)) is not None:
+            return choice
+    for column, label_set in sorted(label_sets.items()):
         if label_set.train_counts and set(names) < set(label_set.names):
             choice = _most_frequent(label_sets, column, len(names))
             if choice.label_set.names == names:  # which leaves out cases: nothing to do unasked
@@ -104,6 +112,23 @@ def _choose_for_model(
                 )
     column = DEFAULT_LABEL_COLUMN if DEFAULT_LABEL_COLUMN in label_sets else min(label_sets)
     return LabelChoice(column, column, label_sets[column])
+
+
+def _in_order_of(config: RadDiagConfig, column: str, label_set: LabelSet) -> LabelChoice | None:
+    """Return the labels of a column as the model orders and spells them; None if others."""
+    names = tuple(label_names(config))
+    column_of = {label_key(name): number for number, name in enumerate(label_set.names)}
+    keys = [label_key(name) for name in names]
+    if label_set.names == names or len(keys) != len(column_of) or set(keys) != set(column_of):
+        return None
+    label_ids = tuple(column_of[key] for key in keys)
+    if label_ids != tuple(range(len(names))):
+        logger.warning(
+            "the labels of column %s are the model's in another order; they are put into the "
+            "model's",
+            column,
+        )
+    return LabelChoice(column, column, label_set.select(label_ids).renamed(names), label_ids)
 
 
 def _most_frequent(label_sets: Mapping[str, LabelSet], column: str, number: int) -> LabelChoice:

@@ -209,7 +209,7 @@ def open_cases(
                 files,
             )
             if choice.label_ids is not None:
-                one = one.with_labels(choice.name, choice.label_ids)
+                one = one.with_labels(choice.name, choice.label_ids, choice.label_set.names)
             if len(one) == 0:
                 raise CaseDataError(
                     f"{location}: no case of split {cases!r} has one of the labels {choice.name}"

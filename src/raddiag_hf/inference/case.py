@@ -118,8 +118,9 @@ def read_case(
             stack_pictures=stack_pictures,
             progress=progress,
         )
-        _check_picture_names(path, reading.scans)
-        scans += [scan for scan in reading.scans if scan.modality is not None]
+        known = [scan for scan in reading.scans if scan.modality is not None]
+        _check_picture_names(path, known)
+        scans += known
         unknown += [(path, scan) for scan in reading.scans if scan.modality is None]
         rejected += reading.rejected
     named = {_path_of(scan) for scan in scans}

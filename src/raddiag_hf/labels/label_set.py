@@ -173,6 +173,10 @@ class LabelSet:
         }
         return LabelSet(**fields)
 
+    def renamed(self, names: Sequence[str]) -> "LabelSet":
+        """Return the same labels under other spellings of their names."""
+        return replace(self, names=tuple(names))
+
     def most_frequent(self, number: int) -> list[int]:
         """Return the columns of the labels with the most training cases, these first.
 

@@ -11,7 +11,7 @@ def check_label_names(names: object) -> None:
 
     Raises:
         ValueError: Unless it is a list or tuple of at least one name, each one line of text without
-            spaces around it, no two of which differ at most in case and Unicode form.
+            spaces around it, no two of which differ at most in case, Unicode form and spaces.
     """
     if isinstance(names, str) or not isinstance(names, Sequence):
         found = repr(names) if isinstance(names, str) else f"of type {type(names).__name__}"
@@ -25,10 +25,25 @@ def check_label_names(names: object) -> None:
             raise ValueError(
                 f"label {column} is {name!r}, expected one line without spaces around it"
             )
-        folded = unicodedata.normalize("NFC", name).casefold()
+        folded = label_key(name).casefold()
         if folded in seen:
             raise ValueError(f"labels {seen[folded]!r} and {name!r} are the same label twice")
         seen[folded] = name
+
+
+def label_key(name: str) -> str:
+    """Return what spellings of one label share: Unicode form and spaces make no difference.
+
+    Example:
+        >>> label_key(" Pleural   effusion")
+        'Pleural effusion'
+    """
+    visible = (
+        " " if one.isspace() else one
+        for one in unicodedata.normalize("NFC", name)
+        if one.isspace() or unicodedata.category(one) != "Cf"
+    )
+    return " ".join("".join(visible).split())
 
 
 def label_fingerprint(names: Sequence[str]) -> str:
