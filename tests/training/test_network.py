@@ -12,7 +12,9 @@ from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.core.run_folder import RunFolderError
 from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
+from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.network import build_model, check_network, read_text_encoder
@@ -20,12 +22,19 @@ from raddiag_hf.training.recipe import ModelSection, Recipe
 from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.train import open_splits, train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
+from raddiag_hf.vocabulary import Split
+from tests.fixtures.cases import CaseMaker, make_case, numbered, write_store
 from tests.fixtures.models import tiny_config
 from tests.fixtures.recipes import NARROW_CONFIG, quick_recipe, write_training_cases
 from tests.fixtures.saved_models import save_tiny_model
 from tests.fixtures.text_encoders import tiny_text_encoder
 
 LABELS = ["Normal", "Pneumothorax", "Hip fracture"]
+CATEGORIES = LabelSet(
+    ("Normal", "J93 Pneumothorax and air leak", "S72"),
+    codes=("", "J93", "S72"),
+    definitions=("", "Pneumothorax and air leak", "Fracture of femur"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +87,33 @@ def test_a_recipe_with_a_text_encoder_trains_with_the_label_names_of_its_data(tr
     assert model.config.text_encoder_fingerprint == encoder.fingerprint
     assert model.config.label_embedding_size == 16
     assert model.config.trained_labels is None
+
+
+class CodedCases(CaseMaker):
+    def __call__(self, number):
+        name = CATEGORIES.names[number % 3]
+        return BuiltCase(make_case(number, labels={"icd10": (name,)}))
+
+
+def test_categories_are_learnt_by_what_they_mean(encoder_folder, tmp_path):
+    write_store(
+        tmp_path / "cases",
+        {Split.TRAIN: numbered(range(24)), Split.TEST: numbered(range(24, 30))},
+        build_case=CodedCases(),
+        label_sets={"icd10": CATEGORIES},
+    )
+    train_recipe(knowledge_recipe(tmp_path / "cases", tmp_path / "run", encoder_folder))
+    model = RadDiagForImageClassification.from_pretrained(tmp_path / "run" / "model")
+    meanings = ["Normal", *CATEGORIES.definitions[1:]]
+    torch.testing.assert_close(
+        model.classifier.label_embeddings, tiny_text_encoder().encode(meanings)
+    )
+    assert model.config.id2label[1] == "J93 Pneumothorax and air leak"
+    stored = LabelSet.load(tmp_path / "run" / "model" / "label_set.json")
+    assert (stored.codes, stored.definitions) == (CATEGORIES.codes, CATEGORIES.definitions)
+    assert (stored.train_counts, stored.test_counts) == ((8, 8, 8), (2, 2, 2))
+    card = (tmp_path / "run" / "model" / "README.md").read_text()
+    assert "Column `icd10` of the data set.\n\nNormal, J93 Pneumothorax and air leak, S72" in card
 
 
 def test_a_run_does_not_go_on_with_another_text_encoder(trained, cases, tmp_path):
