@@ -5,6 +5,7 @@ scans. What is chosen (penalty, epoch) is chosen on the validation split.
 """
 
 import itertools
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,10 +80,13 @@ def raw_pixels(splits: dict[str, Slices]) -> tuple[Array, float]:
 
 
 def frozen_backbone(splits: dict[str, Slices], backbone: Path) -> tuple[Array, float]:
-    """Logistic regression on class token and mean of patches of a frozen ViT."""
+    """Logistic regression on a frozen backbone: class token and mean of patches, or mean of map."""
     network = AutoModel.from_pretrained(backbone).eval()
+    path = backbone / "preprocessor_config.json"
+    told = json.loads(path.read_text()) if path.is_file() else {}
     mean, deviation = (
-        torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+        torch.tensor(told.get(name, default))[:, None, None]
+        for name, default in (("image_mean", IMAGENET_MEAN), ("image_std", IMAGENET_DEVIATION))
     )
     start = time.process_time()
 
@@ -92,7 +96,10 @@ def frozen_backbone(splits: dict[str, Slices], backbone: Path) -> tuple[Array, f
         for part in pixels.split(BATCH):
             large = F.interpolate(part[:, None], (BACKBONE_PIXELS,) * 2, mode="bilinear")
             tokens = network((large.expand(-1, 3, -1, -1) - mean) / deviation).last_hidden_state
-            found.append(torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1))
+            if tokens.ndim == 4:
+                found.append(tokens.mean((2, 3)))
+            else:
+                found.append(torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1))
         return torch.cat(found)
 
     return _logistic(splits, features), _since(start)
