@@ -202,7 +202,7 @@ def _notes(evaluations: Sequence[_Evaluation]) -> dict[str, None]:
     """Return the notes of all, each once, under the model's name where it is of one model alone."""
     own = {evaluation.name: table_notes(evaluation.content) for evaluation in evaluations}
     bands = {note for notes in own.values() for note in notes if note.startswith("Head")}
-    of_one = ["Thresholds", "Decisions", "The most probable", "Of a case's"]
+    of_one = ["Scans were", "Thresholds", "Decisions", "The most probable", "Of a case's"]
     of_one += ["Head"] if len(bands) > 1 else []
     return {
         f"{name}: {note}" if note.startswith(tuple(of_one)) else note: None
