@@ -181,7 +181,7 @@ def _class_roc(
     first = _predictions(evaluations[0])
     tables = {one.name: _in_order_of(first, _predictions(one)) for one in evaluations}
     logits = {one.name: one.rule.calibrated(tables[one.name].logits) for one in evaluations}
-    names, drawable = first.label_names, most_frequent_labels(first.labels, most=None)
+    names, drawable = first.label_names, most_frequent_labels(first.targets, most=None)
     for label in labels:
         if label not in names or names.index(label) not in drawable:
             fault = "no case, or every case, has it" if label in names else "there is no such label"
@@ -192,7 +192,7 @@ def _class_roc(
     return EvaluationFigure(
         "class_roc",
         "ROC of single labels",
-        lambda palette: draw_class_roc(first.labels, logits, names, columns, palette),
+        lambda palette: draw_class_roc(first.targets, logits, names, columns, palette),
         "ROC curves of the models over each other.",
         "",
     )

@@ -131,12 +131,12 @@ def _roc(evaluation: ModelEvaluation) -> EvaluationFigure:
 
 def _class_roc(evaluation: ModelEvaluation) -> EvaluationFigure:
     table = evaluation.table
-    columns = most_frequent_labels(table.labels)
+    columns = most_frequent_labels(table.targets)
     return EvaluationFigure(
         "class_roc",
         "ROC of single labels",
         lambda palette: draw_class_roc(
-            table.labels, {"model": table.logits}, table.label_names, columns, palette
+            table.targets, {"model": table.logits}, table.label_names, columns, palette
         ),
         "ROC curves of the labels with the most positive cases.",
         "raddiag compare draws several models over each other.",
