@@ -9,7 +9,7 @@ from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
 from raddiag_hf.training.finetuning import finetune
 from raddiag_hf.vocabulary import Split
 from tests.fixtures.cases import numbered, write_store
-from tests.fixtures.finetuning import FAST, ON_CPU
+from tests.fixtures.finetuning import FAST, ON_CPU, write_visible_store
 from tests.fixtures.models import BACKBONES
 
 
@@ -66,6 +66,24 @@ def test_a_training_that_cannot_learn_says_so_and_saves_no_confident_card(tmp_pa
     assert "no better than the frequency" in told or "the same answer" in told
     card = (tmp_path / "out" / "README.md").read_text()
     assert "**Not to be relied on:**" in card.split("## Use")[0]
+
+
+@pytest.mark.parametrize("method", Method)
+def test_a_run_on_twenty_cases_ends_with_a_warning_by_every_method(
+    base, backbone, tmp_path, caplog, method
+):
+    write_visible_store(tmp_path / "few", train=12, validation=4, test=4)
+    start = {Method.FULL: "scratch", Method.ATTENTIVE_PROBE: f"backbone:{backbone}"}
+    options = ON_CPU | ({"num_epochs": 1} if method in (Method.FULL, Method.LORA) else {})
+    options |= {"image_size": 32} if method in start else {}
+    settings = FinetuneSettings(method, **options)
+    address = start.get(method, str(base))
+    record = finetune(address, tmp_path / "few", tmp_path / "out", settings)
+    assert "there are 12 training cases, fewer than 50" in caplog.text, "before it trains"
+    assert record.warnings[0].startswith("there are 12 training cases")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "**Not to be relied on:** there are 12 training cases" in card.split("## Use")[0]
+    assert "not calibrated: 4 validation cases, fewer than 10" in record.threshold_source
 
 
 def test_runs_that_name_a_folder_of_features_share_them(backbone, data, tmp_path):

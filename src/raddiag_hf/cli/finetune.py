@@ -85,6 +85,7 @@ def finetune(
     if device != "cpu":
         _show_one_gpu(device)
 
+    from raddiag_hf.metrics.confusion import describe_accuracy
     from raddiag_hf.training.finetuning import finetune as run_finetuning
 
     quiet_libraries(with_datasets=True)
@@ -106,10 +107,11 @@ def finetune(
         typer.echo(record.to_json().rstrip())
         return
     console = Console()
+    decided = "Decisions" if record.is_exclusive else "Thresholds"
     say(
         *record.choices,
         f"Weights: {record.selection}",
-        f"Thresholds: {record.threshold_source or 'none'}",
+        f"{decided}: {record.threshold_source or 'none'}",
         *record.notes,
         console=console,
     )
@@ -117,6 +119,8 @@ def finetune(
         console.print(f"[bold yellow]Not to be relied on:[/] {escape(warning)}.")
     if record.metrics is not None:
         console.print(_metrics_table(record.metrics["groups"], record.metrics["num_cases"]))
+        if (confusion := record.metrics.get("confusion")) is not None:
+            say(f"{describe_accuracy(confusion)}.", console=console)
     say(
         f"{output}: model card in README.md; next",
         f"  raddiag diagnose SCAN --model {output}",
@@ -135,7 +139,12 @@ def _show_one_gpu(device: str | None) -> None:
 
 def _metrics_table(groups: dict[str, list[object]], num_cases: int) -> Table:
     """Return the mean metrics of all labels on the test cases, with their intervals."""
-    table = Table("metric", "mean", "95 % interval", title=f"{num_cases} test cases")
+    table = Table(
+        "metric",
+        "mean",
+        "95 % interval",
+        title=f"{num_cases} test {'case' if num_cases == 1 else 'cases'}",
+    )
     last = len(groups["group"]) - 1
     for name in ("auc", "ap", "f1", "mcc", "acc"):
         value = groups.get(name, [None] * (last + 1))[last]

@@ -1,6 +1,7 @@
 """What a fine-tuning chose where nobody said, each with its reason, for people to read."""
 
 from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.evaluation.report.tables import count
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.training.finetune_settings import (
     Augmentation,
@@ -59,7 +60,7 @@ def tell_choices(
     if asked.method is None and start is not Start.SCRATCH:
         told.append(
             f"Method: {chosen.method}, which takes the encoder as it is; lora and full adapt it to "
-            f"{_count(data)}, and take longer."
+            f"{count(len(data[Split.TRAIN]), 'training case')}, and take longer."
         )
     if asked.num_epochs is None and chosen.method in (Method.FULL, Method.LORA):
         told.append(_epochs(chosen, start, data))
@@ -83,8 +84,9 @@ def tell_choices(
 
 
 def _epochs(chosen: ChosenSettings, start: Start, data: CaseSplits) -> str:
+    cases = count(len(data[Split.TRAIN]), "training case")
     steps = (
-        f"Epochs: {chosen.num_epochs}, for {_count(data)} in steps of {chosen.batch_size}, at "
+        f"Epochs: {chosen.num_epochs}, for {cases} in steps of {chosen.batch_size}, at "
         f"{chosen.learning_rate:g}"
     )
     if start is Start.SCRATCH and chosen.train_batch_norm:
@@ -103,8 +105,3 @@ def _fusion(chosen: ChosenSettings, data: CaseSplits, adaptation: Adaptation) ->
     if chosen.method is Method.ATTENTIVE_PROBE:
         return "chosen by cross-validation, for cases have several scans"
     return "kept, for cases have several scans"
-
-
-def _count(data: CaseSplits) -> str:
-    number = len(data[Split.TRAIN])
-    return f"{number} training {'case' if number == 1 else 'cases'}"

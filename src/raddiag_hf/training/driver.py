@@ -25,12 +25,13 @@ from raddiag_hf.core.run_folder import RunFolder, RunFolderError
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.evaluation.evaluate_by_rule import evaluate_by_rule
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE, write_json
+from raddiag_hf.evaluation.report.tables import count
 from raddiag_hf.labels.bands import BandRule
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
 from raddiag_hf.metrics.threshold_rule import ThresholdRule
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
-from raddiag_hf.training.known_failures import find_failures
+from raddiag_hf.training.known_failures import find_data_failures, find_model_failures
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.model_card import write_model_card
 from raddiag_hf.training.record import (
@@ -102,9 +103,18 @@ def complete_run(run: TrainingRun, progress: Progress = no_progress) -> Training
         wait_for_processes()
         if (finished := _finished_record(run)) is not None:
             return finished
+        warnings = find_data_failures(run.data, is_from_scratch=run.origin.base_model is None)
+        for warning in warnings:
+            logger.warning("%s", warning)
         fitted = run.fit(progress)
         logits = fitted.predict(Split.VALIDATION) if Split.VALIDATION in run.data else None
-        warnings = find_failures(run.data, logits)
+        if logits is not None:
+            warnings += find_model_failures(
+                run.data,
+                logits,
+                method=run.origin.method,
+                exclusive=fitted.model.config.has_exclusive_labels,
+            )
         notes = _choose_decisions(fitted, run, logits)
         metrics = _evaluate(fitted, run.data)
         record = _record(run, fitted, metrics, notes, warnings)
@@ -189,11 +199,12 @@ def _record(
     if Split.TEST not in run.data:
         notes.append("not evaluated: the data set has no test split")
     if unlabelled := run.data.num_unlabelled:
-        notes.append(f"{unlabelled} cases were left out, of which no label is known")
+        verb = "was" if unlabelled == 1 else "were"
+        notes.append(f"{count(unlabelled, 'case')} {verb} left out, of which no label is known")
     if partly := run.data.num_partly_labelled:
         notes.append(
-            f"of {partly} cases some labels are unknown: a label is learnt and measured on the "
-            "cases where it is known"
+            f"of {count(partly, 'case')} some labels are unknown: a label is learnt and measured "
+            "on the cases where it is known"
         )
     config = fitted.model.config
     return TrainingRecord(

@@ -8,6 +8,7 @@ from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.evaluation.report.tables import count
 from raddiag_hf.metrics.confusion import describe_accuracy
 from raddiag_hf.reports.markdown import in_markdown
 from raddiag_hf.training.finetune_settings import Method
@@ -52,6 +53,7 @@ def render_model_card(record: TrainingRecord) -> str:
     )
     environment.filters["counts"] = _counts
     environment.filters["plain"] = in_markdown
+    environment.filters["counted"] = count
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     is_on_hub = record.base_model is not None and "/" in record.base_model
     metrics = record.metrics or {}
