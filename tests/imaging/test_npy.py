@@ -1,10 +1,11 @@
-"""NPY arrays in the reference's layout, depth last."""
+"""NPY arrays, whose depth is the first axis or, as in the reference's layout, the last."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from raddiag_hf.imaging.read_settings import NpyDepth, ReadSettings
 from raddiag_hf.imaging.reading import read_scan
 from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 
@@ -41,6 +42,45 @@ def test_three_equal_channels_are_one_picture(tmp_path: Path) -> None:
 def test_three_different_slices_are_a_volume(tmp_path: Path) -> None:
     scan = read_scan(saved(tmp_path, np.arange(18.0).reshape(2, 3, 3)))
     assert not scan.is_picture
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "why"),
+    [
+        ((6, 80, 90), 0, "its length"),
+        ((80, 90, 6), 2, "its length"),
+        ((1, 80, 90), 0, "its length"),
+        ((300, 64, 64), 0, "its length"),
+        ((64, 64, 300), 2, "its length"),
+        ((40, 64, 64), 0, "its length"),
+        ((64, 64, 40), 2, "its length"),
+        ((64, 30, 64), 2, "assumed"),
+        ((64, 64, 64), 2, "assumed"),
+        ((40, 50, 60), 2, "assumed"),
+    ],
+)
+def test_the_depth_is_chosen_by_lengths_and_told(
+    tmp_path: Path, shape: tuple[int, ...], axis: int, why: str
+) -> None:
+    array = np.random.default_rng(0).random(shape, dtype=np.float32)
+    path = saved(tmp_path, array)
+    scan = read_scan(path)
+    assert np.array_equal(scan.volume, np.moveaxis(array, axis, 0))
+    name = "last" if axis else "first"
+    told = {"kind": "depth_axis", "axis": name, "why": why, "shape": list(shape)}
+    assert scan.provenance["decisions"] == [told]
+
+
+@pytest.mark.parametrize(("depth", "axis"), [("first", 0), ("last", 2)])
+@pytest.mark.parametrize("shape", [(6, 80, 90), (80, 90, 6), (40, 50, 60)])
+def test_the_caller_may_say_which_axis_is_the_depth(
+    tmp_path: Path, shape: tuple[int, ...], depth: NpyDepth, axis: int
+) -> None:
+    array = np.random.default_rng(0).random(shape, dtype=np.float32)
+    scan = read_scan(saved(tmp_path, array), settings=ReadSettings(npy_depth=depth))
+    assert np.array_equal(scan.volume, np.moveaxis(array, axis, 0))
+    told = {"kind": "depth_axis", "axis": depth, "why": "asked for", "shape": list(shape)}
+    assert scan.provenance["decisions"] == [told]
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", ">i2", "uint64", "float16", "float64"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from raddiag_hf.checkpoints.model_choice import ModelChoice
 from raddiag_hf.cli.console import ArgumentError, quiet_libraries, say, step_progress
 from raddiag_hf.core.settings import Setting
+from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class CaseArguments:
         anatomy: The region that the scans show.
         stack_pictures: Read the pictures of a folder as the slices of one scan, or each as a scan
             of its own. By default those of radiographs are scans, others slices.
+        reading: What to do where files leave a choice.
 
     Raises:
         ArgumentError: If there is none, one of ``scan`` is not a known modality, an equals sign
@@ -38,6 +40,7 @@ class CaseArguments:
     scan: Annotated[tuple[str, ...], Setting(metavar="MODALITY=PATH")] = ()
     anatomy: Annotated[str | None, Setting(metavar="REGION")] = None
     stack_pictures: bool | None = None
+    reading: ReadSettings = DEFAULT_READING
 
     def __post_init__(self) -> None:
         if not self.named_paths():
@@ -110,6 +113,7 @@ def open_case(arguments: CaseArguments, choice: ModelChoice) -> OpenedCase:
             modalities,
             anatomy=arguments.region(),
             stack_pictures=arguments.stack_pictures,
+            settings=arguments.reading,
             progress=progress,
         )
     for rejected in case.rejected:

@@ -95,6 +95,8 @@ def _look_up(values: NDArray[np.generic], table: Dataset, tags: Dataset) -> NDAr
     """
     num_entries, first, _bits = (int(number) for number in table.LUTDescriptor)
     num_entries = num_entries or 65_536
+    if first > 0x7FFF and values.max() < first:
+        first -= 0x10000  # it is signed where values are, and writers forget that
     data = table.LUTData
     if isinstance(data, bytes):
         word = ">u2" if tags.original_encoding[1] is False else "<u2"

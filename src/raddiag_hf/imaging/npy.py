@@ -1,4 +1,4 @@
-"""NPY arrays on disk, in the layout of the authors' data set: depth last."""
+"""NPY arrays on disk, whose axes nothing in the file names."""
 
 from math import prod
 from pathlib import Path
@@ -8,16 +8,27 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from raddiag_hf.imaging.intensity import finite_scan
-from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.read_settings import NpyDepth
+from raddiag_hf.imaging.scan import (
+    DecisionKind,
+    ReadLimits,
+    Scan,
+    ScanReadError,
+    ScanReadReason,
+    decision,
+)
 
 
-def read_npy(path: Path, limits: ReadLimits) -> Scan:
+def read_npy(path: Path, limits: ReadLimits, depth: NpyDepth = "auto") -> Scan:
     """Read an array as a scan, never unpickling anything.
 
-    - ``(height, width)``: a picture.
-    - ``(height, width, depth)``: a volume, depth last as in RP3D-DiagDS; transposed here.
-    - ``(height, width, 3)`` with three equal channels: still three equal slices, as the
-      reference reads it, but marked as a picture; the image processor decides.
+    Two axes are a picture, three a volume; three equal slices are a picture, too.
+
+    Args:
+        path: The file.
+        limits: How large it may be.
+        depth: Which of three axes is the depth; `ReadSettings` has the rule of ``auto``. What was
+            taken, and why, is recorded.
 
     Raises:
         ScanReadError: ``UNSUPPORTED`` for other ranks and for complex, text or object arrays,
@@ -35,8 +46,10 @@ def read_npy(path: Path, limits: ReadLimits) -> Scan:
             ScanReadReason.UNSUPPORTED,
             f"an array of shape {shape}, expected (height, width) or (height, width, depth)",
         )
-    height, width, depth = shape if len(shape) == 3 else (*shape, 1)
-    limits.check(path, depth, height, width)
+    axis, why = _depth_axis(shape, depth)
+    num_slices = shape[axis] if len(shape) == 3 else 1
+    height, width = shape if len(shape) == 2 else (*shape[:axis], *shape[axis + 1 :])
+    limits.check(path, num_slices, height, width)
     if prod(shape) * dtype.itemsize > num_data_bytes:
         raise ScanReadError(
             path,
@@ -45,9 +58,31 @@ def read_npy(path: Path, limits: ReadLimits) -> Scan:
         )
     with np.errstate(over="ignore"):
         array = np.load(path, allow_pickle=False).astype(np.float32)
-    volume = np.ascontiguousarray(np.moveaxis(np.atleast_3d(array), -1, 0))
-    is_picture = _is_picture(volume)
-    return finite_scan(path, "npy", volume[:1] if is_picture else volume, is_picture=is_picture)
+    if depth == "auto" and shape[2:] == (3,) and _are_equal(np.moveaxis(array, 2, 0)):
+        axis, why = 2, "three equal channels"
+    volume = np.ascontiguousarray(np.moveaxis(np.atleast_3d(array), axis, 0))
+    is_picture = len(volume) == 1 or (len(volume) == 3 and _are_equal(volume))
+    taken = decision(
+        DecisionKind.DEPTH_AXIS, axis="last" if axis else "first", why=why, shape=list(shape)
+    )
+    return finite_scan(
+        path,
+        "npy",
+        volume[:1] if is_picture else volume,
+        decisions=(taken,) if len(shape) == 3 else (),
+        is_picture=is_picture,
+    )
+
+
+def _depth_axis(shape: tuple[int, ...], depth: NpyDepth) -> tuple[int, str]:
+    """Return the axis of the depth, and why that one."""
+    if len(shape) == 2 or depth != "auto":
+        return (0 if depth == "first" and len(shape) == 3 else 2), "asked for"
+    first, second, third = shape
+    if 2 * first < min(second, third) or second == third != first:
+        return 0, "its length"
+    is_told = 2 * third < min(first, second) or first == second != third
+    return 2, "its length" if is_told else "assumed"
 
 
 def _read_header(path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic], int]:
@@ -63,9 +98,5 @@ def _read_header(path: Path) -> tuple[tuple[int, ...], np.dtype[np.generic], int
         return shape, dtype, path.stat().st_size - stream.tell()
 
 
-def _is_picture(volume: NDArray[np.float32]) -> bool:
-    if len(volume) == 1:
-        return True
-    return len(volume) == 3 and all(
-        np.array_equal(volume[0], slice_, equal_nan=True) for slice_ in volume[1:]
-    )
+def _are_equal(slices: NDArray[np.float32]) -> bool:
+    return all(np.array_equal(slices[0], other, equal_nan=True) for other in slices[1:])

@@ -18,6 +18,7 @@ from raddiag_hf.imaging.nifti import read_nifti
 from raddiag_hf.imaging.npy import read_npy
 from raddiag_hf.imaging.picture_names import SINGLE_PICTURES, split_by_name
 from raddiag_hf.imaging.pictures import read_picture, read_picture_stack
+from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.imaging.scan import (
     Decision,
     DecisionKind,
@@ -71,6 +72,7 @@ def read_scans(
     modality: Modality | None = None,
     anatomy: Anatomy | None = None,
     limits: ReadLimits | None = None,
+    settings: ReadSettings = DEFAULT_READING,
     stack_pictures: bool | None = False,
     progress: Progress = no_progress,
 ) -> StudyReading:
@@ -85,6 +87,7 @@ def read_scans(
             that is recorded.
         anatomy: What they show, likewise.
         limits: How large scans may be; None takes the defaults.
+        settings: What to do where files leave a choice.
         stack_pictures: Whether the pictures of one folder are slices of one scan, in natural order
             of their names (of one for each series, where names tell several apart), rather than
             scans of their own. None leaves it to the modality: those of radiographs are views.
@@ -99,7 +102,7 @@ def read_scans(
     """
     path = Path(path)
     limits = limits or ReadLimits()
-    readers = _FileReaders(limits)
+    readers = _FileReaders(limits, settings)
     files = readers.list_files(path)
     for number, file in enumerate(files, start=1):
         readers.look_at(file)
@@ -124,6 +127,7 @@ def read_scan(
     modality: Modality | None = None,
     anatomy: Anatomy | None = None,
     limits: ReadLimits | None = None,
+    settings: ReadSettings = DEFAULT_READING,
 ) -> Scan:
     """Read the one scan of a file or a series folder.
 
@@ -134,12 +138,18 @@ def read_scan(
         modality: As for `read_scans`.
         anatomy: As for `read_scans`.
         limits: As for `read_scans`.
+        settings: As for `read_scans`.
 
     Raises:
         ScanReadError: As `read_scans`; ``INCONSISTENT_SERIES`` where there are several scans.
     """
     reading = read_scans(
-        path, modality=modality, anatomy=anatomy, limits=limits, stack_pictures=True
+        path,
+        modality=modality,
+        anatomy=anatomy,
+        limits=limits,
+        settings=settings,
+        stack_pictures=True,
     )
     if len(reading.scans) > 1:
         shapes = ", ".join("x".join(map(str, scan.volume.shape)) for scan in reading.scans[:4])
@@ -155,8 +165,9 @@ def read_scan(
 class _FileReaders:
     """Sorts files by format; DICOM waits until all headers are known."""
 
-    def __init__(self, limits: ReadLimits) -> None:
+    def __init__(self, limits: ReadLimits, settings: ReadSettings) -> None:
         self._limits = limits
+        self._settings = settings
         self._headers: list[DicomHeader] = []
         self._pictures: list[Path] = []
         self._scans: list[Scan] = []
@@ -201,7 +212,7 @@ class _FileReaders:
                     self._scans.append(read_nifti(path, self._limits))
             else:
                 with only_scan_read_errors(path, "the NPY file", quote=True):
-                    self._scans.append(read_npy(path, self._limits))
+                    self._scans.append(read_npy(path, self._limits, self._settings.npy_depth))
         except ScanReadError as error:
             self._errors.append(error)
 
@@ -214,7 +225,7 @@ class _FileReaders:
             self._errors.append(ScanReadError(path, ScanReadReason.NOT_DIAGNOSTIC, found))
         dicom_scans: list[Scan] = []
         for series in group_into_series(images):
-            scans, errors = read_series(series, self._limits)
+            scans, errors = read_series(series, self._limits, self._settings)
             dicom_scans += scans
             self._errors += errors
         self._read_pictures(stack_pictures)

@@ -1,6 +1,6 @@
 """Scan: what every reader returns, within which limits, and the one error for all that is none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from math import prod
@@ -64,6 +64,16 @@ class DecisionKind(StrEnum):
     """The picture was turned as its EXIF orientation asks."""
     PICTURES_STACKED = "pictures_stacked"
     """The pictures of one folder were taken for the slices of one scan, in order of their names."""
+    PADDING_FILLED = "padding_filled"
+    """Pixels that DICOM calls padding took the value of the darkest voxel of the image."""
+    PADDING_DOUBTED = "padding_doubted"
+    """The file calls a value padding that lies amid those of its image; it was kept."""
+    RESCALE_FILLED_IN = "rescale_filled_in"
+    """Slices without a usable rescale got the one that all others of their volume share."""
+    PLACED_BY_SPACING = "placed_by_spacing"
+    """The first slice has a position; the others were placed by the signed distance of slices."""
+    DEPTH_AXIS = "depth_axis"
+    """Nothing in the file says which axis of its array is the depth; this one was taken."""
     NAN_PADDING_FILLED = "nan_padding_filled"
     """NaN around the image was replaced by the least value."""
     AXES_AS_STORED = "axes_as_stored"
@@ -97,6 +107,8 @@ class Scan:
         spacing_mm: Millimetres between neighbouring voxels along depth, height and width; NaN
             where unknown.
         is_picture: True where the source is one 2D picture rather than a stack of slices.
+        display_window: The lowest and the highest intensity that the file wants shown, of CT; None
+            where it says nothing that can be used.
         provenance: Where it came from and what was done on the way, free of patient identifiers:
             ``{"path": ..., "format": "dicom", "decisions": [...]}``; JSON-serialisable.
         scan_id: A name for it within its case: the file or folder name, or a short digest of the
@@ -113,16 +125,22 @@ class Scan:
     plane: Plane = Plane.UNKNOWN
     spacing_mm: tuple[float, float, float] = (float("nan"), float("nan"), float("nan"))
     is_picture: bool = False
+    display_window: tuple[float, float] | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
     scan_id: str = ""
     patient_key: str = field(default="", repr=False)
     study_key: str = field(default="", repr=False)
 
 
+def decisions_of(scan: Scan) -> Sequence[Decision]:
+    """Return all decisions about a scan."""
+    decisions = scan.provenance.get("decisions", ())
+    return decisions if isinstance(decisions, (list, tuple)) else ()
+
+
 def decision_kinds(scan: Scan) -> set[object]:
     """Return the kinds of all decisions about a scan."""
-    decisions = scan.provenance.get("decisions", ())
-    return {one["kind"] for one in decisions} if isinstance(decisions, (list, tuple)) else set()
+    return {one["kind"] for one in decisions_of(scan)}
 
 
 def file_scan_id(path: Path) -> str:

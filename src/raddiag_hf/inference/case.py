@@ -11,6 +11,7 @@ from transformers import BatchFeature
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.imaging.picture_names import names_of_patients
+from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.imaging.reading import Rejected, read_scans, with_unique_ids
 from raddiag_hf.imaging.scan import (
     DecisionKind,
@@ -73,6 +74,7 @@ def read_case(
     anatomy: Anatomy | str | None = None,
     limits: ReadLimits | None = None,
     stack_pictures: bool | None = None,
+    settings: ReadSettings = DEFAULT_READING,
     progress: Progress = no_progress,
 ) -> CaseReading:
     """Read the scans of one case.
@@ -87,6 +89,7 @@ def read_case(
         limits: How large scans may be; None takes the defaults.
         stack_pictures: Whether the pictures of one folder are slices of one scan. None leaves it to
             the modality: those of radiographs are views, each a scan.
+        settings: What to do where files leave a choice.
         progress: Called after each file.
 
     Pictures and DICOM images of a folder of which nothing says what made them, such as the logo of
@@ -116,6 +119,7 @@ def read_case(
             anatomy=region,
             limits=limits,
             stack_pictures=stack_pictures,
+            settings=settings,
             progress=progress,
         )
         known = [scan for scan in reading.scans if scan.modality is not None]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from raddiag_hf.checkpoints.loaded_model import check_label_texts
 from raddiag_hf.core.package_versions import package_versions
-from raddiag_hf.imaging.scan import DecisionKind, Scan, decision_kinds
+from raddiag_hf.imaging.scan import Decision, DecisionKind, Scan, decisions_of
 from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
@@ -25,11 +25,16 @@ DOUBTFUL_DECISIONS = {
         "the files do not tell where the slices lie; they are in the order of their numbers"
     ),
     DecisionKind.NON_UNIFORM_SPACING: "the slices are not equally far apart",
+    DecisionKind.RESCALE_FILLED_IN: "slices that lost their rescale got that of the others",
+    DecisionKind.FRAMES_RECOUNTED: "the file holds more frames than its header says",
+    DecisionKind.PADDING_DOUBTED: "the file calls a value padding that its image also has",
     DecisionKind.TRANSFER_SYNTAX_GUESSED: "the file does not name its encoding; it was inferred",
     DecisionKind.MODALITY_OVERRIDDEN: "the file names another modality than the caller",
     DecisionKind.ANATOMY_OVERRIDDEN: "the file names another anatomy than the caller",
 }
 """Decisions of the readers that may change what the model sees, in words."""
+
+_RESCALE = frozenset({"RescaleSlope", "RescaleIntercept"})
 
 FEWEST_PIXELS = 64
 """Height and width below which a picture can hardly show a finding: a thumbnail."""
@@ -170,7 +175,10 @@ def warn_about_scans(scans: Sequence[Scan]) -> list[str]:
     """Return one sentence for each doubt about a scan, free of patient identifiers."""
     warnings = []
     for scan in scans:
-        doubts = [text for kind, text in DOUBTFUL_DECISIONS.items() if kind in decision_kinds(scan)]
+        decisions = decisions_of(scan)
+        kinds = {decision["kind"] for decision in decisions}
+        doubts = [text for kind, text in DOUBTFUL_DECISIONS.items() if kind in kinds]
+        doubts += [doubt for decision in decisions if (doubt := _doubt_of(decision))]
         height, width = scan.volume.shape[1:]
         if min(height, width) < FEWEST_PIXELS:
             doubts.append(f"it has only {height} x {width} pixels")
@@ -193,3 +201,14 @@ def warn_about_labels(model: RadDiagForImageClassification, shown: Collection[st
         for label in found.labels
         if label.name in shown
     ]
+
+
+def _doubt_of(decision: Decision) -> str:
+    """Word a decision that is doubtful in some cases only; empty in the others."""
+    kind, keywords = decision["kind"], decision.get("keywords")
+    if kind == DecisionKind.DEPTH_AXIS and decision.get("why") == "assumed":
+        return f"no one says which axis of the array is the depth: the {decision['axis']} was taken"
+    is_rescale = isinstance(keywords, Sequence) and not _RESCALE.isdisjoint(keywords)
+    if kind == DecisionKind.UNUSABLE_TAGS and is_rescale:
+        return "its rescale cannot be used: a slope counts as 1, an intercept as 0"
+    return ""

@@ -58,7 +58,12 @@ def filmstrip(scan: Scan, encoded_slices: int, tile_pixels: int = 144) -> tuple[
 
 
 def intensity_window(scan: Scan) -> tuple[float, float]:
-    """Return the intensities to show as black and white, the same for all slices of a scan."""
+    """Return the intensities to show as black and white, the same for all slices of a scan.
+
+    Of CT what its file wants shown, where it says so.
+    """
+    if scan.display_window is not None:
+        return scan.display_window
     step = max(1, scan.volume.size // 2_000_000)
     low, high = np.percentile(scan.volume.ravel()[::step], PERCENTILES)
     if low == high:  # mostly one value: the rest is what there is to see

@@ -20,6 +20,7 @@ from raddiag_hf.data.store.rejection import Rejection
 from raddiag_hf.data.store.scan_record import CaseScan
 from raddiag_hf.imaging.dicom.header import key_of_run
 from raddiag_hf.imaging.picture_names import PICTURE_SUFFIXES, names_of_patients
+from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy
@@ -69,6 +70,7 @@ class HospitalCaseBuilder:
         keeps_burned_in: Whether files are kept whose tags say that their pixels name the patient.
         stack_pictures: Whether the pictures of one folder are slices; None leaves it to the
             modality, as `read_scans` does.
+        reading: What to do where files leave a choice.
     """
 
     pseudonyms: Pseudonyms
@@ -77,6 +79,7 @@ class HospitalCaseBuilder:
     is_strict: bool = False
     keeps_burned_in: bool = False
     stack_pictures: bool | None = None
+    reading: ReadSettings = DEFAULT_READING
 
     def __call__(self, case: HospitalCase | StrayFiles) -> BuiltCase:
         """Read the scans of a case; of stray files, only list them.
@@ -174,6 +177,7 @@ class HospitalCaseBuilder:
                     modality=source.modality,
                     anatomy=source.anatomy,
                     stack_pictures=self.stack_pictures,
+                    settings=self.reading,
                 )
             except ScanReadError as error:
                 if source.row is None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from raddiag_hf.core.settings import Setting, check_settings
 from raddiag_hf.data.store.storage_options import StorageOptions
+from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class ImportSettings:
         keeps_burned_in: Keep images whose tags say that their pixels show who they are of.
         stack_pictures: Read the pictures of a folder as the slices of one scan, or each as a scan
             of its own. By default those of radiographs are scans, others slices.
+        reading: What to do where files leave a choice.
         storage: How much of each scan is kept.
         near_duplicates: Keep patients in one split whose PNG or JPEG pictures differ by so few of
             256 bits of a hash; 20 finds copies that were scaled or saved anew. By default nobody
@@ -32,6 +34,7 @@ class ImportSettings:
     is_strict: Annotated[bool, Setting("--strict")] = False
     keeps_burned_in: Annotated[bool, Setting("--keep-burned-in")] = False
     stack_pictures: bool | None = None
+    reading: ReadSettings = DEFAULT_READING
     storage: StorageOptions = field(default_factory=StorageOptions)
     near_duplicates: Annotated[int | None, Setting(min=0, max=127, metavar="BITS")] = None
     seed: Annotated[int, Setting(min=0)] = 0

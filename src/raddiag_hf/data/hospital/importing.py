@@ -18,6 +18,7 @@ from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore
 from raddiag_hf.data.store.case_writer import REJECTED_FILE, write_cases
 from raddiag_hf.data.store.rejection import NothingBuiltError, Rejection, read_rejections
+from raddiag_hf.imaging.read_settings import DEFAULT_READING
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.labels.normal_labels import NORMAL_LABELS
 from raddiag_hf.vocabulary import Split
@@ -115,6 +116,7 @@ def import_hospital_data(
         settings.is_strict,
         settings.keeps_burned_in,
         settings.stack_pictures,
+        settings.reading,
     )
     items, near_duplicates = _split_items(cases, source.strays, pseudonyms, settings)
     try:
@@ -231,9 +233,11 @@ def _fingerprint(
                     content.append([scan.study for scan in item.scans])
             files = [[builder.name_of(path), *file_state(path)] for path in paths]
             described.append([split, content, files])
-    options = [builder.source, builder.is_strict, builder.keeps_burned_in]
+    options: list[object] = [builder.source, builder.is_strict, builder.keeps_burned_in]
     if builder.stack_pictures is not None:
         options.append(builder.stack_pictures)
+    if builder.reading != DEFAULT_READING:  # nor had earlier versions any
+        options.append(asdict(builder.reading))
     return builder.pseudonyms.of_import(json.dumps([described, options]))
 
 

@@ -12,6 +12,7 @@ from raddiag_hf.imaging.dicom.diagnostic import refuse_unless_diagnostic
 from raddiag_hf.imaging.dicom.file import DicomFile, Tags, open_dicom
 from raddiag_hf.imaging.dicom.geometry import Orientation, Position, unit_orientation
 from raddiag_hf.imaging.dicom.mosaic import Mosaic, find_mosaic
+from raddiag_hf.imaging.dicom.nuclear import ReconstructedPlanes, reconstructed_planes
 from raddiag_hf.imaging.dicom.pixels import count_frames
 from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 
@@ -26,6 +27,8 @@ _VALUE_KEYWORDS = (
     "PhotometricInterpretation",
     "BitsStored",
     "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
 )
 """What turns stored values into modality values and then into what is displayed."""
 
@@ -66,6 +69,7 @@ class DicomFrame:
         stack_id: The stack that an enhanced file says it belongs to; empty where it says nothing.
         slice_location: Along the table, where the vendor writes it.
         instance_number: Its place in the series, as the scanner counted.
+        phase: Of the frames of one file without functional groups, which volume it belongs to.
     """
 
     file: DicomFile
@@ -78,6 +82,7 @@ class DicomFrame:
     stack_id: str
     slice_location: float | None
     instance_number: float | None
+    phase: str = ""
 
     @property
     def is_located(self) -> bool:
@@ -104,6 +109,8 @@ class DicomHeader:
         photometric: How samples are to be shown: MONOCHROME1, MONOCHROME2, RGB, ...
         mosaic: How slices are laid out within its one frame, if it is a Siemens mosaic.
         frames: Its planes in file order.
+        step_mm: From one frame to the next along their normal, where that places them; NaN where
+            nothing does, None where frames have positions of their own or none is expected.
         declared_frames: How many its header says that it has; there may be more.
         unusable_tags: Keywords that are present but malformed.
     """
@@ -122,6 +129,7 @@ class DicomHeader:
     photometric: str
     mosaic: Mosaic | None
     frames: tuple[DicomFrame, ...]
+    step_mm: float | None
     declared_frames: int
     unusable_tags: tuple[str, ...]
 
@@ -145,6 +153,7 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
     limits.check(path, file.num_frames, rows, columns)
     mosaic = find_mosaic(path, file.header, tags)
     per_side = 1 if mosaic is None else mosaic.tiles_per_side
+    planes = reconstructed_planes(tags, file.num_frames)
     return DicomHeader(
         file=file,
         modality_code=tags.text("Modality").upper(),
@@ -160,7 +169,8 @@ def read_dicom_header(path: Path, limits: ReadLimits) -> DicomHeader:
         samples=int(tags.number("SamplesPerPixel") or 1),
         photometric=tags.text("PhotometricInterpretation").upper(),
         mosaic=mosaic,
-        frames=_frames(file, tags),
+        frames=_frames(file, tags, planes),
+        step_mm=None if planes is None else planes.step_mm,
         declared_frames=declared_frames,
         unusable_tags=tuple(sorted(tags.unusable)),
     )
@@ -193,7 +203,9 @@ def _num_frames(path: Path, tags: Tags) -> int:
     return int(found or 1)
 
 
-def _frames(file: DicomFile, tags: Tags) -> tuple[DicomFrame, ...]:
+def _frames(
+    file: DicomFile, tags: Tags, planes: ReconstructedPlanes | None
+) -> tuple[DicomFrame, ...]:
     num_frames = file.num_frames
     shared = tags.items("SharedFunctionalGroupsSequence")[:1]
     per_frame = tags.items("PerFrameFunctionalGroupsSequence")
@@ -206,6 +218,18 @@ def _frames(file: DicomFile, tags: Tags) -> tuple[DicomFrame, ...]:
         )
         return tuple(_frame(file, index, view, tags) for index, view in enumerate(views))
     frame = _frame(file, 0, file.header, tags)
+    if planes is not None:
+        return tuple(
+            replace(
+                frame,
+                index=index,
+                orientation=planes.orientation,
+                position=planes.positions[index] if planes.positions else None,
+                slice_location=None,
+                phase=planes.phases[index],
+            )
+            for index in range(num_frames)
+        )
     if num_frames == 1:
         return (frame,)
     # A clip: the one position that it may carry is not that of every frame.

@@ -122,6 +122,13 @@ def _is_not_subsampled(tags: Tags, num_bytes: int, num_frames: int) -> bool:
     return num_bytes >= 3 * bytes_each * pixels * num_frames > 0
 
 
+def is_lossy(file: DicomFile) -> bool:
+    """Tell whether pixels may have changed by compression, now or before."""
+    syntax = file.transfer_syntax
+    is_now = syntax.is_encapsulated and syntax not in LOSSLESS_SYNTAXES
+    return is_now or Tags(file.header).text("LossyImageCompression") == "01"
+
+
 def decode_frames(file: DicomFile, indices: Sequence[int]) -> Iterator[NDArray[np.generic]]:
     """Decode frames of a file one after another.
 

@@ -1,33 +1,29 @@
-"""Scans of a series: decoding, modality values, display windows, and what the tags say."""
+"""Scans of a series: slices put in order, decoded and shown as their tags say."""
 
 import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from math import isfinite
 
 import numpy as np
-from numpy.typing import NDArray
-from pydicom.pixels.processing import apply_color_lut
 
+from raddiag_hf.imaging.dicom.decoding import decode_stack
 from raddiag_hf.imaging.dicom.diagnostic import CROSS_SECTIONAL
+from raddiag_hf.imaging.dicom.display import as_displayed, clipped, common_window
 from raddiag_hf.imaging.dicom.file import Tags
 from raddiag_hf.imaging.dicom.grouping import group_like_slices
 from raddiag_hf.imaging.dicom.header import DicomFrame, DicomHeader, key_of_run
 from raddiag_hf.imaging.dicom.localisers import is_shaped_like_localiser
-from raddiag_hf.imaging.dicom.pixels import decode_frames
 from raddiag_hf.imaging.dicom.repetitions import without_repetitions
 from raddiag_hf.imaging.dicom.stacks import Stack, common_path, order_slices
 from raddiag_hf.imaging.dicom.traits import COUNTING_KEYWORDS
-from raddiag_hf.imaging.foreign_errors import FOREIGN_ERRORS, only_scan_read_errors
+from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
 from raddiag_hf.imaging.intensity import (
     all_finite,
-    apply_display_window,
-    has_display_window,
     invert,
-    to_grey,
-    to_modality_values,
 )
+from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.imaging.scan import (
     Decision,
     DecisionKind,
@@ -43,7 +39,7 @@ _DIGEST_LETTERS = 12
 
 
 def read_series(
-    series: Sequence[DicomHeader], limits: ReadLimits
+    series: Sequence[DicomHeader], limits: ReadLimits, settings: ReadSettings = DEFAULT_READING
 ) -> tuple[list[Scan], list[ScanReadError]]:
     """Decode the files of one DICOM series into its scans.
 
@@ -56,6 +52,7 @@ def read_series(
     Args:
         series: Headers of the files, in any order.
         limits: How large a scan may be.
+        settings: What to do where files leave a choice.
 
     Returns:
         The scans, and an error for every file, or group of files, that gave none.
@@ -88,7 +85,7 @@ def read_series(
         try:
             # What goes wrong beside the pixels may quote the text of a tag, and so a name.
             with only_scan_read_errors(stack.path, "the series", quote=False):
-                scan, lost = _read_stack(stack, limits)
+                scan, lost = _read_stack(stack, limits, settings)
         except ScanReadError as error:
             errors.append(error)
             continue
@@ -129,18 +126,18 @@ def _digest(identity: str) -> str:
     return hashlib.sha256(os.fsencode(identity)).hexdigest()[:_DIGEST_LETTERS]
 
 
-def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadError]]:
+def _read_stack(
+    stack: Stack, limits: ReadLimits, settings: ReadSettings
+) -> tuple[Scan, list[ScanReadError]]:
     """Return the scan, and an error for each file of it that does not decode."""
     header = stack.header
     num_tiles = 1 if header.mosaic is None else header.mosaic.num_tiles
     depth = len(stack.frames) * num_tiles
     limits.check(stack.path, depth, header.rows, header.columns)
-    volume, slots, lost = _decode(stack)
+    decoded = decode_stack(stack, settings)
+    volume, slots = decoded.volume, decoded.slots
     frames = [stack.frames[slot] for slot in slots]
-    decisions = list(stack.decisions)
-    if lost:
-        num_lost = len(stack.frames) - len(slots)
-        decisions.append(decision(DecisionKind.UNREADABLE_SLICES, num_lost=num_lost))
+    decisions = [*stack.decisions, *decoded.decisions]
     if header.mosaic is not None:
         volume = header.mosaic.unfold(volume[0])
         decisions.append(decision(DecisionKind.MOSAIC_UNFOLDED, num_slices=num_tiles))
@@ -152,11 +149,17 @@ def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadEr
     if header.samples > 1 or header.photometric == "PALETTE COLOR":
         decisions.append(decision(DecisionKind.COLOUR_TO_GREY))
     elif header.modality_code not in CROSS_SECTIONAL:
-        volume, windowed = _displayed(volume, frames)
+        volume, windowed = as_displayed(volume, frames)
         decisions += windowed
+    window = None
     if header.photometric == "MONOCHROME1":
         volume = invert(volume)
         decisions.append(decision(DecisionKind.MONOCHROME1_INVERTED))
+    elif header.modality_code == "CT":
+        window = common_window(volume, frames)
+        if settings.ct_range == "window":
+            volume, windowed = clipped(volume, window)
+            decisions += windowed
     volume, filled = all_finite(stack.path, volume)
     scan = Scan(
         volume=volume,
@@ -165,6 +168,7 @@ def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadEr
         plane=_view(header) if stack.plane is Plane.UNKNOWN else stack.plane,
         spacing_mm=stack.spacing_mm,
         is_picture=len(volume) == 1,
+        display_window=window,
         patient_key=header.patient_key,
         study_key=key_of_run(header.study_key),
         provenance={
@@ -175,72 +179,7 @@ def _read_stack(stack: Stack, limits: ReadLimits) -> tuple[Scan, list[ScanReadEr
             **({"volume": dict(stack.values)} if stack.values else {}),
         },
     )
-    return scan, lost
-
-
-def _decode(stack: Stack) -> tuple[NDArray[np.float32], list[int], list[ScanReadError]]:
-    """Decode each file once; return the slices that decode, their slots, and what did not."""
-    header = stack.header
-    per_side = 1 if header.mosaic is None else header.mosaic.tiles_per_side
-    shape = (header.rows * per_side, header.columns * per_side)
-    volume = np.empty((len(stack.frames), *shape), dtype=np.float32)
-    slots_of_file: dict[Path, list[int]] = {}
-    for slot, frame in enumerate(stack.frames):
-        slots_of_file.setdefault(frame.file.path, []).append(slot)
-    decoded: list[int] = []
-    lost: list[ScanReadError] = []
-    for slots in slots_of_file.values():
-        slots.sort(key=lambda slot: stack.frames[slot].index)
-        frames = [stack.frames[slot] for slot in slots]
-        file = frames[0].file
-        try:
-            with only_scan_read_errors(file.path, "the pixel data", quote=True):
-                pixels = decode_frames(file, [frame.index for frame in frames])
-                for slot, frame, stored in zip(slots, frames, pixels, strict=True):
-                    volume[slot] = _grey_values(stored, frame, header, shape)
-        except ScanReadError as error:
-            lost.append(error)
-        else:
-            decoded += slots
-    if not decoded:
-        raise lost[0]
-    decoded.sort()
-    return volume if not lost else volume[decoded], decoded, lost
-
-
-def _grey_values(
-    stored: NDArray[np.generic], frame: DicomFrame, header: DicomHeader, shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    path = frame.file.path
-    if stored.shape[:2] != shape:
-        raise ScanReadError(
-            path, ScanReadReason.CORRUPT, f"pixels of shape {stored.shape}, expected {shape}"
-        )
-    if header.photometric == "PALETTE COLOR":
-        return to_grey(apply_color_lut(stored, frame.file.header))
-    if stored.ndim == 3:
-        return to_grey(stored)
-    return to_modality_values(stored, frame.values)
-
-
-def _displayed(
-    volume: NDArray[np.float32], frames: Sequence[DicomFrame]
-) -> tuple[NDArray[np.float32], list[Decision]]:
-    """Apply the display windows, unless they are malformed or blank the image."""
-    try:
-        if not all(has_display_window(frame.values) for frame in frames):
-            return volume, []
-        windowed = np.stack(
-            [
-                apply_display_window(values, frame.values)
-                for values, frame in zip(volume, frames, strict=True)
-            ]
-        )
-    except FOREIGN_ERRORS:
-        return volume, [decision(DecisionKind.DISPLAY_WINDOW_IGNORED, why="malformed")]
-    if windowed.min() == windowed.max() and volume.min() < volume.max():
-        return volume, [decision(DecisionKind.DISPLAY_WINDOW_IGNORED, why="blank")]
-    return windowed, [decision(DecisionKind.DISPLAY_WINDOW_APPLIED)]
+    return scan, decoded.lost
 
 
 def _anatomy(header: DicomHeader) -> Anatomy:
@@ -268,6 +207,11 @@ def _tag_decisions(header: DicomHeader, frames: Sequence[DicomFrame]) -> list[De
     decisions = []
     if any(frame.file.syntax_guessed for frame in frames):
         decisions.append(decision(DecisionKind.TRANSFER_SYNTAX_GUESSED))
+    if header.step_mm is not None and isfinite(header.step_mm):
+        decisions.append(decision(DecisionKind.PLACED_BY_SPACING, step_mm=header.step_mm))
+    elif header.step_mm is not None:
+        kind = DecisionKind.ORDERED_WITHOUT_POSITIONS
+        decisions.append(decision(kind, ordered_by="frame number"))
     if header.declared_frames < header.file.num_frames:
         declared, found = header.declared_frames, header.file.num_frames
         decisions.append(decision(DecisionKind.FRAMES_RECOUNTED, declared=declared, found=found))

@@ -138,7 +138,8 @@ def _of_frames(
             shared = Tags(frame.file.header).items("SharedFunctionalGroupsSequence")[:1]
             headers[path] = read(frame.file.header) | _of_groups(shared, read)
         groups = _per_frame_groups(frame.file, frame.index)
-        traits.append(headers[path] | _of_groups(groups, read) if groups else headers[path])
+        found = headers[path] | _of_groups(groups, read) if groups else headers[path]
+        traits.append(found | {"TemporalPositionIndex": frame.phase} if frame.phase else found)
     return traits
 
 
