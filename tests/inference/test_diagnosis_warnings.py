@@ -33,6 +33,21 @@ def test_a_doubtful_decision_is_told(kind):
     assert warning == f"scan-0: {DOUBTFUL_DECISIONS[kind]}."
 
 
+@pytest.mark.parametrize(
+    ("doubt", "words"),
+    [
+        (decision(DecisionKind.DEPTH_AXIS, axis="last", why="assumed"), "the last was taken"),
+        (decision(DecisionKind.DEPTH_AXIS, axis="first", why="asked for"), None),
+        (decision(DecisionKind.UNUSABLE_TAGS, keywords=["RescaleSlope"]), "rescale cannot be used"),
+        (decision(DecisionKind.UNUSABLE_TAGS, keywords=["PatientAge"]), None),
+    ],
+)
+def test_some_decisions_are_doubtful_by_what_they_say(doubt, words):
+    warnings = warn_about_scans([make_scan(0, (3, 64, 64), provenance={"decisions": [doubt]})])
+    assert len(warnings) == (words is not None)
+    assert words is None or words in warnings[0]
+
+
 def test_what_is_usual_is_not_told():
     usual = set(DecisionKind) - DOUBTFUL_DECISIONS.keys()
     assert warn_about_scans([scan_with(*usual)]) == []

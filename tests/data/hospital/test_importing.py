@@ -15,6 +15,7 @@ from raddiag_hf.data.store.case import decode_case
 from raddiag_hf.data.store.case_metadata import read_metadata
 from raddiag_hf.data.store.case_store import CaseStore
 from raddiag_hf.data.store.rejection import read_rejections
+from raddiag_hf.imaging.read_settings import ReadSettings
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 from tests.fixtures.dicom_files import numbered_slices, write_dicom, write_series
@@ -125,7 +126,7 @@ def test_a_manifest_may_name_studies(tmp_path):
     rows = ("a,0.npy,CT,day 1", "a,1.npy,CT,day 1", "a,2.npy,CT,day 9")
     manifest = write_manifest(tmp_path, "case_id,path,modality,study", *rows)
     store = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS).store
-    (case,) = read_cases(store, tmp_path / "cache").values()
+    (case,) = read_cases(store, tmp_path / "cache").values().values()
     first, second, third = (one.study for one in case.scans)
     assert first == second != third
     assert "day" not in first
@@ -360,6 +361,17 @@ def test_a_lenient_import_is_not_taken_for_a_strict_one(tmp_path, studies):
         import_hospital_data(
             studies, tmp_path / "cases", PSEUDONYMS, ImportSettings(is_strict=True)
         )
+
+
+def test_an_import_reads_as_it_is_told_and_knows_it_from_another(tmp_path):
+    np.save(tmp_path / "0.npy", np.arange(6 * 80 * 90, dtype=np.float32).reshape(6, 80, 90))
+    manifest = write_manifest(tmp_path, "case_id,path,modality", "a,0.npy,CT")
+    last = ImportSettings(reading=ReadSettings(npy_depth="last"))
+    store = import_hospital_data(manifest, tmp_path / "out", PSEUDONYMS, last).store
+    (case,) = read_cases(store, tmp_path / "cache").values()
+    assert case.scans[0].scan.volume.shape == (90, 6, 80)
+    with pytest.raises(RunFolderError, match="differs in source"):
+        import_hospital_data(manifest, tmp_path / "out", PSEUDONYMS)
 
 
 @pytest.mark.parametrize("num_proc", [1, 2])
