@@ -19,13 +19,16 @@ NAMED_BYSTANDERS = 5
 """Files of one reason beside scans, such as localisers, that are named; archives have thousands."""
 
 EXAMPLES = """
-**The manifest** is a CSV file with a header: `case_id, path`, and any of `patient_id, study,
-modality, anatomy, labels, unknown_labels, split, age, sex, date`. A path is a file or a folder (of
-a DICOM study, or of pictures that are the slices of one scan), relative to the manifest's folder.
-Labels are separated by `;`; those that neither column names are absent. A case with several scans
-has several rows. What it leaves open is taken from DICOM tags.
+**The manifest** is a CSV or XLSX file with a header: `case_id, path`, and any of `patient_id,
+study, modality, anatomy, labels, unknown_labels, split, age, sex, date`. A path is a file or a
+folder (of a DICOM study, or of pictures that are the slices of one scan or, of radiographs, scans),
+relative to the manifest's folder. Labels are separated by `;`; those that neither column names are
+absent. In place of these columns there may be one per label, of 1, 0 and, where nobody knows,
+nothing. A case with several scans has several rows. What it leaves open is taken from DICOM tags.
 
-**Without a manifest**, each DICOM study below the folder is a case.
+**Without a manifest**, each DICOM study below the folder is a case. With `--class-folders` the
+folders are labels, or splits of such folders, and each file or folder in them is a case;
+`--modality` says what made pictures.
 
 **Left behind** are names, dates, descriptions, paths and DICOM identifiers. Ids of cases, patients
 and studies become keyed hashes: keep the key file, apart from the data set. Equal keys give equal
@@ -93,7 +96,7 @@ def import_hospital(
     key = key or output.absolute().with_name(f"{output.absolute().name}.key")
     # What it would say of each file is said below, under the file's own path.
     logging.getLogger("raddiag_hf.imaging.reading").setLevel(logging.ERROR)
-    found = read_hospital_source(source, label_set)
+    found = read_hospital_source(source, label_set, class_folders=settings.class_folders)
     found.check_output(output)
     result = import_hospital_data(
         found,

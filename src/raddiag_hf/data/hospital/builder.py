@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from raddiag_hf.data.hospital.case import (
+    NO_CLASS,
     NOT_DICOM,
     HospitalCase,
     HospitalDataError,
@@ -23,13 +24,13 @@ from raddiag_hf.imaging.picture_names import PICTURE_SUFFIXES, names_of_patients
 from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.imaging.reading import NO_SCAN_LOST, read_scans
 from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
-from raddiag_hf.vocabulary import Anatomy
+from raddiag_hf.vocabulary import Anatomy, Modality
 
 UNKNOWN_MODALITY: str = ScanReadReason.UNKNOWN_MODALITY
 BURNED_IN, MIXED_PATIENTS = "burned_in_annotation", "mixed_patients"
 """Reasons beside those of `ScanReadReason`."""
 
-EVERYDAY_REASONS: frozenset[str] = NO_SCAN_LOST | {NOT_DICOM}
+EVERYDAY_REASONS: frozenset[str] = NO_SCAN_LOST | {NOT_DICOM, NO_CLASS}
 """Reasons of files that lie beside scans in every archive, such as reports and localisers."""
 
 _OUT_OF_REACH = frozenset({ScanReadReason.NOT_FOUND, ScanReadReason.UNREADABLE})
@@ -48,6 +49,7 @@ REASON_WORDS: dict[str, str] = {
     ScanReadReason.INCONSISTENT_SERIES: "its slices do not make up one volume",
     ScanReadReason.BAD_VALUES: "has NaN or infinite intensities",
     ScanReadReason.EMPTY: "holds no scan",
+    NO_CLASS: "lies in no folder that is a label",
     NOT_DICOM: "is not DICOM, so that nothing says which study it belongs to",
     UNKNOWN_MODALITY: "neither the file nor the manifest says what made it",
     BURNED_IN: "its tags say that its pixels show who it is about",
@@ -71,6 +73,7 @@ class HospitalCaseBuilder:
         stack_pictures: Whether the pictures of one folder are slices; None leaves it to the
             modality, as `read_scans` does.
         reading: What to do where files leave a choice.
+        modality: What made scans of which nothing says it; None leaves them out.
     """
 
     pseudonyms: Pseudonyms
@@ -80,6 +83,7 @@ class HospitalCaseBuilder:
     keeps_burned_in: bool = False
     stack_pictures: bool | None = None
     reading: ReadSettings = DEFAULT_READING
+    modality: Modality | None = None
 
     def __call__(self, case: HospitalCase | StrayFiles) -> BuiltCase:
         """Read the scans of a case; of stray files, only list them.
@@ -169,12 +173,13 @@ class HospitalCaseBuilder:
                 link = start / path.relative_to(source.path)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(path.absolute())
+            is_dicom = any(isinstance(tags[path], HospitalTags) for path in source.all_files())
             if num_left_out and not any(folder.iterdir()):
                 return
             try:
                 reading = read_scans(
                     start,
-                    modality=source.modality,
+                    modality=source.modality or (None if is_dicom else self.modality),
                     anatomy=source.anatomy,
                     stack_pictures=self.stack_pictures,
                     settings=self.reading,
@@ -188,8 +193,8 @@ class HospitalCaseBuilder:
                     yield _original(error.path, start, source.path), error.reason, error.found
                 return
             for scan in reading.scans:
-                if scan.modality is not None:
-                    yield scan
+                if scan.modality or self.modality:
+                    yield replace(scan, modality=scan.modality or self.modality)
                 else:
                     # A reader names what it read in the provenance.
                     path = _original(Path(str(scan.provenance["path"])), start, source.path)

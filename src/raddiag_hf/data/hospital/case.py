@@ -10,9 +10,16 @@ from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 NOT_DICOM = "not_dicom"
 """Reason of files in a study folder that do not say which study they belong to."""
 
+NO_CLASS = "no_class"
+"""Reason of files that lie in no folder of a label."""
+
 
 class HospitalDataError(InputError):
     """Hospital data that cannot be imported: which file or folder, what was expected and found."""
+
+
+class ManifestError(HospitalDataError):
+    """A manifest that contradicts itself or cannot be understood: which rows and columns, why."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class HospitalCase:
         sex: As recorded.
         row: First row of the manifest; None without manifest.
         unknown_labels: Labels of which nobody knows whether it has them.
+        is_labelled: Somebody said of each other label that it has it or not, even if it has none.
     """
 
     case_id: str
@@ -68,6 +76,7 @@ class HospitalCase:
     sex: Sex | None = None
     row: int | None = None
     unknown_labels: tuple[str, ...] = ()
+    is_labelled: bool = False
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def read_study_folder(folder: Path) -> tuple[list[HospitalCase], StrayFiles]:
     if not members:
         raise HospitalDataError(
             f"{folder}: has no DICOM image among {len(strays)} files; other formats need a "
-            "manifest that says which files are a case"
+            "manifest that says which files are a case, or --class-folders where folders are labels"
         )
     cases = [
         HospitalCase(

@@ -101,10 +101,10 @@ def import_hospital_data(
         RunInProgressError: If another run is making ``output``.
         OSError: If the source cannot be read.
     """
-    if isinstance(source, Path):
-        source = read_hospital_source(source, label_set)
-    source.check_output(output)
     settings = settings or ImportSettings()
+    if isinstance(source, Path):
+        source = read_hospital_source(source, label_set, class_folders=settings.class_folders)
+    source.check_output(output)
     label_set = label_set or _label_set(source.cases)
     cases = _with_unknown_labels(source.cases, label_set)
     num_unlabelled = sum(len(case.unknown_labels) == len(label_set) for case in cases)
@@ -117,6 +117,7 @@ def import_hospital_data(
         settings.keeps_burned_in,
         settings.stack_pictures,
         settings.reading,
+        settings.default_modality(),
     )
     items, near_duplicates = _split_items(cases, source.strays, pseudonyms, settings)
     try:
@@ -166,7 +167,7 @@ def _with_unknown_labels(
         return tuple(cases)
     return tuple(
         case
-        if case.labels or case.unknown_labels
+        if case.labels or case.unknown_labels or case.is_labelled
         else replace(case, unknown_labels=label_set.names)
         for case in cases
     )
@@ -225,6 +226,8 @@ def _fingerprint(
             else:
                 paths = [path for scan in item.scans for path in scan.all_files()]
                 content = asdict(replace(item, scans=()))
+                if not item.is_labelled:
+                    del content["is_labelled"]
                 if not item.unknown_labels:  # nor had earlier versions any
                     del content["unknown_labels"]
                 scans = [[scan.row, scan.modality, scan.anatomy] for scan in item.scans]
@@ -234,6 +237,8 @@ def _fingerprint(
             files = [[builder.name_of(path), *file_state(path)] for path in paths]
             described.append([split, content, files])
     options: list[object] = [builder.source, builder.is_strict, builder.keeps_burned_in]
+    if builder.modality is not None:
+        options.append({"modality": builder.modality})
     if builder.stack_pictures is not None:
         options.append(builder.stack_pictures)
     if builder.reading != DEFAULT_READING:  # nor had earlier versions any

@@ -1,15 +1,19 @@
-"""The rows of a manifest of hospital data: a CSV whose cells mean something or are refused."""
+"""The rows of a manifest of hospital data: a table whose cells mean something or are refused."""
 
-import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from raddiag_hf.data.hospital.case import HospitalDataError
+from raddiag_hf.data.hospital.case import ManifestError
+from raddiag_hf.data.hospital.tables import read_table
 from raddiag_hf.data.hospital.tags import parse_date
-from raddiag_hf.data.store.case import MAX_AGE_YEARS, parse_sex
+from raddiag_hf.data.store.case import MAX_AGE_YEARS, parse_age, parse_sex
+from raddiag_hf.model.label_names import label_key
 from raddiag_hf.vocabulary import Anatomy, Modality, Sex, Split
 
 REQUIRED_COLUMNS = ("case_id", "path")
@@ -19,12 +23,20 @@ OPTIONAL_COLUMNS = (
 )  # fmt: skip
 LABEL_SEPARATOR = ";"
 
+_KNOWN = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+_COLUMN_OF_KEY = {column.replace("_", ""): column for column in _KNOWN}
+_LABEL_CELLS: dict[str, bool | None] = {
+    **dict.fromkeys(("1", "1.0", "true", "yes"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no"), False),
+    **dict.fromkeys(("", "-1", "-1.0", "nan", "na", "n/a"), None),
+}
+"""Cell of a column per label -> whether the case has it; -1 is how CheXpert says uncertain."""
+_SURE_CELLS = frozenset(cell for cell, has_it in _LABEL_CELLS.items() if has_it is not None)
+_MOST_TOLD = 20
+
+logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
-
-
-class ManifestError(HospitalDataError):
-    """A manifest that contradicts itself or cannot be understood: which row and column, and why."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class ManifestRow:
 
     Attributes:
         number: As a spreadsheet counts: the header is row 1.
+        is_labelled: It has one column per label: what it does not have was denied.
     """
 
     number: int
@@ -48,109 +61,169 @@ class ManifestRow:
     age: float | None
     sex: Sex | None
     date: date | None
+    is_labelled: bool = False
 
 
-def manifest_error(path: Path, row: int, column: str, found: str) -> ManifestError:
-    """Return the error about one cell."""
-    return ManifestError(f"{path}: row {row}, column {column}: {found}")
+class Faults:
+    """The faults of a manifest, gathered so that one run names them all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._found: list[tuple[int, str, str]] = []
+
+    def add(self, row: int, column: str, found: str) -> None:
+        """Note the fault of one cell."""
+        self._found.append((row, column, found))
+
+    def are_in(self, column: str) -> bool:
+        """Tell whether a column has any."""
+        return any(one == column for _, one, _ in self._found)
+
+    def raise_any(self) -> None:
+        """Raise what was noted, by row.
+
+        Raises:
+            ManifestError: If there is any fault.
+        """
+        ordered = sorted(self._found, key=lambda fault: fault[0])
+        told = [f"row {row}, column {where}: {found}" for row, where, found in ordered]
+        if told:
+            more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+            raise ManifestError(f"{self.path}: {'; '.join(told[:_MOST_TOLD])}{more}")
 
 
-def read_manifest_rows(path: Path) -> list[ManifestRow]:
-    """Read a manifest, row by row.
+def read_manifest_rows(path: Path, faults: Faults) -> list[ManifestRow]:
+    """Read a manifest, row by row; cells that mean nothing are noted, and left empty.
 
     Raises:
-        ManifestError: If it is no CSV with these columns, has no row, or a value is not one of its
-            column's.
+        ManifestError: If it is no table with these columns, or has no row.
         OSError: If it cannot be read.
     """
-    rows = [_parse_row(path, number, cells) for number, cells in _read_cells(path)]
-    if not rows:
+    table = read_table(path, _is_header)
+    if not table:
+        raise ManifestError(f"{path}: is empty, expected a header with case_id and path")
+    number, header = table[0]
+    columns = [_known_name(name) or name for name in header]
+    label_columns = _label_columns(columns, [cells for _, cells in table[1:]])
+    _check_columns(path, number, columns, label_columns)
+    if label_columns:
+        names = ", ".join(columns[column] for column in label_columns[:_MOST_TOLD])
+        more = ", ..." if len(label_columns) > _MOST_TOLD else ""
+        logger.warning("columns of zeros and ones are read as labels: %s%s", names, more)
+    rows = []
+    for number, cells in table[1:]:
+        row = _parse_row(faults, number, dict(zip(columns, cells, strict=True)))
+        if row is not None and label_columns:
+            told = {columns[column]: cells[column] for column in label_columns}
+            row = _with_label_cells(row, told)
+        if row is not None:
+            rows.append(row)
+    if len(table) == 1:
         raise ManifestError(f"{path}: has no row below its header")
     return rows
 
 
-def _read_cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the number and the cells of each row that is not blank, stripped, by column."""
-    columns: list[str] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, values in enumerate(csv.reader(file, strict=True), start=1):
-                cells = [value.strip() for value in values]
-                if not columns:
-                    _check_columns(path, cells)
-                    columns = cells
-                elif any(cells):
-                    if len(cells) != len(columns):
-                        raise ManifestError(
-                            f"{path}: row {number}: has {len(cells)} cells, expected "
-                            f"{len(columns)} as in the header"
-                        )
-                    yield number, dict(zip(columns, cells, strict=True))
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path}: is not UTF-8 text (byte {error.start}); save it as CSV UTF-8"
-        ) from None
-    except csv.Error as error:
-        raise ManifestError(f"{path}: is not CSV: {error}") from None
-    if not columns:
-        raise ManifestError(f"{path}: is empty, expected a header with case_id and path")
+def _known_name(header: str) -> str | None:
+    """Return the column that a header means: ``Case_ID``, ``case id`` and ``CaseID`` are one."""
+    key = re.sub(r"[\s_\-]+", "", label_key(header)).casefold()
+    return _COLUMN_OF_KEY.get(key)
 
 
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+def _is_header(cells: Sequence[str]) -> bool:
+    return {_known_name(cell) for cell in cells}.issuperset(REQUIRED_COLUMNS)
+
+
+def _label_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the columns that say of each row whether it has the label of their name."""
+    if "labels" in columns or "unknown_labels" in columns:
+        return []
+    chosen = []
+    for column, name in enumerate(columns):
+        cells = {row[column].lower() for row in rows}
+        if name and name not in _KNOWN and cells <= _LABEL_CELLS.keys() and cells & _SURE_CELLS:
+            chosen.append(column)
+    return chosen
+
+
+def _with_label_cells(row: ManifestRow, cells: Mapping[str, str]) -> ManifestRow:
+    said = {name: _LABEL_CELLS[cell.lower()] for name, cell in cells.items()}
+    return replace(
+        row,
+        labels=tuple(name for name, has_it in said.items() if has_it),
+        unknown_labels=tuple(name for name, has_it in said.items() if has_it is None),
+        is_labelled=any(has_it is not None for has_it in said.values()),
+    )
+
+
+def _check_columns(
+    path: Path, row: int, columns: Sequence[str], label_columns: Sequence[int]
+) -> None:
     if missing := [column for column in REQUIRED_COLUMNS if column not in columns]:
         raise ManifestError(
-            f"{path}: row 1: has no column {missing[0]}; expected a comma-separated "
-            f"header of {', '.join(REQUIRED_COLUMNS)} and any of {', '.join(OPTIONAL_COLUMNS)}"
+            f"{path}: row {row}: has no column {missing[0]}; expected a header, separated by "
+            f"commas, semicolons or tabs, of {', '.join(REQUIRED_COLUMNS)} and any of "
+            f"{', '.join(OPTIONAL_COLUMNS)}"
         )
-    if unknown := [column for column in columns if column not in known]:
+    others = [name for number, name in enumerate(columns) if number not in label_columns]
+    if unknown := [name for name in others if name not in _KNOWN]:
+        more = f" (nor are {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         raise ManifestError(
-            f"{path}: row 1: column {unknown[0]!r} is not one of {', '.join(known)}"
+            f"{path}: row {row}: column {unknown[0]!r} is not one of {', '.join(_KNOWN)}{more}; a "
+            "column per label holds 1, 0 or, where nobody knows, nothing"
         )
-    if twice := [column for column in known if columns.count(column) > 1]:
-        raise ManifestError(f"{path}: row 1: column {twice[0]} is there twice")
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise ManifestError(f"{path}: row {row}: column {twice[0]} is there twice")
 
 
-def _parse_row(path: Path, number: int, cells: Mapping[str, str]) -> ManifestRow:
-    for column in REQUIRED_COLUMNS:
-        if not cells[column]:
-            raise manifest_error(path, number, column, "is empty")
+def _parse_row(faults: Faults, number: int, cells: Mapping[str, str]) -> ManifestRow | None:
+    """Return what a row says; None where it does not say which file it is about."""
+    missing = [column for column in REQUIRED_COLUMNS if not cells[column]]
+    for column in missing:
+        faults.add(number, column, "is empty")
     if "\0" in cells["path"]:
-        raise manifest_error(path, number, "path", "holds a character that no path has")
-    return ManifestRow(
+        faults.add(number, "path", "holds a character that no path has")
+        missing.append("path")
+    parse = partial(_parse_cell, faults, number, cells)
+    row = ManifestRow(
         number=number,
         case_id=cells["case_id"],
         path=cells["path"],
         patient_id=cells.get("patient_id", ""),
         study=cells.get("study", ""),
-        modality=_parse_cell(path, number, cells, "modality", Modality.parse),
-        anatomy=_parse_cell(path, number, cells, "anatomy", Anatomy.parse),
-        labels=_parse_cell(path, number, cells, "labels", _parse_labels) or (),
-        unknown_labels=_parse_cell(path, number, cells, "unknown_labels", _parse_labels) or (),
-        split=_parse_cell(path, number, cells, "split", _parse_split),
-        age=_parse_cell(path, number, cells, "age", _parse_age),
-        sex=_parse_cell(path, number, cells, "sex", _parse_sex),
-        date=_parse_cell(path, number, cells, "date", _parse_date),
+        modality=parse("modality", Modality.parse),
+        anatomy=parse("anatomy", Anatomy.parse),
+        labels=parse("labels", _parse_labels) or (),
+        unknown_labels=parse("unknown_labels", _parse_labels) or (),
+        split=parse("split", _parse_split),
+        age=parse("age", _parse_age),
+        sex=parse("sex", _parse_sex),
+        date=parse("date", _parse_date),
     )
+    return None if missing else row
 
 
 def _parse_cell(
-    path: Path, row: int, cells: Mapping[str, str], column: str, parse: Callable[[str], Value]
+    faults: Faults,
+    row: int,
+    cells: Mapping[str, str],
+    column: str,
+    parse: Callable[[str], Value],
 ) -> Value | None:
-    """Return what a cell means; None where it is empty or the column absent."""
+    """Return what a cell means; None where it is empty, the column absent, or it means nothing."""
     text = cells.get(column, "")
     if not text:
         return None
     try:
         return parse(text)
     except ValueError as error:
-        raise manifest_error(path, row, column, str(error)) from None
+        faults.add(row, column, str(error))
+        return None
 
 
 def _parse_labels(text: str) -> tuple[str, ...]:
     labels = tuple(label.strip() for label in text.split(LABEL_SEPARATOR))
     labels = tuple(label for label in labels if label)
-    if len(set(labels)) < len(labels):
+    if len({label_key(label) for label in labels}) < len(labels):
         raise ValueError("names a label twice")
     if any(len(label.splitlines()) > 1 for label in labels):
         raise ValueError("a label must be one line")
@@ -165,11 +238,13 @@ def _parse_split(text: str) -> Split:
 
 def _parse_age(text: str) -> float:
     try:
-        age = float(text)
+        age: float | None = float(text.replace(",", "."))
     except ValueError:
-        age = -1.0
-    if not 0 <= age <= MAX_AGE_YEARS:
-        raise ValueError(f"expected years, a number from 0 to {MAX_AGE_YEARS:g}")
+        age = parse_age(text)
+    if age is None or not 0 <= age <= MAX_AGE_YEARS:
+        raise ValueError(
+            f"expected years, a number from 0 to {MAX_AGE_YEARS:g}, or as DICOM has it (067Y, 018M)"
+        )
     return age
 
 

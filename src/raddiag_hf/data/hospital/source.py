@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from raddiag_hf.data.hospital.case import HospitalCase, HospitalDataError, StrayFiles
+from raddiag_hf.data.hospital.class_folders import read_class_folders
 from raddiag_hf.data.hospital.folders import read_study_folder
 from raddiag_hf.data.hospital.manifest import read_manifest
 from raddiag_hf.data.hospital.tags import first_hospital_tags
@@ -53,18 +54,23 @@ class HospitalSource:
             raise HospitalDataError(f"{output}: lies in {self.path}, which is to be imported")
 
 
-def read_hospital_source(path: Path, label_set: LabelSet | None = None) -> HospitalSource:
+def read_hospital_source(
+    path: Path, label_set: LabelSet | None = None, *, class_folders: bool = False
+) -> HospitalSource:
     """Read what a manifest or the headers below a folder say, and warn of what looks wrong.
 
     Args:
         path: A manifest (see `read_manifest`) or a folder of DICOM studies.
-        label_set: The labels that may occur in the manifest; None allows all.
+        label_set: The labels that may occur; None allows all.
+        class_folders: Whether the folder holds one for each label; see `read_class_folders`.
 
     Raises:
         HospitalDataError: If it cannot be understood.
         OSError: If it cannot be read.
     """
-    if path.is_dir():
+    if path.is_dir() and class_folders:
+        cases, strays = read_class_folders(path, label_set)
+    elif path.is_dir():
         cases, strays = read_study_folder(path)
     else:
         cases, strays = read_manifest(path, label_set), StrayFiles(())
