@@ -30,7 +30,8 @@ from torch import Tensor
 from _machine import describe_machine, machine_slug
 from _peak_memory import measure_peak_memory
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
-from raddiag_hf.training.memory_plan import HEADROOM, Precision, available_memory, plan_memory
+from raddiag_hf.training.plan.encoder_memory import Precision
+from raddiag_hf.training.plan.memory import HEADROOM, available_memory, plan_memory
 
 RESULTS = Path(__file__).parent / "results"
 PAPER_CASES = [[32] * 6]

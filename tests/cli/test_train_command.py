@@ -61,6 +61,22 @@ def test_a_plan_names_the_setting_that_fits(capsys):
     assert "model.config.encoder_chunk_size=" in printed
 
 
+def test_a_plan_tells_the_time_on_a_device_and_on_this_machine(capsys, tmp_path):
+    small = "model.config={resnet_depth: 10, resnet_width: 4, hidden_size: 32, image_size: 32,"
+    small += " max_slices: 4, intermediate_size: 32}"
+    arguments = ["train", "pretrain", small, "--plan"]
+    assert main([*arguments, "--device", "NVIDIA H100", "--num-processes", "8"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "29,536 cases as in RP3D-DiagDS" in printed
+    assert "on 8 devices" in printed
+    assert "estimated for one NVIDIA H100 80 GB" in printed
+    write_visible_store(tmp_path / "cases", train=20, validation=10, test=0)
+    assert main([*arguments, f"data.dataset={tmp_path / 'cases'}"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "measured on" in printed
+    assert "training.dataloader_num_workers=" in printed
+
+
 def test_an_adapted_model_gets_its_card(tmp_path, monkeypatch):
     def run_here(command, **_):
         arguments = command[command.index("raddiag_hf.training.train") + 1 :]
@@ -86,6 +102,8 @@ def test_an_adapted_model_gets_its_card(tmp_path, monkeypatch):
         (["nothing"], "nothing: no such file, and not one of the recipes"),
         (["pretrain", "training.lr=1"], "there is no training.lr"),
         (["pretrain", "--memory", "12GB"], "--memory belongs to --plan"),
+        (["pretrain", "--device", "h100"], "--device belongs to --plan"),
+        (["pretrain", "--plan", "--device", "abacus"], "nothing is known of 'abacus'"),
         (["pretrain", "--plan", "--memory", "12"], "expected a size such as 12GB"),
         (["lora", "--plan"], "--plan is for trainings"),
         (["lora", "--num-processes", "2"], "a fine-tuning runs in one process"),

@@ -8,9 +8,9 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers import AutoModel, AutoModelForImageClassification
 
 from raddiag_hf.inference.explain.activations import activation_maps
-from raddiag_hf.training.memory_plan import plan_memory
 from raddiag_hf.training.methods.adapters import attach_adapters
 from raddiag_hf.training.methods.weights import parameter_groups
+from raddiag_hf.training.plan.memory import plan_memory
 from tests.fixtures.models import BACKBONES, packed_batch, tiny_backbone, tiny_config, tiny_model
 
 every_backbone = pytest.mark.parametrize("kind", BACKBONES)

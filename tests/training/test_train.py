@@ -241,6 +241,7 @@ def test_what_cannot_be_followed_is_said_in_one_line_with_exit_code_2(
         ("model.config.image_size=0", "model.config.image_size is 0, expected at least 1"),
         ("model.config.encoder_type=vti", "model.config.encoder_type is 'vti', expected one of"),
         ("model.config.trained_labels=[1]", "model.config.trained_labels[0] is 1, expected str"),
+        ("model.processor.max_slices=64", "model.processor.max_slices is 64, but model.config"),
         ("model.processor.rescale_range=all", "model.processor: rescale_range is 'all', expected"),
         ("loss.focal_gamma=x", "loss.focal_gamma is 'x', expected float or int"),
         ("loss.focal_gamma=-1", "loss.focal_gamma is -1, expected at least 0"),

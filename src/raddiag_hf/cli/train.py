@@ -30,7 +30,9 @@ Killed at any moment, the same command resumes the run and ends with the same we
 
 `raddiag train my-recipe.yaml --accelerate-config fsdp2`
 
-`raddiag train pretrain --plan --memory 12GB`
+`raddiag train pretrain --plan --device h100 --num-processes 8`
+
+`raddiag train pretrain data.dataset=rp3d --plan --memory 12GB`
 """
 ACCELERATE_CONFIGS = Path(__file__).parents[1] / "training" / "accelerate_configs"
 
@@ -45,8 +47,10 @@ class TrainOptions:
         overrides: Changes to the recipe.
         num_processes: Processes, one per GPU; one by default.
         accelerate_config: ddp, fsdp2, deepspeed, or a file that `accelerate config` wrote.
-        plan: Predict the peak memory, and do not train.
+        plan: Predict peak memory and time, and do not train.
         memory: With --plan: the memory to fit in, such as 12GB; by default the device's.
+        device: With --plan: what it is planned for, such as h100 or rtx4090; speed is then
+            estimated. By default this machine, measured.
         show_command: Print the command, and do not run it.
     """
 
@@ -58,6 +62,7 @@ class TrainOptions:
     accelerate_config: Annotated[str | None, Setting(metavar="CONFIG")] = None
     plan: bool = False
     memory: Annotated[str | None, Setting(metavar="SIZE")] = None
+    device: Annotated[str | None, Setting(metavar="NAME")] = None
     show_command: bool = False
 
 
@@ -81,12 +86,13 @@ def train(options: TrainOptions) -> int:
                 "one process"
             )
     if options.plan:
-        from raddiag_hf.cli.memory_table import print_plan
+        from raddiag_hf.cli.plan_table import print_plan
 
-        print_plan(loaded, options.memory)
+        print_plan(loaded, options.memory, options.device, options.num_processes or 1)
         return 0
-    if options.memory is not None:
-        raise ArgumentError("--memory belongs to --plan")
+    for name in ("memory", "device"):
+        if getattr(options, name) is not None:
+            raise ArgumentError(f"--{name} belongs to --plan")
     command = training_command(
         options.recipe, options.overrides, options.num_processes, options.accelerate_config
     )

@@ -2,7 +2,7 @@
 
 from .finetune_settings import FinetuneSettings as FinetuneSettings
 from .finetuning import finetune as finetune
-from .memory_plan import plan_memory as plan_memory
+from .plan.memory import plan_memory as plan_memory
 from .recipe import Recipe as Recipe, load_recipe as load_recipe
 from .record import TrainingRecord as TrainingRecord
 from .train import train_recipe as train_recipe

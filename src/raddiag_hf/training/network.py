@@ -146,6 +146,15 @@ def check_network(recipe: Recipe, checkpoint: LoadedModel | None) -> None:
     processor = _build_processor(section.processor)
     counts = {"train_label_counts": [0, 0], "num_train_cases": 0}
     config = build_config(section, LabelSet(("any label", "another")), {**fields, **counts})
+    for name, value, fits in (
+        ("image_size", config.image_size, int.__eq__),
+        ("max_slices", config.max_slices, int.__le__),
+    ):
+        if name in section.processor and not fits(section.processor[name], value):
+            raise RecipeError(
+                f"model.processor.{name} is {section.processor[name]}, but model.config.{name} is "
+                f"{value}: leave the first out, it follows the second"
+            )
     _check_mixing(recipe, config)
     if processor.num_channels not in config.accepted_channels:
         raise RecipeError(

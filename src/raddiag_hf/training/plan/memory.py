@@ -1,29 +1,30 @@
 """How much memory a training step takes at its peak, told before it starts."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raddiag_hf.data.batches.case_augmentation import UNKNOWN_ANATOMY, CaseAugmentation
-from raddiag_hf.data.store.case_metadata import CaseMetadata
 from raddiag_hf.model.configuration_raddiag import SLICE_ENCODER_TYPES, RadDiagConfig
 from raddiag_hf.model.fusion import AttentionFusion, TransformerFusion
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.model.slice_encoder import SliceEncoder
+from raddiag_hf.training.plan.encoder_memory import (
+    FLOAT_BYTES,
+    EncoderMemory,
+    Precision,
+    kept_for_backward,
+)
 
-Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 CHUNK_SIZES = (None, 64, 32, 16, 8, 4)
 """Offered from the fastest to the smallest; None encodes all slices at once."""
 HEADROOM = 1.15
 """A plan fits if this times its prediction does: libraries' workspaces and fragmentation."""
-_FLOAT, _HALF = 4, 2
+HALF_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -69,47 +70,70 @@ def plan_memory(
     """Predict the peak memory of a training step with AdamW on one device.
 
     The network is run without data or arithmetic, on torch's ``meta`` device, and what it would
-    keep for the backward pass is added up. Not counted: workspaces of libraries and what the
-    process needs before any network is there; `HEADROOM` stands for them.
+    keep for the backward pass is added up, of attention its plain form, which fused kernels need
+    less than. Not counted: workspaces of libraries and what the process needs before any network is
+    there; `HEADROOM` stands for them.
 
     Args:
-        config: Of a network with slice tokens (``encoder_type="resnet_vit"`` or ``"backbone"``).
+        config: Of the network.
         slice_counts: Slices of each scan of one micro-batch.
         num_cases: Cases that they belong to.
         chunk_size: Slices that are encoded at once; None for all.
         precision: ``fp32``, or ``bf16`` mixed precision.
 
     Raises:
-        ValueError: If the encoder has no slice tokens, or there is no slice.
+        ValueError: If there is no slice, or a scan has more than the network takes.
     """
-    if config.encoder_type not in SLICE_ENCODER_TYPES:
-        raise ValueError(
-            f"encoder_type is {config.encoder_type!r}; memory can be planned for one of "
-            f"{SLICE_ENCODER_TYPES}"
-        )
-    num_slices = sum(slice_counts)
-    if num_slices < 1:
-        raise ValueError("there is no slice to plan for")
+    _check(config, slice_counts)
+    model = meta_model(config)
+    encoder = EncoderMemory(model, precision).kept(slice_counts, chunk_size)
+    tokens = _token_bytes(model, list(slice_counts), num_cases)
+    return _plan(model, slice_counts, encoder, tokens, chunk_size, precision)
+
+
+def meta_model(config: RadDiagConfig) -> RadDiagForImageClassification:
+    """Return a network in training mode without memory for its weights."""
     with torch.device("meta"):
-        model = RadDiagForImageClassification(config).train()
+        return RadDiagForImageClassification(config).train()
+
+
+def _check(config: RadDiagConfig, slice_counts: Sequence[int]) -> None:
+    if sum(slice_counts) < 1:
+        raise ValueError("there is no slice to plan for")
+    if max(slice_counts) > config.max_slices:
+        raise ValueError(
+            f"a scan has {max(slice_counts)} slices, but max_slices of the network is "
+            f"{config.max_slices}"
+        )
+
+
+def _plan(
+    model: RadDiagForImageClassification,
+    slice_counts: Sequence[int],
+    encoder: int,
+    tokens: int,
+    chunk_size: int | None,
+    precision: Precision,
+) -> MemoryPlan:
+    config, num_slices = model.config, sum(slice_counts)
     parameters = list(model.parameters())
     trained = sum(one.numel() for one in parameters if one.requires_grad)
     weights = sum(one.nbytes for one in [*parameters, *model.buffers()])
     if precision == "bf16":
-        weights += _HALF * sum(one.numel() for one in parameters if one.ndim > 1)
-    at_once = num_slices if chunk_size is None else min(chunk_size, num_slices)
-    encoder = _encoder_bytes(model, at_once, precision)
-    tokens = _token_bytes(model, list(slice_counts), num_cases)
-    if at_once < num_slices:  # what follows the encoder is gone when the first chunk comes back
+        weights += HALF_BYTES * sum(one.numel() for one in parameters if one.ndim > 1)
+    if chunk_size is not None and chunk_size < num_slices:
+        # What follows the encoder is gone when the first chunk comes back.
         tokens = max(0, tokens - encoder)
-    features = num_slices * config.hidden_size * _FLOAT
+    has_slice_tokens = config.encoder_type in SLICE_ENCODER_TYPES
+    num_features = num_slices if has_slice_tokens else len(slice_counts)
+    features = num_features * config.hidden_size * FLOAT_BYTES
     return MemoryPlan(
         chunk_size=chunk_size,
         precision=precision,
         weights=weights,
-        gradients=_FLOAT * trained,
-        optimizer=2 * _FLOAT * trained,
-        inputs=num_slices * config.image_size**2 * _FLOAT,
+        gradients=FLOAT_BYTES * trained,
+        optimizer=2 * FLOAT_BYTES * trained,
+        inputs=num_slices * config.image_size**2 * FLOAT_BYTES,
         encoder=encoder,
         tokens=tokens + 2 * features,
     )
@@ -140,10 +164,14 @@ def choose_plan(
     Returns:
         All plans, and the chosen one: None if none fits.
     """
+    _check(config, slice_counts)
+    model = meta_model(config)
     sizes = [size for size in CHUNK_SIZES if size is None or size < sum(slice_counts)]
+    tokens = _token_bytes(model, list(slice_counts), num_cases)
     plans = [
-        plan_memory(config, slice_counts, num_cases=num_cases, chunk_size=size, precision=precision)
+        _plan(model, slice_counts, encoder.kept(slice_counts, size), tokens, size, precision)
         for precision in precisions
+        for encoder in [EncoderMemory(model, precision)]
         for size in (sizes if can_chunk else [None])
     ]
     fitting = [plan for plan in plans if plan.total * HEADROOM <= memory]
@@ -151,51 +179,6 @@ def choose_plan(
         fitting, key=lambda plan: (plan.precision != "bf16", -(plan.chunk_size or 10**9))
     )
     return plans, fastest_first[0] if fastest_first else None
-
-
-def heaviest_batch(
-    metadata: CaseMetadata,
-    num_cases: int,
-    max_slices: int,
-    *,
-    grey_picture_slices: int = 1,
-    augmentation: CaseAugmentation | None = None,
-) -> list[int]:
-    """Return the encoded slices of each scan of the cases that have most.
-
-    Args:
-        metadata: Of the training cases.
-        num_cases: Cases of a micro-batch.
-        max_slices: The image processor's.
-        grey_picture_slices: The image processor's.
-        augmentation: Where it mixes, a case counts with the heaviest cases that it can be mixed
-            with, each of another known anatomy.
-    """
-    depths = metadata.scan_depths
-    slices = np.where(depths == 1, grey_picture_slices, np.minimum(depths, max_slices))
-    starts = np.searchsorted(metadata.scan_cases, np.arange(1, len(metadata)))
-    scans = np.split(slices, starts)
-    work = np.array([one.sum() for one in scans])
-    num_partners = 0
-    if augmentation is not None and augmentation.mixing_probability:
-        num_partners = augmentation.max_mixed_cases - 1
-    of_anatomy = [
-        int(rows[work[rows].argmax()])
-        for anatomy in np.unique(metadata.anatomies)
-        if anatomy != UNKNOWN_ANATOMY
-        for rows in [np.flatnonzero(metadata.anatomies == anatomy)]
-    ]
-    of_anatomy.sort(key=lambda row: -work[row])
-
-    def with_partners(row: int) -> list[int]:
-        anatomy = metadata.anatomies[row]
-        if anatomy == UNKNOWN_ANATOMY:
-            return [row]
-        others = [one for one in of_anatomy if metadata.anatomies[one] != anatomy]
-        return [row, *others[:num_partners]]
-
-    mixtures = sorted(map(with_partners, range(len(work))), key=lambda rows: -work[rows].sum())
-    return [int(count) for rows in mixtures[:num_cases] for row in rows for count in scans[row]]
 
 
 def available_memory() -> tuple[int, str]:
@@ -206,53 +189,25 @@ def available_memory() -> tuple[int, str]:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), "this machine's memory"
 
 
-def _encoder_bytes(
-    model: RadDiagForImageClassification, num_slices: int, precision: Precision
-) -> int:
-    config = model.config
-    encoder = cast(SliceEncoder, model.raddiag.encoder)
-    if precision == "bf16":
-        encoder = encoder.to(torch.bfloat16)
-    pixels = torch.empty(num_slices, 1, config.image_size, config.image_size, device="meta")
-    kept = _kept_for_backward(partial(encoder.encode_slices, pixels), encoder)
-    encoder.float()
-    return kept
-
-
 def _token_bytes(
     model: RadDiagForImageClassification, slice_counts: list[int], num_cases: int
 ) -> int:
     config = model.config
     scans, hidden = len(slice_counts), config.hidden_size
-    slices = torch.empty(scans, max(slice_counts), hidden, device="meta", requires_grad=True)
     cases = torch.empty(
         num_cases, -(-scans // num_cases), hidden, device="meta", requires_grad=True
     )
-    runs: list[tuple[nn.Module, Tensor]] = [
-        (cast(SliceEncoder, model.raddiag.encoder).slice_fusion, slices)
-    ]
+    runs: list[tuple[nn.Module, Tensor]] = []
+    if isinstance(encoder := model.raddiag.encoder, SliceEncoder):
+        slices = torch.empty(scans, max(slice_counts), hidden, device="meta", requires_grad=True)
+        runs.append((encoder.slice_fusion, slices))
     fusion = model.raddiag.fusion
     if isinstance(fusion, TransformerFusion):
         runs.append((fusion.scan_transformer, cases))
     elif isinstance(fusion, AttentionFusion):
         runs.append((fusion.scan_attention, cases))
-    total = 4 * num_cases * config.num_labels * _FLOAT
+    total = 4 * num_cases * config.num_labels * FLOAT_BYTES
     for module, tokens in runs:
         is_real = torch.ones(tokens.shape[:2], dtype=torch.bool, device="meta")
-        total += _kept_for_backward(partial(module, tokens, is_real), module)
+        total += kept_for_backward(partial(module, tokens, is_real), module)
     return total
-
-
-def _kept_for_backward(run: Callable[[], Any], module: nn.Module) -> int:
-    """Return the bytes of all tensors saved for the backward pass, beside the module's weights."""
-    weights = {id(one.untyped_storage()) for one in module.parameters()}
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def remember(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[id(storage)] = storage  # kept alive, so that ids stay unique
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
-        run()
-    return sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
