@@ -14,6 +14,8 @@ SOURCE = Path(raddiag_hf.__file__).parents[1]
 WITHOUT_FACE = {
     "raddiag_hf",  # names of every room; tests/test_package.py
     "raddiag_hf.cli",  # verbs; its entry point is a script
+    "raddiag_hf.cli.dataset",
+    "raddiag_hf.cli.knowledge",
     "raddiag_hf.evaluation.raddiag_metrics",  # a folder for `evaluate.load`
     "raddiag_hf.model",  # imports at once, to register itself
 }

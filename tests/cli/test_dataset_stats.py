@@ -70,5 +70,5 @@ def test_help_needs_no_torch():
         check=True,
     )
     modules = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}
-    assert "raddiag_hf.cli.dataset_import" in modules
+    assert "raddiag_hf.cli.dataset.import_hospital" in modules
     assert modules.isdisjoint({"torch", "numpy", "pydicom", "datasets", "pyarrow", "matplotlib"})

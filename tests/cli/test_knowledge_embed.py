@@ -8,7 +8,7 @@ import typer
 
 from raddiag_hf import RadDiagForImageClassification
 from raddiag_hf.cli.console import ArgumentError
-from raddiag_hf.cli.knowledge_embed import embed
+from raddiag_hf.cli.knowledge.embed import embed
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from raddiag_hf.cli.knowledge_pretrain import describe_comparison
+from raddiag_hf.cli.knowledge.pretrain import describe_comparison
 from raddiag_hf.knowledge.corpus.concept_groups import HeldOut
 from raddiag_hf.knowledge.corpus.corpus_file import write_corpus
 from raddiag_hf.knowledge.corpus.pairs import build_pairs

@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from raddiag_hf.cli.console import ArgumentError
-from raddiag_hf.cli.knowledge_relate import relate
+from raddiag_hf.cli.knowledge.relate import relate
 from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
 from raddiag_hf.labels.label_embeddings import LabelEmbeddings
 from raddiag_hf.labels.label_set import LabelSet

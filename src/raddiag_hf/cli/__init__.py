@@ -1,1 +1,1 @@
-"""The command line: one verb per file."""
+"""The command line: one verb per file, one folder per group of verbs."""

@@ -15,23 +15,16 @@ from raddiag_hf import __version__
 from raddiag_hf.cli import (
     compare,
     convert_checkpoint,
-    dataset_build,
-    dataset_import,
-    dataset_inspect,
-    dataset_push,
-    dataset_stats,
     demo,
     diagnose,
     embed,
     evaluate,
     explain,
     finetune,
-    knowledge_corpus,
-    knowledge_embed,
-    knowledge_pretrain,
-    knowledge_relate,
     train,
 )
+from raddiag_hf.cli.dataset.group import dataset
+from raddiag_hf.cli.knowledge.group import knowledge
 from raddiag_hf.core.errors import InputError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
@@ -55,27 +48,6 @@ app.command("embed", epilog=embed.EXAMPLES)(embed.embed)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
-
-dataset = typer.Typer(
-    name="dataset",
-    help="Make, check, describe and publish case data sets.",
-    rich_markup_mode="markdown",
-)
-dataset.command("build", epilog=dataset_build.EXAMPLES)(dataset_build.build)
-dataset.command("import", epilog=dataset_import.EXAMPLES)(dataset_import.import_hospital)
-dataset.command("inspect", epilog=dataset_inspect.EXAMPLES)(dataset_inspect.inspect)
-dataset.command("stats", epilog=dataset_stats.EXAMPLES)(dataset_stats.stats)
-dataset.command("push", epilog=dataset_push.EXAMPLES)(dataset_push.push)
-
-knowledge = typer.Typer(
-    name="knowledge",
-    help="Teach a text encoder what disorders mean.",
-    rich_markup_mode="markdown",
-)
-knowledge.command("corpus", epilog=knowledge_corpus.EXAMPLES)(knowledge_corpus.corpus)
-knowledge.command("pretrain", epilog=knowledge_pretrain.EXAMPLES)(knowledge_pretrain.pretrain)
-knowledge.command("embed", epilog=knowledge_embed.EXAMPLES)(knowledge_embed.embed)
-knowledge.command("relate", epilog=knowledge_relate.EXAMPLES)(knowledge_relate.relate)
 
 for group in (dataset, knowledge):
     app.add_typer(group)

@@ -1,0 +1,1 @@
+"""`raddiag dataset`: one verb per file."""

@@ -1,0 +1,1 @@
+"""`raddiag knowledge`: one verb per file."""
