@@ -126,7 +126,7 @@ def test_a_manifest_may_name_studies(tmp_path):
     rows = ("a,0.npy,CT,day 1", "a,1.npy,CT,day 1", "a,2.npy,CT,day 9")
     manifest = write_manifest(tmp_path, "case_id,path,modality,study", *rows)
     store = import_hospital_data(manifest, tmp_path / "cases", PSEUDONYMS).store
-    (case,) = read_cases(store, tmp_path / "cache").values().values()
+    (case,) = read_cases(store, tmp_path / "cache").values()
     first, second, third = (one.study for one in case.scans)
     assert first == second != third
     assert "day" not in first
