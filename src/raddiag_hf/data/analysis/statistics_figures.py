@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.fonts import font_families, undrawable_in
 from raddiag_hf.data.analysis.statistics import CaseGroup, CaseStatistics, LabelDistribution
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
 from raddiag_hf.labels.bands import BandRule, CountedCases, FrequencyBand
@@ -58,13 +59,14 @@ def save_statistics_figures(statistics: CaseStatistics, folder: Path | str) -> l
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with rc_context(STYLE):
+    with rc_context({**STYLE, "font.family": font_families()}):
         for name, figure in {
             "modalities": draw_modalities(statistics),
             "anatomies": draw_anatomies(statistics),
             "case_sizes": draw_case_sizes(statistics),
             "labels": draw_labels(statistics),
         }.items():
+            undrawable_in(figure)
             path = folder / f"{name}.png"
             with atomic_write(path) as temporary:
                 figure.savefig(temporary, format="png", dpi=200)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.fonts import undrawable_in
 from raddiag_hf.evaluation.evaluation_folder import FIGURE_FORMATS, FIGURE_NAMES
 from raddiag_hf.evaluation.figures.calibration_figure import draw_calibration
 from raddiag_hf.evaluation.figures.class_roc_figure import draw_class_roc, most_frequent_labels
@@ -50,7 +51,10 @@ class EvaluationFigure:
         """
         page = io.BytesIO()
         with rc_context(palette.style()):
-            self.draw(palette).savefig(
+            figure = self.draw(palette)
+            # A browser has fonts of its own; what it is to draw has to be text, not outlines.
+            rcParams["svg.fonttype"] = "none" if undrawable_in(figure) else "path"
+            figure.savefig(
                 page,
                 format=file_format,
                 dpi=_DOTS_PER_INCH,

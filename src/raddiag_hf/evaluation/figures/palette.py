@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from raddiag_hf.core.fonts import font_families
+
 COLUMN_INCHES = 3.6
 """Width of every figure: one column of a journal, or a phone."""
 
@@ -37,6 +39,7 @@ class Palette:
     def style(self) -> dict[str, object]:
         """Return matplotlib's settings, for `matplotlib.rc_context`."""
         return {
+            "font.family": font_families(),
             "font.size": 8,
             "text.parse_math": False,  # labels are text, also with dollar signs
             "text.color": self.ink,

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from raddiag_hf.core.fonts import font_families, undrawable_in
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.explain.saliency_grid import saliency_slice
 from raddiag_hf.reports.pictures import draw_slice
@@ -82,7 +83,9 @@ def overlay_figure(
         figure.text(
             left / width, bottom / height, text,
             color=colour, fontsize=size, va=aligned, parse_math=False,
+            fontfamily=font_families(),
         )  # fmt: skip
+    undrawable_in(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor=_GROUND, metadata={"Software": "raddiag-hf"})
     return buffer.getvalue()
