@@ -182,3 +182,34 @@ def test_what_is_no_vision_model_is_refused(tmp_path):
         load_backbone(texts)
     with pytest.raises(ModelSourceError, match="no such folder"):
         load_backbone(str(tmp_path / "absent"))
+
+
+RESNET = r"`raddiag train pretrain \.\.\. model\.backbone_weights={}` starts from"
+
+
+@pytest.mark.parametrize("name", ["resnet50.pth", "pytorch_model.bin", "model.safetensors"])
+def test_weights_alone_are_refused_with_what_they_are_good_for(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"weights")
+    with pytest.raises(ModelSourceError, match="is a file, .*" + RESNET.format(path)):
+        load_backbone(str(path))
+    alone = r"has no config\.json, .*" + RESNET.format(tmp_path)
+    with pytest.raises(ModelSourceError, match=alone):
+        load_backbone(str(tmp_path))
+
+
+def test_a_folder_of_another_library_is_refused_by_its_name(tmp_path):
+    with pytest.raises(ModelSourceError, match=r"has no config\.json, .* on the Hub$"):
+        load_backbone(str(tmp_path))
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"weights")
+    with pytest.raises(ModelSourceError, match="is a model of open_clip, expected"):
+        load_backbone(str(tmp_path))
+
+
+def test_code_of_a_repository_is_never_run(tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemExit('it ran')")
+    config = {"model_type": "mine", "auto_map": {"AutoConfig": "mine.C", "AutoModel": "mine.M"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelSourceError, match=r"code of its own \(auto_map\), which is never run"):
+        load_backbone(str(tmp_path))

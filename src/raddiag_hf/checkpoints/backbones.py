@@ -3,18 +3,23 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
+from raddiag_hf.checkpoints.backbone_files import (
+    SETTINGS_FILES,
+    fetch_weights,
+    open_backbone,
+    processor_settings,
+    read_backbone_config,
+    read_network,
+)
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
-from raddiag_hf.checkpoints.saved_model import PROCESSOR_FILE, read_json_object, require_packages
+from raddiag_hf.checkpoints.saved_model import PROCESSOR_FILE
 from raddiag_hf.core.errors import InputError, one_line
-from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
+from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.model.backbone import BackboneEncoder, native_image_size
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -22,20 +27,12 @@ from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 
 logger = logging.getLogger(__name__)
 
-SETTINGS_FILES = ("config.json", PROCESSOR_FILE)
-SAFE_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
-TENSOR_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
-"""Pickles, of which transformers reads tensors alone (``weights_only=True``)."""
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 DEFAULT_IMAGE_SIZE = 224
 NAMED_LARGER = ("dinov2", "dinov2_with_registers")
 """Kinds whose configuration names the 518 pixels of a last stage of training; it costs five times
 what the usual size does."""
-POOLER_PREFIXES = ("pooler.", "head.")
-"""What only ``backbone_pooling="pooled"`` reads; many checkpoints of classifiers lack it."""
 SLICE_HEADS = (8, 6, 4, 3, 2, 1)
-READ_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, StrictDataclassError)
-"""What transformers raises for configurations that it does not know and weights that do not fit."""
 
 
 def load_backbone(
@@ -66,9 +63,9 @@ def load_backbone(
         image_size: Height and width of slices in pixels; by default what its image processor
             makes, or the size that it was made for.
         max_slices: The most slices of a scan.
-        ct_channel_windows: A window in Hounsfield units for each input channel, in which CT scans
-            are shown, as ``["lung", "mediastinum", "bone"]`` (see `RadDiagImageProcessor`); by
-            default all channels are the same grey.
+        ct_channel_windows: A window in Hounsfield units for each input channel, or one for all, in
+            which CT scans are shown, as ``["lung", "mediastinum", "bone"]`` (see
+            `RadDiagImageProcessor`); by default all channels are the same grey.
         revision: Branch, tag or commit on the Hub.
         token: Access token; the one that is signed in by default.
         fields: Other fields of `RadDiagConfig`.
@@ -92,17 +89,11 @@ def load_backbone(
         The recipe (2D backbone, attention over slices that knows no order, linear head) is that of
         "Revisiting 2D Foundation Models for Scalable 3D Medical Image Classification", CVPR 2026.
     """
-    if not backbone_id.strip():
-        raise ModelSourceError("a backbone is named by a folder or Hub id, and none was given")
-    source, content = open_model_source(backbone_id, "", revision, token)
-    if content is not None and content["model_type"] == "raddiag":
-        raise ModelSourceError(
-            f"{backbone_id}: is a RadDiag model, not a backbone: give it as the model to start from"
-        )
+    source = open_backbone(backbone_id, revision, token)
     folder = source.fetch_folder(SETTINGS_FILES)
-    config = _read_backbone_config(folder, backbone_id)
-    network, absent = _read_network(_fetch_weights(source, backbone_id), config, backbone_id)
-    processor = _processor_settings(folder, backbone_id)
+    config = read_backbone_config(folder, backbone_id)
+    network, absent = read_network(fetch_weights(source, backbone_id), config, backbone_id)
+    processor = processor_settings(folder, backbone_id)
     mean, std = _normalisation(processor, config, backbone_id)
     raddiag_config = _build_config(
         backbone_id,
@@ -134,87 +125,6 @@ def load_backbone(
         backbone_id,
         source.commit,
     )
-
-
-def _read_backbone_config(folder: Path, backbone_id: str) -> PreTrainedConfig:
-    """Read a backbone's configuration; of a model of pictures and texts, its vision tower's."""
-    content = read_json_object(folder / "config.json", backbone_id)
-    of_timm = {"model_type": "timm_wrapper"} if "architecture" in content else {}
-    require_packages((of_timm | content).get("model_type", ""), backbone_id)
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except READ_ERRORS as error:
-        raise ModelSourceError(f"{backbone_id}: config.json: {one_line(error)}") from None
-    config = getattr(config, "vision_config", config)
-    if type(config) not in MODEL_MAPPING:
-        raise ModelSourceError(
-            f"{backbone_id}: config.json says model_type {config.model_type!r}, which AutoModel of "
-            "transformers does not load"
-        )
-    config.num_labels = 2  # names of a thousand classes would travel with every model
-    config.name_or_path = ""  # a folder may be named after people
-    return config
-
-
-def _fetch_weights(source: ModelSource, backbone_id: str) -> Path:
-    """Return the folder with weights: tensors alone, or else a pickle that is read as such."""
-    for patterns in (SAFE_WEIGHTS, TENSOR_WEIGHTS):
-        folder = source.fetch_folder((*SETTINGS_FILES, *patterns))
-        if any(any(folder.glob(pattern)) for pattern in patterns):
-            return folder
-    raise ModelSourceError(
-        f"{backbone_id}: has no weights, expected model.safetensors or pytorch_model.bin"
-    )
-
-
-def _read_network(
-    folder: Path, config: PreTrainedConfig, backbone_id: str
-) -> tuple[PreTrainedModel, list[str]]:
-    """Read a backbone, refusing one whose weights are not all there: the rest would be noise.
-
-    Returns:
-        The network, float32; and the weights of its own pooling head that are missing.
-    """
-    try:
-        network, report = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-        )
-    except UnpicklingError:
-        raise ModelSourceError(
-            f"{backbone_id}: its weights are a pickle of more than tensors, which could run code; "
-            "use a copy with model.safetensors"
-        ) from None
-    except (*READ_ERRORS, SafetensorError) as error:
-        raise ModelSourceError(f"{backbone_id}: {one_line(error)}") from None
-    _check_kind(network, config, backbone_id)
-    absent = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    needed = [name for name in absent if not name.startswith(POOLER_PREFIXES)]
-    if needed:
-        raise ModelSourceError(
-            f"{backbone_id}: {len(needed)} tensors are missing or of another shape than "
-            f"config.json says, the first is {needed[0]}"
-        )
-    if unused := sorted(report["unexpected_keys"]):
-        logger.info("%s: %d tensors are not used: %s", backbone_id, len(unused), ", ".join(unused))
-    return network.eval(), absent
-
-
-def _check_kind(network: PreTrainedModel, config: PreTrainedConfig, backbone_id: str) -> None:
-    """Refuse what is no encoder of single pictures."""
-    found = None
-    if network.main_input_name != "pixel_values":
-        found = f"reads {network.main_input_name}"
-    elif (num_frames := getattr(config, "num_frames", None)) is not None:
-        found = f"reads videos of {num_frames} frames"
-    elif config.is_encoder_decoder:
-        found = f"is a {config.model_type}, which answers with objects or texts"
-    if found is not None:
-        raise ModelSourceError(f"{backbone_id}: {found}, expected an encoder of single pictures")
 
 
 def _build_config(
@@ -310,13 +220,6 @@ def _image_processor(
             f"backbone has {config.num_channels} channels"
         )
     return processor
-
-
-def _processor_settings(folder: Path, backbone_id: str) -> dict[str, Any]:
-    """Return what the image processor that is saved beside a backbone says; empty without one."""
-    if not (folder / PROCESSOR_FILE).is_file():
-        return {}
-    return read_json_object(folder / PROCESSOR_FILE, f"{backbone_id}: its image processor")
 
 
 def _normalisation(

@@ -81,11 +81,11 @@ class RadDiagImageProcessor(BaseImageProcessor):
         ct_window: Clip CT scans to this window before rescaling: ``[lower_hu, upper_hu]`` or the
             name of one (``brain, subdural, bone, lung, mediastinum, abdomen, liver, spine``). None:
             the full range.
-        ct_channel_windows: A window for each channel of the network, as ``ct_window`` is one:
-            ``["lung", "mediastinum", "bone"]``. A CT scan has 0 at the lower and 1 at the upper
-            bound of each, whatever its own range; other scans are the same grey in all channels,
-            and so are CT scans that are not in Hounsfield units (`is_in_hounsfield_units`), such
-            as pictures. None: one channel.
+        ct_channel_windows: A window for each channel of the network, or one for all, each as
+            ``ct_window`` is: ``["lung", "mediastinum", "bone"]``. A CT scan has 0 at the lower and
+            1 at the upper bound of each, whatever its own range; other scans are the same grey in
+            all channels, and so are CT scans that are not in Hounsfield units
+            (`is_in_hounsfield_units`), such as pictures. None: one channel.
         modality_slots: The slots of each modality's first, second, ... scan; further scans go round
             them again, as the reference's further studies do.
 

@@ -156,8 +156,8 @@ class FinetuneSettings:
         threshold_rule: f1-shared: classes with fewer than 10 validation positives share one F1
             threshold. f1: every class with a positive has its own, as in the paper.
         ct_channel_windows: Windows in which CT scans are shown to a backbone, one for each of its
-            channels: lung, mediastinum and bone, for example. By default all channels are the same
-            grey, of the scan's own range.
+            channels, or one for all: lung, mediastinum and bone, for example. By default all
+            channels are the same grey, of the scan's own range.
         features: attentive-probe: folder that keeps slice features, so that several runs on one
             data set compute them once; by default in the output.
         chunk_size: Slices encoded at once; fewer need less memory.
