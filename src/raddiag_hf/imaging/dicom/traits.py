@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from raddiag_hf.imaging.dicom.csa import csa_b_value, csa_gradient_direction, csa_header
 from raddiag_hf.imaging.dicom.file import DicomFile, Tags
@@ -63,7 +64,7 @@ TIME_KEYWORDS = (
 CODED_KEYWORDS = frozenset(CONTRAST_KEYWORDS) | {"AcquisitionNumber"}
 """Tags whose values are numbers or codes: they name nobody, and no day."""
 
-_TRUSTED_KEYWORDS = (*CONTRAST_KEYWORDS, *REPETITION_KEYWORDS)
+_TRUSTED_TAGS = {keyword: Tag(keyword) for keyword in (*CONTRAST_KEYWORDS, *REPETITION_KEYWORDS)}
 
 _NO_TRAITS = frozenset(
     {
@@ -99,6 +100,7 @@ _DIRECTIONS: tuple[tuple[_Private, ...], ...] = (
     tuple((0x2005, "Philips MR Imaging DD 001", element) for element in (0xB0, 0xB1, 0xB2)),
     ((0x0065, "Image Private Header", 0x37),),
 )
+_PRIVATE_GROUPS = frozenset({0x0019, 0x0029, 0x0043, 0x0065, 0x2001, 0x2005})
 _GE_OFFSET = 100_000
 """GE adds 1,000,000,000 to b-values."""
 _DIRECTION_DIGITS = 3
@@ -165,14 +167,15 @@ def _of_groups(
 def _trusted(dataset: Dataset) -> dict[str, str]:
     tags = Tags(dataset)
     traits = {}
-    for keyword in _TRUSTED_KEYWORDS:
-        if keyword in dataset:
+    present = dataset.keys()  # iteration over the data set itself would convert every value
+    for keyword, tag in _TRUSTED_TAGS.items():
+        if tag in present:
             traits[keyword] = "\\".join(tags.texts(keyword))
     if "DiffusionGradientOrientation" in dataset:
         traits["DiffusionGradientOrientation"] = _direction_text(
             tags.numbers("DiffusionGradientOrientation", 3) or ()
         )
-    if tags.text("Modality").upper() == "MR":
+    if _PRIVATE_GROUPS.intersection(tag.group for tag in present):
         traits = _private_diffusion(dataset) | traits
     return {keyword: text for keyword, text in traits.items() if text}
 
