@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import nibabel
 import numpy as np
@@ -9,6 +10,9 @@ import pydicom.data
 import pytest
 import torch
 
+from raddiag_hf.checkpoints.training_domain import TrainingDomain
+from raddiag_hf.checkpoints.training_kinds import TrainingKind, TrainingKinds
+from raddiag_hf.vocabulary import Anatomy, Modality
 from tests.fixtures.saved_models import LABELS, save_tiny_model
 
 
@@ -45,6 +49,37 @@ def test_a_folder_gives_its_files(run, model_folder, scan_folder, tmp_path):
     assert {scan["anatomy"] for scan in json.loads(out)["scans"]} == {"Lower limb"}
     assert f"Report: {out_folder / 'report.html'}" in err
     assert sorted(os.listdir(out_folder)) == ["diagnosis.json", "report.html"]
+
+
+def test_a_scan_of_a_kind_never_seen_is_told_loudly_or_refused(
+    run, model_folder, scan_folder, tmp_path
+):
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    kind = TrainingKind(Modality.MRI, Anatomy.UNKNOWN, scans=9, cases=9)
+    TrainingDomain(TrainingKinds((kind,))).save(model)
+    code, out, _ = run("diagnose", scan_folder / "ct.dcm", "-m", model, "-o", tmp_path / "out")
+    assert code == 0
+    assert out.index("Do not trust this") < out.index("Finding")
+    assert "Trained on: MRI (9), numbers of scans." in out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.index("never saw in training") < page.index("Most probable")
+    code, out, err = run("diagnose", scan_folder / "ct.dcm", "-m", model, "--json")
+    assert json.loads(out)["domain"]["kinds"][0]["was_seen"] is False
+    assert "do not trust this" in err
+    code, out, err = run("diagnose", scan_folder / "ct.dcm", "-m", model, "--strict")
+    assert (code, out) == (2, "")
+    assert "(CT): is of a kind that the model never saw in training" in err
+
+
+def test_a_model_that_does_not_say_what_it_was_trained_on_says_so_once(
+    run, model_folder, scan_folder
+):
+    code, out, err = run("diagnose", scan_folder / "ct.dcm", "-m", model_folder)
+    assert (code, err) == (0, "")
+    assert out.count("Trained on: the model does not say") == 1
+    code, _, err = run("diagnose", scan_folder / "ct.dcm", "-m", model_folder, "--strict")
+    assert code == 2
+    assert f"{model_folder}: does not say what it was trained on" in err
 
 
 def test_an_earlier_cases_explanation_is_removed(run, model_folder, scan_folder, tmp_path):

@@ -166,9 +166,9 @@ def test_names_cannot_break_out_of_the_page():
     assert hostile in Page(html).text
 
 
-def test_warnings_stand_before_the_scans():
+def test_warnings_stand_before_the_answer():
     text = Page(render(warnings=("2 files were left out.",))).text
-    assert text.index("2 files were left out.") < text.index("What each scan contributed")
+    assert text.index("2 files were left out.") < text.index("Reaches its threshold")
     assert "Before trusting this" not in Page(render()).text
 
 

@@ -12,6 +12,7 @@ from transformers import AutoModelForImageClassification
 
 from raddiag_hf import RadDiagImageProcessor
 from raddiag_hf.checkpoints.loading import load_model, read_model
+from raddiag_hf.checkpoints.training_kinds import TrainingKind
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE
@@ -25,7 +26,7 @@ from raddiag_hf.training.finetune_settings import (
 )
 from raddiag_hf.training.finetuning import RECORD_FILE, finetune
 from raddiag_hf.training.record import TrainingRecord
-from raddiag_hf.vocabulary import Split
+from raddiag_hf.vocabulary import Anatomy, Modality, Split
 from tests.fixtures.cases import LABELS, numbered, write_store
 from tests.fixtures.finetuning import ON_CPU, SETTINGS, visible_case, write_visible_store
 from tests.fixtures.saved_models import save_tiny_model
@@ -52,6 +53,14 @@ def test_the_saved_folder_diagnoses(finished, method):
     assert {finding.label for finding in diagnosis.findings} == set(LABELS.names)
     assert [finding.predicted for finding in diagnosis.findings] == [True, False, False]
     assert diagnosis.provenance.threshold_source == record.threshold_source
+
+
+@pytest.mark.parametrize("method", Method)
+def test_the_model_tells_what_it_was_trained_on(finished, method):
+    record, output = finished(method)
+    domain = load_model(str(output), device="cpu").domain
+    assert domain.kinds.kinds == (TrainingKind(Modality.CT, Anatomy.CHEST, scans=60, cases=60),)
+    assert record.data["training_kinds"] == domain.kinds.to_list()
 
 
 @pytest.mark.parametrize("method", [Method.LINEAR_PROBE, Method.FULL])

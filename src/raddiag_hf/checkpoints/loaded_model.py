@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from raddiag_hf.checkpoints.training_domain import TrainingDomain
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.fingerprint import weights_fingerprint
 from raddiag_hf.model.heads import KnowledgeHead
@@ -45,6 +46,7 @@ class LoadedModel:
         model_id: The folder or Hub id that was asked for.
         revision: The commit of the Hub repository; None for a folder.
         has_adapters: Whether these are adapters, merged into the base that they name.
+        domain: What it was trained on; None where nothing says so.
     """
 
     model: RadDiagForImageClassification
@@ -52,6 +54,7 @@ class LoadedModel:
     model_id: str
     revision: str | None
     has_adapters: bool = False
+    domain: TrainingDomain | None = None
 
 
 def model_fingerprint(loaded: LoadedModel) -> str:

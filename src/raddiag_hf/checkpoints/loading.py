@@ -7,6 +7,7 @@ import torch
 from raddiag_hf.checkpoints.adapters import ADAPTER_CONFIG, read_adapted_model
 from raddiag_hf.checkpoints.loaded_model import LoadedModel, choose_device
 from raddiag_hf.checkpoints.saved_model import find_model, read_processor, read_saved_model
+from raddiag_hf.checkpoints.training_domain import read_training_domain
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.label_names import label_key
@@ -50,7 +51,7 @@ def load_model(
 
     Example:
         >>> loaded = load_model("model")  # or "QiaoyuZheng/RP3D-DiagModel", the authors' own
-        >>> diagnosis = diagnose_case(loaded.model, loaded.processor, scans)
+        >>> diagnosis = diagnose_case(loaded.model, loaded.processor, scans, domain=loaded.domain)
     """
     if encoder_chunk_size is not None and encoder_chunk_size < 1:
         raise ValueError(f"encoder_chunk_size is {encoder_chunk_size}, expected at least 1")
@@ -95,7 +96,8 @@ def read_model(
         _check_labels(model, labels, model_id)
     processor = read_processor(folder, model_id)
     _check_processor(model, processor, model_id)
-    return LoadedModel(model, processor, model_id, source.commit, has_adapters)
+    domain = read_training_domain(folder, model_id)
+    return LoadedModel(model, processor, model_id, source.commit, has_adapters, domain)
 
 
 def _check_processor(

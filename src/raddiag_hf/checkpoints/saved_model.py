@@ -14,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
+from raddiag_hf.checkpoints.training_domain import KINDS_FILE
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.extras import require_extra
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
@@ -29,8 +30,9 @@ SAVED_MODEL_FILES = (
     "adapter_config.json",
     "adapter_model.safetensors",
     "adapter_base.json",
+    KINDS_FILE,
 )
-"""What ``save_pretrained`` of model, adapters and processor writes, as patterns."""
+"""What ``save_pretrained`` of model, adapters and processor writes, as patterns, and the domain."""
 
 PROCESSOR_FILE = "preprocessor_config.json"
 

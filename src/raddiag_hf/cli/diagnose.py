@@ -47,6 +47,13 @@ def diagnose(
         bool, typer.Option("--json", help="Print the diagnosis as JSON, and nothing else.")
     ] = False,
     top: Annotated[int, typer.Option(min=1, help="How many findings to show.")] = 10,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse scans of a modality or region that the model never saw in training.",
+        ),
+    ] = False,
 ) -> None:
     """Diagnose one case from all its scans: X-ray, CT, MRI and more, 2D and 3D together."""
     if output is not None:
@@ -68,6 +75,8 @@ def diagnose(
             top=top,
             model_id=opened.loaded.model_id,
             model_revision=opened.loaded.revision,
+            domain=opened.loaded.domain,
+            strict=strict,
         )
     if output is not None:
         leading = diagnosis.findings[0].label
@@ -75,6 +84,8 @@ def diagnose(
         report = write_case_files(output, diagnosis, opened.case.scans, explanation)
         say(f"Report: {report}")
     if as_json:
+        if diagnosis.domain is not None:  # nobody reads the JSON of a pipe
+            say(*(f"do not trust this: {alarm}" for alarm in diagnosis.domain.warnings))
         typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         Console().print(render_diagnosis(diagnosis))

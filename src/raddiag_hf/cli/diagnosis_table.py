@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raddiag_hf.inference.diagnosis import Diagnosis, ScanContribution
-from raddiag_hf.inference.views import threshold_statement
+from raddiag_hf.inference.views import domain_statement, threshold_statement
 from raddiag_hf.reports.sections import DISCLAIMER, percent, signed
 from raddiag_hf.vocabulary import Plane
 
@@ -37,13 +37,20 @@ def render_diagnosis(diagnosis: Diagnosis) -> RenderableType:
             f"Effect: logit of “{diagnosis.findings[0].label}” with all scans minus without this "
             f"one. Share: the size of that among all scans. {explanation}"
         )
-    notes = [Text(f"Note: {warning}", style="yellow") for warning in diagnosis.warnings]
+    alarms = [] if diagnosis.domain is None else diagnosis.domain.warnings
+    notes = [
+        Text(f"Note: {warning}", style="yellow")
+        for warning in diagnosis.warnings
+        if warning not in alarms
+    ]
+    domain = Text(f"Trained on: {domain_statement(diagnosis)}.", style="dim")
     lines = Padding(
         Group(
+            *(_below(Text(f"Do not trust this: {alarm}", style="bold red")) for alarm in alarms),
             _findings(diagnosis),
             _below(Text(threshold_statement(diagnosis), style="dim")),
             _scans(diagnosis),
-            _below(Text(explanation, style="dim"), *notes, Text(), origin),
+            _below(Text(explanation, style="dim"), *notes, Text(), domain, origin),
         ),
         (0, 1, 1, 1),
     )

@@ -108,7 +108,12 @@ def _run_alone(output_dir: Path, settings: DemoSettings, progress: Progress) -> 
         (
             case,
             diagnose_case(
-                loaded.model, loaded.processor, case.scans, top=5, model_id="phantom demo model"
+                loaded.model,
+                loaded.processor,
+                case.scans,
+                top=5,
+                model_id="phantom demo model",
+                domain=loaded.domain,
             ),
         )
         for case in [held_out, *real_cases()]

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from raddiag_hf.checkpoints.loaded_model import check_label_texts
+from raddiag_hf.checkpoints.training_domain import TrainingDomain
 from raddiag_hf.core.package_versions import package_versions
 from raddiag_hf.imaging.scan import Decision, DecisionKind, Scan, decisions_of
 from raddiag_hf.inference.case import CaseError, CaseReading, as_case, pack_case
 from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance
+from raddiag_hf.inference.domain_check import check_domain, refuse_unseen_kinds
 from raddiag_hf.inference.scan_shares import leave_one_out, scan_contributions
 from raddiag_hf.labels.open_labels import open_labels_of
 from raddiag_hf.model.exclusive_labels import most_probable, temper_log_odds
@@ -49,6 +51,8 @@ def diagnose_case(
     model_id: str | None = None,
     model_revision: str | None = None,
     warnings: Sequence[str] = (),
+    domain: TrainingDomain | None = None,
+    strict: bool = False,
 ) -> Diagnosis:
     """Diagnose one case from all its scans.
 
@@ -67,9 +71,13 @@ def diagnose_case(
         model_id: What to call the model in the record; its folder or Hub id by default.
         model_revision: Its commit, where it has one.
         warnings: What was noticed before; files of the case that were left out, doubts about the
-            scans, and labels that the model knows by name alone are added.
+            scans, and labels that the model knows by name alone are added; scans unlike those of
+            the training come first.
+        domain: What the model was trained on, of `load_model`.
+        strict: Refuse scans of a kind that the model never saw in training.
 
     Raises:
+        UnseenKindError: If ``strict`` is asked for, and there is such a scan or no ``domain``.
         CaseError: As `as_case` and `pack_case` do, or if the model's answer is not finite.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
         ValueError: If ``top`` is below 1.
@@ -79,6 +87,8 @@ def diagnose_case(
     check_label_texts(model, model_id)
     start = time.perf_counter()
     case = as_case(scans)
+    if strict:
+        refuse_unseen_kinds(domain, case.scans, model_id)
     batch = pack_case(model, processor, case.scans)
     with torch.inference_mode():
         encoded = model.encode_scans(batch["pixel_values"], batch["slice_counts"])
@@ -91,6 +101,7 @@ def diagnose_case(
         case.scans, batch["slice_counts"].tolist(), logits, encoded.slice_attentions, leading
     )
     predicted = _decide(logits[0], model)
+    check = None if domain is None else check_domain(domain, case.scans)
     return Diagnosis(
         findings=findings,
         label_count=logits.shape[1],
@@ -98,7 +109,9 @@ def diagnose_case(
         has_exclusive_labels=model.config.has_exclusive_labels,
         scans=contributions,
         provenance=run_provenance(model, model_id, model_revision, time.perf_counter() - start),
+        domain=check,
         warnings=(
+            *(() if check is None else check.warnings),
             *warnings,
             *case.warnings,
             *warn_about_scans(case.scans),

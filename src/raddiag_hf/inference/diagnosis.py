@@ -91,6 +91,56 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class ScanKind:
+    """What kind one scan of the case is of, and whether the model was trained on such scans.
+
+    Attributes:
+        scan_id: Its name within the case.
+        kind: Modality and region, in words.
+        was_seen: None where the region of scan or training scans is unknown, so that nothing tells.
+        training_scans: Training scans of this very kind.
+    """
+
+    scan_id: str
+    kind: str
+    was_seen: bool | None
+    training_scans: int
+
+
+@dataclass(frozen=True)
+class DomainCheck:
+    """Whether the case is like those that the model was trained on.
+
+    Attributes:
+        trained_on: The kinds of training scans with their numbers, in words.
+        kinds: Of the case's scans, in the order given.
+    """
+
+    trained_on: str
+    kinds: tuple[ScanKind, ...]
+
+    @property
+    def unseen(self) -> tuple[ScanKind, ...]:
+        """Scans of a kind that was never seen in training."""
+        return tuple(kind for kind in self.kinds if kind.was_seen is False)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the answer is not to be trusted, in sentences; empty where nothing speaks against."""
+        return [f"{self.unseen_statement()}."] if self.unseen else []
+
+    def unseen_statement(self) -> str:
+        """Say which scans are of a kind that was never seen in training."""
+        named = "; ".join(f"{kind.scan_id} ({kind.kind})" for kind in self.unseen)
+        is_one = len(self.unseen) == 1
+        return (
+            f"{named}: {'is' if is_one else 'are'} of a kind that the model never saw in training: "
+            f"what it says of {'it' if is_one else 'them'} means nothing; it was trained on "
+            f"{self.trained_on}"
+        )
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The answer for one case.
 
@@ -104,6 +154,8 @@ class Diagnosis:
         warnings: What a reader should know before trusting it, in words.
         has_exclusive_labels: Whether a case has exactly one label: the most probable is predicted,
             and there are no thresholds.
+        domain: Whether the case is like those of the training; None where nothing says what the
+            model was trained on.
     """
 
     findings: tuple[Finding, ...]
@@ -113,6 +165,7 @@ class Diagnosis:
     provenance: Provenance
     warnings: tuple[str, ...] = ()
     has_exclusive_labels: bool = False
+    domain: DomainCheck | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole record as plain values, ready for ``json.dumps``."""

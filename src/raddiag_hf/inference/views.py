@@ -60,7 +60,10 @@ def case_section(
         scans=[_scan_card(scan, contribution) for scan, contribution in pairs],
         warnings=diagnosis.warnings,
         explanation=None if explanation is None else explanation_part(explanation, scans),
-        provenance=_provenance_facts(diagnosis.provenance),
+        provenance={
+            **_provenance_facts(diagnosis.provenance),
+            "Trained on": domain_statement(diagnosis),
+        },
     )
 
 
@@ -97,6 +100,13 @@ def threshold_statement(diagnosis: Diagnosis) -> str:
     if diagnosis.predicted_count == 0:
         verb = "reaches its"
     return f"{number} of {diagnosis.label_count:,} labels {verb} threshold."
+
+
+def domain_statement(diagnosis: Diagnosis) -> str:
+    """Say what the model was trained on."""
+    if diagnosis.domain is None:
+        return "the model does not say, so that nothing tells whether it ever saw scans like these"
+    return f"{diagnosis.domain.trained_on}, numbers of scans"
 
 
 def effect_statement(scan: ScanContribution) -> str:

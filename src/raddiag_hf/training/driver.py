@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from raddiag_hf.checkpoints.adapters import ADAPTER_WEIGHTS
+from raddiag_hf.checkpoints.training_domain import KINDS_FILE, TrainingDomain
+from raddiag_hf.checkpoints.training_kinds import TrainingKinds
 from raddiag_hf.core.atomic_files import named_storage_failure
 from raddiag_hf.core.checkpoint_folders import failed_write
 from raddiag_hf.core.errors import InputError
@@ -46,6 +48,8 @@ logger = logging.getLogger(__name__)
 LABEL_SET_FILE = "label_set.json"
 MODEL_FILES = ("config.json", "preprocessor_config.json", LABEL_SET_FILE, "README.md")
 """What a finished model has beside its weights."""
+KINDS_FIELD = "training_kinds"
+"""Where in the data of a record the kinds of training scans are."""
 USEFUL_GAIN = 0.01
 """Share of the validation cross-entropy that a temperature has to save to be kept."""
 
@@ -86,9 +90,10 @@ def complete_run(run: TrainingRun, progress: Progress = no_progress) -> Training
     """Do what is left of a run, and return its record.
 
     The model's folder then holds weights and configuration with temperature and thresholds, the
-    image processor, ``label_set.json``, the record, a model card, and ``metrics.json`` of the test
-    cases where there are any. Temperature and thresholds are chosen on validation cases; test cases
-    are looked at once, at the end. A finished run is left as it is, unless files of it are gone.
+    image processor, ``label_set.json``, the `TrainingDomain`, the record, a model card, and
+    ``metrics.json`` of the test cases where there are any. Temperature and thresholds are chosen on
+    validation cases; test cases are looked at once, at the end. A finished run is left as it is,
+    unless files of it are gone.
 
     Every process of a training calls this; the first one writes, and its record has the metrics.
 
@@ -139,6 +144,8 @@ def _finished_record(run: TrainingRun) -> TrainingRecord | None:
     has_weights = any(folder.glob("model*.safetensors")) or (folder / ADAPTER_WEIGHTS).is_file()
     gone = [] if has_weights else ["model.safetensors"]
     expected = [*MODEL_FILES, *([] if record.metrics is None else [METRICS_FILE])]
+    if KINDS_FIELD in record.data:  # trainings of earlier versions did not count them
+        expected.append(KINDS_FILE)
     gone += [name for name in expected if not (folder / name).is_file()]
     if gone:
         logger.warning("%s: %s is gone, so the run is made again", folder, gone[0])
@@ -210,7 +217,7 @@ def _record(
     return TrainingRecord(
         **vars(run.origin) | ({} if fitted.fusion is None else {"fusion": fitted.fusion}),
         label_names=run.data.label_set.names,
-        data=run.data.describe(),
+        data=run.data.describe() | {KINDS_FIELD: _training_kinds(run.data).to_list()},
         selection=fitted.selection,
         is_exclusive=config.has_exclusive_labels,
         threshold_source=config.decision_threshold_source,
@@ -222,6 +229,10 @@ def _record(
         hardware=describe_hardware(run.device),
         versions=package_versions(),
     )
+
+
+def _training_kinds(data: CaseSplits) -> TrainingKinds:
+    return data[Split.TRAIN].metadata.scan_kinds()
 
 
 def _save(run: TrainingRun, fitted: FittedModel, record: TrainingRecord) -> None:
@@ -239,6 +250,7 @@ def _save(run: TrainingRun, fitted: FittedModel, record: TrainingRecord) -> None
         if is_first_process():
             run.processor.save_pretrained(target)
             run.data.label_set.save(target / LABEL_SET_FILE)
+            TrainingDomain(_training_kinds(run.data)).save(target)
             if record.metrics is not None:
                 write_json({"format": FILE_FORMAT, **record.metrics}, target / METRICS_FILE)
             write_model_card(target, record)

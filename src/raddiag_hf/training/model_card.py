@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from raddiag_hf.checkpoints.training_kinds import TrainingKinds
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.evaluation.report.tables import count
 from raddiag_hf.metrics.confusion import describe_accuracy
@@ -52,6 +53,7 @@ def render_model_card(record: TrainingRecord) -> str:
         autoescape=False,  # Markdown, not HTML
     )
     environment.filters["counts"] = _counts
+    environment.filters["kinds"] = lambda found: in_markdown(str(TrainingKinds.from_list(found)))
     environment.filters["plain"] = in_markdown
     environment.filters["counted"] = count
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]

@@ -31,6 +31,7 @@ def metadata_of(cases, names=NAMES):
         labels={"labels": csr_array(labels)},
         scan_cases=np.repeat(np.arange(len(cases)), [len(scans) for _, scans, _ in cases]),
         scan_modalities=np.array([MODALITIES.index(one) for _, scans, _ in cases for one in scans]),
+        scan_anatomies=np.array([0 for _, scans, _ in cases for _ in scans]),
         scan_depths=np.array([2 for _, scans, _ in cases for _ in scans]),
         scan_studies=np.array(["" for _, scans, _ in cases for _ in scans], object),
     )

@@ -11,9 +11,12 @@ from datasets import Dataset, Features, IterableDataset
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from raddiag_hf.checkpoints.training_kinds import TrainingKind, TrainingKinds
 from raddiag_hf.data.store.case import knows_studies, label_columns, unknown_column
 from raddiag_hf.data.store.case_store import CaseStore
+from raddiag_hf.data.store.scan_record import ANATOMIES, MODALITIES
 from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.vocabulary import Anatomy
 
 CaseData = CaseStore | Mapping[str, Dataset] | Mapping[str, IterableDataset]
 """Cases by split: a store, or what ``datasets.load_dataset`` gives, streaming or not."""
@@ -30,6 +33,7 @@ class CaseMetadata:
         labels: Label column -> which case has which label, boolean, shape ``(cases, labels)``.
         scan_cases: Row of the case of each scan, ascending, shape ``(scans,)``.
         scan_modalities: Class id of each scan's modality, shape ``(scans,)``.
+        scan_anatomies: Class id of the region that each scan shows, shape ``(scans,)``.
         scan_depths: Stored slices of each scan, shape ``(scans,)``.
         scan_studies: Study of each scan, empty where unknown, shape ``(scans,)``.
         unknown: Label column -> which label is unknown of which case, as ``labels``; only columns
@@ -44,6 +48,7 @@ class CaseMetadata:
     labels: Mapping[str, csr_array]
     scan_cases: NDArray[np.int64]
     scan_modalities: NDArray[np.int64]
+    scan_anatomies: NDArray[np.int64]
     scan_depths: NDArray[np.int64]
     scan_studies: NDArray[np.object_]
     unknown: Mapping[str, csr_array] = field(default_factory=dict)
@@ -70,6 +75,7 @@ class CaseMetadata:
             labels={column: one[cases] for column, one in self.labels.items()},
             scan_cases=np.repeat(np.arange(len(cases)), counts),
             scan_modalities=self.scan_modalities[kept],
+            scan_anatomies=self.scan_anatomies[kept],
             scan_depths=self.scan_depths[kept],
             scan_studies=self.scan_studies[kept],
             unknown={column: one[cases] for column, one in self.unknown.items()},
@@ -84,6 +90,27 @@ class CaseMetadata:
             label_names={name: tuple(names[label] for label in ids)},
             labels={name: self.labels[column][:, ids]},
             unknown={name: self.unknown[column][:, ids]} if column in self.unknown else {},
+        )
+
+    def scan_kinds(self) -> TrainingKinds:
+        """Return how many scans of each modality and region there are, and in how many cases.
+
+        Where nobody said what a scan shows, the region is that of its case.
+        """
+        is_unknown = self.scan_anatomies == ANATOMIES.index(Anatomy.UNKNOWN)
+        anatomies = np.where(is_unknown, self.anatomies[self.scan_cases], self.scan_anatomies)
+        pairs = np.stack([self.scan_modalities, anatomies])
+        found, kinds = np.unique(pairs, axis=1, return_inverse=True)
+        return TrainingKinds(
+            tuple(
+                TrainingKind(
+                    MODALITIES[modality],
+                    ANATOMIES[anatomy],
+                    scans=int((kinds == kind).sum()),
+                    cases=len(np.unique(self.scan_cases[kinds == kind])),
+                )
+                for kind, (modality, anatomy) in enumerate(found.T)
+            )
         )
 
     def split_sizes(self) -> dict[str, dict[str, int]]:
@@ -113,7 +140,7 @@ def read_metadata(data: CaseData) -> CaseMetadata:
     """
     features = case_columns(data)
     columns: dict[str, list[Any]] = {name: [] for name in ("split", "case_id", "patient_id")}
-    anatomies, scans_per_case, modalities, depths = [], [], [], []
+    anatomies, scans_per_case, modalities, regions, depths = [], [], [], [], []
     studies: list[str | None] = []
     kinds = label_columns(features)
     unknown = {name: unknown_column(name) for name in kinds if unknown_column(name) in features}
@@ -126,6 +153,7 @@ def read_metadata(data: CaseData) -> CaseMetadata:
         scans = batch.column("scans")
         scans_per_case.append(_numbers(scans.value_lengths()))
         modalities.append(_numbers(pc.struct_field(scans.flatten(), "modality")))
+        regions.append(_numbers(pc.struct_field(scans.flatten(), "anatomy")))
         shapes = pc.struct_field(scans.flatten(), ["volume", "shape"])
         depths.append(_numbers(pc.list_element(shapes, 0)))
         if knows_studies(features):
@@ -148,6 +176,7 @@ def read_metadata(data: CaseData) -> CaseMetadata:
         },
         scan_cases=np.repeat(np.arange(len(counts)), counts),
         scan_modalities=_join(modalities),
+        scan_anatomies=_join(regions),
         scan_depths=_join(depths),
         scan_studies=np.array([study or "" for study in studies], dtype=object),
     )
