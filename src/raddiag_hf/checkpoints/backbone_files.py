@@ -94,11 +94,16 @@ def read_backbone_config(folder: Path, backbone_id: str) -> PreTrainedConfig:
 
 def fetch_weights(source: ModelSource, backbone_id: str) -> Path:
     """Return the folder with weights: tensors alone, or else a pickle that is read as such."""
+    refusal = None
     for patterns in (SAFE_WEIGHTS, TENSOR_WEIGHTS):
-        folder = source.fetch_folder((*SETTINGS_FILES, *patterns))
+        try:
+            folder = source.fetch_folder((*SETTINGS_FILES, *patterns))
+        except ModelSourceError as error:  # out of reach, and the cache has none of the one kind
+            refusal = refusal or error
+            continue
         if any(any(folder.glob(pattern)) for pattern in patterns):
             return folder
-    raise ModelSourceError(
+    raise refusal or ModelSourceError(
         f"{backbone_id}: has no weights, expected model.safetensors or pytorch_model.bin"
     )
 

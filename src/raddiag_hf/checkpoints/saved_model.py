@@ -4,7 +4,6 @@ Each reader names the errors that its library raises on a broken file, and no ot
 our own code must not be told as a fault of the file.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
 from raddiag_hf.checkpoints.training_domain import KINDS_FILE
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.extras import require_extra
+from raddiag_hf.core.json_files import JsonFileError, read_json
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
@@ -156,9 +156,9 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
         ModelSourceError: If it is not there, or something else.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelSourceError(f"{what}: {path.name}: {one_line(error)}") from None
+        content = read_json(path)
+    except JsonFileError as error:
+        raise ModelSourceError(f"{what}: {error}") from None
     if not isinstance(content, dict):
         raise ModelSourceError(f"{what}: {path.name}: holds {content!r}, expected an object")
     return content

@@ -1,19 +1,23 @@
 """Errors of the Hub, read and write, as one that says what to do about it; no token is named."""
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from json import JSONDecodeError
 from typing import Literal
 
-from huggingface_hub import get_token
+from huggingface_hub import constants, get_session, get_token
 from huggingface_hub.errors import (
+    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
     LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -25,7 +29,9 @@ RepoKind = Literal["dataset", "model"]
 _NOUNS = {"dataset": "data set", "model": "model"}
 _SIGN_IN = "sign in with `hf auth login`, set HF_TOKEN or pass a token"
 _UNREACHABLE = HTTPError, ConnectionError, LocalEntryNotFoundError
-_OF_THE_HUB = *_UNREACHABLE, HFValidationError, LocalTokenNotFoundError
+_OF_THE_HUB = *_UNREACHABLE, HFValidationError, LocalTokenNotFoundError, FileMetadataError
+SILENCE_S = 30.0
+"""For answers to requests that set no limit of their own: huggingface_hub would wait for ever."""
 
 
 class HubAccessError(InputError, PermissionError):
@@ -85,13 +91,14 @@ def explained_access(
     """
     # What uploads and file systems make of the Hub's own errors.
     wrapper = RuntimeError if writes else FileNotFoundError
+    _limit_silence()
     try:
         yield
     except InputError:
         raise
-    except (*_OF_THE_HUB, wrapper) as error:
+    except (*_OF_THE_HUB, JSONDecodeError, wrapper) as error:
         causes = list(_chain(error))
-        if not (any(isinstance(cause, _OF_THE_HUB) for cause in causes) or _is_not_found(error)):
+        if not (any(map(_is_of_the_hub, causes)) or _is_not_found(error)):
             raise
         reason = _reason(causes, repo_id, kind, revision, writes)
         raise raises(f"{repo_id}: {reason}") from None
@@ -131,14 +138,70 @@ def _reason(
     if is_absent:
         place = "folder or builder" if kind == "dataset" else "folder"
         return f"no such {place} here, and no such {noun} on the Hub, or a private one: {_SIGN_IN}"
-    if answer is None and writes:
-        return "the Hub cannot be reached; what was uploaded is kept: give the same command again"
     if answer is None:
-        return f"the Hub cannot be reached, and its cache does not hold all of the {noun}"
+        kept = (
+            "what was uploaded is kept: give the same command again"
+            if writes
+            else f"its cache does not hold all of the {noun}"
+        )
+        return f"{_silence(causes)}; {kept}"
+    if status == HTTPStatus.FORBIDDEN:
+        return f"the Hub lets nobody read it with this account (status 403: {_said(answer)})"
+    if status == HTTPStatus.NOT_FOUND:
+        return f"the Hub has no such file or {noun} (status 404: {_said(answer)})"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "the Hub takes no more requests for now (status 429): wait some minutes, or sign in"
+    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"the Hub is out of order (status {status}); try again later"
     if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
         return "was changed by someone else meanwhile; look at it, and give the same command again"
-    said = answer.server_message or "no reason given"
-    return f"the Hub refused with status {status}: {one_line(said)}"
+    return f"the Hub refused with status {status}: {_said(answer)}"
+
+
+def _said(answer: HfHubHTTPError) -> str:
+    return one_line(answer.server_message or "no reason given", 200)
+
+
+def _silence(causes: list[BaseException]) -> str:
+    """Say why there is no answer."""
+    if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
+        return "the Hub is not asked, because HF_HUB_OFFLINE is set"
+    if any(isinstance(cause, (JSONDecodeError, FileMetadataError)) for cause in causes):
+        return (
+            f"what answers at {constants.ENDPOINT} is not the Hub, perhaps a page of a proxy to "
+            "sign in at"
+        )
+    # Of httpx's or httpx2's errors, whichever huggingface_hub uses.
+    names = {type(cause).__name__ for cause in causes}
+    if any(name.endswith("Timeout") for name in names):
+        return "the Hub does not answer"
+    if names & {"RemoteProtocolError", "ReadError", "WriteError"}:
+        return "the connection to the Hub broke off"
+    return "the Hub cannot be reached"
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Tell whether an error, or what it explains, says that the Hub is out of reach or busy."""
+    answer = next((one for one in _chain(error) if isinstance(one, HfHubHTTPError)), None)
+    return (
+        answer is None
+        or answer.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or answer.response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    )
+
+
+def _limit_silence() -> None:
+    """Let a Hub that says nothing end in an error, unless the process set a limit of its own."""
+    session = get_session()
+    if session.timeout.read is None:
+        session.timeout = SILENCE_S
+
+
+def _is_of_the_hub(error: BaseException) -> bool:
+    if isinstance(error, JSONDecodeError):
+        frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+        return any("huggingface_hub" in frame.f_globals.get("__name__", "") for frame in frames)
+    return isinstance(error, _OF_THE_HUB)
 
 
 def _is_not_found(error: BaseException) -> bool:

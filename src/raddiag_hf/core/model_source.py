@@ -1,18 +1,20 @@
 """Where the files of a model lie, a folder here or one commit of a Hub repository, read alike."""
 
-import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huggingface_hub import HfApi, hf_hub_download, scan_cache_dir, snapshot_download
-from huggingface_hub.errors import CacheNotFound, EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub import HfApi, constants, hf_hub_download, scan_cache_dir, snapshot_download
+from huggingface_hub.errors import CacheNotFound, EntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.fingerprint import file_state, fingerprint
-from raddiag_hf.core.hub_errors import clean_token, explained_access
+from raddiag_hf.core.hub_downloads import check_download
+from raddiag_hf.core.hub_errors import clean_token, explained_access, is_temporary
+from raddiag_hf.core.json_files import JsonFileError, read_json
 
 
 class ModelSourceError(InputError):
@@ -61,15 +63,16 @@ class HubRepository:
     Attributes:
         repo_id: ``owner/name``.
         commit: Hash of the commit.
-        files: All files, as POSIX paths; where the Hub cannot be reached, those in the cache; empty
-            where a saved model was found, which needs no listing.
+        files: All files, as POSIX paths; those in the cache where the Hub is out of reach.
         token: Access token, or None for the one that is signed in.
+        refusal: Why the Hub is out of reach or out of order, so that the cache alone is read.
     """
 
     repo_id: str
     commit: str
     files: Sequence[str] = ()
     token: str | None = field(default=None, repr=False)
+    refusal: str | None = None
 
     @property
     def name(self) -> str:
@@ -83,17 +86,40 @@ class HubRepository:
     def fetch(self, file: str) -> Path:
         """Download ``file`` unless the cache has it; return its path."""
         with _explained(self.repo_id):
-            path = hf_hub_download(self.repo_id, file, revision=self.commit, token=self.token)
-        return Path(path)
+            path = hf_hub_download(
+                self.repo_id,
+                file,
+                revision=self.commit,
+                token=self.token,
+                local_files_only=self.refusal is not None,
+            )
+        return check_download(Path(path), self.repo_id, ModelSourceError)
 
     def fetch_folder(self, patterns: Sequence[str], subfolder: str = "") -> Path:
         """Download the files of a folder that match, unless the cache has them; return it."""
         wanted = [str(PurePosixPath(subfolder, pattern)) for pattern in patterns]
+        listed = list(filter_repo_objects(self.files, allow_patterns=wanted))
+        lacks_weights = any(map(_is_of_weights, wanted)) and not any(map(_is_of_weights, listed))
+        if self.refusal and lacks_weights:
+            raise ModelSourceError(self.refusal)
         with _explained(self.repo_id):
-            root = snapshot_download(
-                self.repo_id, revision=self.commit, token=self.token, allow_patterns=wanted
+            root = Path(
+                snapshot_download(
+                    self.repo_id,
+                    revision=self.commit,
+                    token=self.token,
+                    allow_patterns=wanted,
+                    local_files_only=self.refusal is not None,
+                )
             )
-        return Path(root) / subfolder
+        for name in listed:
+            if not (root / name).is_file():
+                raise ModelSourceError(
+                    f"{self.repo_id}: {name} did not arrive; give the same command again, what "
+                    "arrived is kept"
+                )
+            check_download(root / name, self.repo_id, ModelSourceError)
+        return root / subfolder
 
     def content_key(self, file: str) -> str:
         """Return the commit, which fixes what ``file`` holds."""
@@ -141,19 +167,25 @@ def open_model_source(
 def _open_hub_repository(
     repo_id: str, config_file: str, revision: str | None, token: str | None
 ) -> tuple[HubRepository, dict[str, Any] | None]:
-    with _explained(repo_id, revision):
-        try:
-            path = Path(hf_hub_download(repo_id, config_file, revision=revision, token=token))
-            if (config := _read_config(path)) is not None:
-                root = path.parents[len(PurePosixPath(config_file).parts) - 1]
-                return HubRepository(repo_id, root.name, token=token), config
-        except LocalEntryNotFoundError:
-            return _find_in_cache(repo_id, revision), None
-        except EntryNotFoundError:
-            pass
-        information = HfApi(token=token).model_info(repo_id, revision=revision)
-    files = [sibling.rfilename for sibling in information.siblings or ()]
-    return HubRepository(repo_id, str(information.sha), files, token), None
+    try:
+        with _explained(repo_id, revision):
+            information = HfApi(token=token).model_info(
+                repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
+            )
+    except ModelSourceError as refusal:
+        cached = _find_in_cache(repo_id, revision) if is_temporary(refusal) else None
+        if cached is None:
+            raise
+        repository = replace(cached, refusal=str(refusal))
+    else:
+        files = [sibling.rfilename for sibling in information.siblings or ()]
+        repository = HubRepository(repo_id, str(information.sha), files, token)
+        with _explained(repo_id, revision), suppress(EntryNotFoundError):
+            # By its name, so that the cache knows the revision when the Hub is out of reach.
+            hf_hub_download(repo_id, config_file, revision=revision, token=token)
+    if config_file not in repository.files:
+        return repository, None
+    return repository, _read_config(repository.fetch(config_file))
 
 
 def _read_config(path: Path) -> dict[str, Any] | None:
@@ -161,14 +193,14 @@ def _read_config(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelSourceError(f"{path}: is not JSON: {error}") from None
+        config = read_json(path)
+    except JsonFileError as error:
+        raise ModelSourceError(str(error)) from None
     return config if isinstance(config, dict) and "model_type" in config else None
 
 
-def _find_in_cache(repo_id: str, revision: str | None) -> HubRepository:
-    """Return the cached snapshot of a repository that cannot be reached."""
+def _find_in_cache(repo_id: str, revision: str | None) -> HubRepository | None:
+    """Return the cached snapshot of a repository that cannot be reached; None without one."""
     wanted = revision or "main"
     try:
         repositories = scan_cache_dir().repos
@@ -180,10 +212,11 @@ def _find_in_cache(repo_id: str, revision: str | None) -> HubRepository:
                 if wanted in cached.refs or wanted == cached.commit_hash:
                     files = LocalFolder(Path(cached.snapshot_path)).list_files()
                     return HubRepository(repo_id, cached.commit_hash, files)
-    raise ModelSourceError(
-        f"{repo_id}: no such folder here, the Hub cannot be reached, and its cache does not hold "
-        f"revision {wanted!r} of a model of that name"
-    )
+    return None
+
+
+def _is_of_weights(name: str) -> bool:
+    return name.endswith((".safetensors", ".bin"))
 
 
 def _explained(repo_id: str, revision: str | None = None) -> AbstractContextManager[None]:
