@@ -59,13 +59,13 @@ def test_a_scan_of_a_kind_never_seen_is_told_loudly_or_refused(
     TrainingDomain(TrainingKinds((kind,))).save(model)
     code, out, _ = run("diagnose", scan_folder / "ct.dcm", "-m", model, "-o", tmp_path / "out")
     assert code == 0
-    assert out.index("Do not trust this") < out.index("Finding")
+    assert out.index("Before trusting this") < out.index("Finding")
     assert "Trained on: MRI (9), numbers of scans." in out
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.index("never saw in training") < page.index("Most probable")
     code, out, err = run("diagnose", scan_folder / "ct.dcm", "-m", model, "--json")
     assert json.loads(out)["domain"]["kinds"][0]["was_seen"] is False
-    assert "do not trust this" in err
+    assert "before trusting this" in err
     code, out, err = run("diagnose", scan_folder / "ct.dcm", "-m", model, "--strict")
     assert (code, out) == (2, "")
     assert "(CT): is of a kind that the model never saw in training" in err

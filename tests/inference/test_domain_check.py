@@ -1,7 +1,9 @@
 """A model meets scans that are like those of its training, or not."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from raddiag_hf import RadDiagImageProcessor
@@ -9,6 +11,8 @@ from raddiag_hf.checkpoints.training_domain import TrainingDomain
 from raddiag_hf.checkpoints.training_kinds import TrainingKind, TrainingKinds
 from raddiag_hf.inference.diagnose import diagnose_case
 from raddiag_hf.inference.domain_check import UnseenKindError
+from raddiag_hf.inference.embedding import embed_scans
+from raddiag_hf.metrics.embedding_distribution import EmbeddingDistribution
 from raddiag_hf.vocabulary import Anatomy, Modality
 from tests.fixtures.cases import make_scan
 from tests.fixtures.models import tiny_model
@@ -57,3 +61,35 @@ def test_a_model_that_does_not_say_is_no_reason_to_warn_but_to_refuse(model):
     assert diagnosis.warnings == ()
     with pytest.raises(UnseenKindError, match="ours: does not say what it was trained on"):
         diagnose_case(model, PROCESSOR, [CHEST_CT], strict=True, model_id="ours")
+
+
+@pytest.fixture(scope="module")
+def near(model):
+    """The domain of scans of noise."""
+    films = [make_scan(seed, (1, 64, 64), Modality.XRAY, is_picture=True) for seed in range(60)]
+    embeddings = embed_scans(model, PROCESSOR, films).numpy()
+    known = EmbeddingDistribution.fit(embeddings[:40], embeddings[40:], np.ones(20, np.int64))
+    kinds = TrainingKinds((TrainingKind(Modality.XRAY, Anatomy.CHEST, 40, 40),))
+    return TrainingDomain(kinds, known)
+
+
+def test_every_diagnosis_tells_how_far_the_case_lies(model, near):
+    film = make_scan(99, (1, 64, 64), Modality.XRAY, is_picture=True, anatomy=Anatomy.CHEST)
+    diagnosis = diagnose_case(model, PROCESSOR, [film], domain=near)
+    found = json.loads(json.dumps(diagnosis.to_dict()))["domain"]["training_distance"]
+    assert found["p_value"] > 0.05
+    assert found["distance"] < found["limit"]
+    assert found["num_validation_cases"] == 20
+    assert not found["is_far"]
+    assert diagnosis.warnings == ()
+
+
+def test_a_case_that_lies_far_is_warned_of_by_its_farthest_scan(model, near):
+    film = make_scan(99, (1, 64, 64), Modality.XRAY, is_picture=True, anatomy=Anatomy.CHEST)
+    edge = np.zeros((1, 64, 64), np.float32)
+    edge[:, 20:40] = 1000
+    odd = replace(film, volume=edge, scan_id="odd")
+    diagnosis = diagnose_case(model, PROCESSOR, [film, odd], domain=near, strict=True)
+    assert diagnosis.domain.training_distance.farthest_scan == "odd"
+    assert diagnosis.domain.training_distance.p_value < 0.05
+    assert diagnosis.warnings[0].startswith("odd lies further from the training scans than in all")

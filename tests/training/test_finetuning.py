@@ -17,6 +17,7 @@ from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.evaluation_folder import FILE_FORMAT, METRICS_FILE
 from raddiag_hf.inference.diagnose import diagnose_case
+from raddiag_hf.inference.embedding import embed_scans
 from raddiag_hf.metrics.decision_rule import DecisionRule
 from raddiag_hf.training.finetune_settings import (
     FinetuneError,
@@ -60,7 +61,36 @@ def test_the_model_tells_what_it_was_trained_on(finished, method):
     record, output = finished(method)
     domain = load_model(str(output), device="cpu").domain
     assert domain.kinds.kinds == (TrainingKind(Modality.CT, Anatomy.CHEST, scans=60, cases=60),)
-    assert record.data["training_kinds"] == domain.kinds.to_list()
+    assert list(record.training_kinds) == domain.kinds.to_list()
+    assert record.ood_score == {
+        "training_scans": 60,
+        "validation_cases": 30,
+        "alarm_rate": 0.05,
+        "test_cases": 30,
+        "test_alarms": record.ood_score["test_alarms"],
+    }
+
+
+@pytest.mark.parametrize("method", Method)
+def test_embeddings_of_the_training_are_those_of_the_saved_model(finished, method):
+    """By every method, what was fitted at its end is what a diagnosis compares with."""
+    record, output = finished(method)
+    loaded = load_model(str(output), device="cpu")
+    known = loaded.domain.embeddings
+    scans = [visible_case(number).case.scans[0].scan for number in range(60)]
+    embeddings = [embed_scans(loaded.model, loaded.processor, [scan])[0] for scan in scans]
+    np.testing.assert_allclose(torch.stack(embeddings).mean(0), known.mean, atol=1e-4)
+    tests = [visible_case(number).case.scans[0].scan for number in range(90, 120)]
+    found = [embed_scans(loaded.model, loaded.processor, [scan]).numpy() for scan in tests]
+    alarms = sum(bool(known.distances(one)[0] > known.limit) for one in found)
+    assert alarms == record.ood_score["test_alarms"] <= 6
+
+
+def test_a_model_without_the_score_can_be_asked_for(base, data, tmp_path):
+    settings = FinetuneSettings(Method.LINEAR_PROBE, ood_score=False, **ON_CPU)
+    record = finetune(str(base), data, tmp_path / "out", settings)
+    domain = load_model(str(tmp_path / "out"), device="cpu").domain
+    assert (record.ood_score, domain.embeddings) == (None, None)
 
 
 @pytest.mark.parametrize("method", [Method.LINEAR_PROBE, Method.FULL])

@@ -127,6 +127,18 @@ def test_without_test_cases_there_are_no_results():
     assert "probabilities are not turned into decisions" in card
 
 
+def test_it_tells_of_which_scans_the_model_knows_nothing():
+    kinds = ({"modality": "CT", "anatomy": "Chest", "scans": 40, "cases": 30},)
+    score = {"training_scans": 40, "validation_cases": 9, "alarm_rate": 0.05}
+    card = render_model_card(make_record(training_kinds=kinds, ood_score=score))
+    assert "CT, Chest (40), numbers of scans." in card
+    assert "about 5 % of cases like these are." in card
+    measured = score | {"test_cases": 20, "test_alarms": 2}
+    card = render_model_card(make_record(training_kinds=kinds, ood_score=measured))
+    assert "9 validation cases" in card
+    assert "about 5 % of cases like these are; of 20 test cases 2." in card
+
+
 def test_a_missing_field_is_an_error_and_no_blank():
     data = dict(make_record().data)
     del data["scans_by_modality"]

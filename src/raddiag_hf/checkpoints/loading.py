@@ -96,7 +96,7 @@ def read_model(
         _check_labels(model, labels, model_id)
     processor = read_processor(folder, model_id)
     _check_processor(model, processor, model_id)
-    domain = read_training_domain(folder, model_id)
+    domain = read_training_domain(folder, model_id, model.config.hidden_size)
     return LoadedModel(model, processor, model_id, source.commit, has_adapters, domain)
 
 

@@ -13,7 +13,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
-from raddiag_hf.checkpoints.training_domain import KINDS_FILE
+from raddiag_hf.checkpoints.training_domain import EMBEDDINGS_FILE, KINDS_FILE
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.extras import require_extra
 from raddiag_hf.core.json_files import JsonFileError, read_json
@@ -31,6 +31,7 @@ SAVED_MODEL_FILES = (
     "adapter_model.safetensors",
     "adapter_base.json",
     KINDS_FILE,
+    EMBEDDINGS_FILE,
 )
 """What ``save_pretrained`` of model, adapters and processor writes, as patterns, and the domain."""
 

@@ -85,7 +85,7 @@ def diagnose(
         say(f"Report: {report}")
     if as_json:
         if diagnosis.domain is not None:  # nobody reads the JSON of a pipe
-            say(*(f"do not trust this: {alarm}" for alarm in diagnosis.domain.warnings))
+            say(*(f"before trusting this: {alarm}" for alarm in diagnosis.domain.warnings))
         typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         Console().print(render_diagnosis(diagnosis))

@@ -46,7 +46,7 @@ def render_diagnosis(diagnosis: Diagnosis) -> RenderableType:
     domain = Text(f"Trained on: {domain_statement(diagnosis)}.", style="dim")
     lines = Padding(
         Group(
-            *(_below(Text(f"Do not trust this: {alarm}", style="bold red")) for alarm in alarms),
+            *(_below(Text(f"Before trusting this: {alarm}", style="bold red")) for alarm in alarms),
             _findings(diagnosis),
             _below(Text(threshold_statement(diagnosis), style="dim")),
             _scans(diagnosis),

@@ -101,7 +101,7 @@ def diagnose_case(
         case.scans, batch["slice_counts"].tolist(), logits, encoded.slice_attentions, leading
     )
     predicted = _decide(logits[0], model)
-    check = None if domain is None else check_domain(domain, case.scans)
+    check = None if domain is None else check_domain(domain, case.scans, encoded.scan_embeddings)
     return Diagnosis(
         findings=findings,
         label_count=logits.shape[1],

@@ -108,16 +108,39 @@ class ScanKind:
 
 
 @dataclass(frozen=True)
+class TrainingDistance:
+    """Out-of-distribution score: how far the case lies from those of the training.
+
+    Attributes:
+        p_value: Chance of a distance as large in a case like those of validation, in [0, 1].
+        distance: Of the farthest scan's embedding, in standard deviations of training scans.
+        limit: What 5 % of cases like those of validation exceed.
+        is_far: Whether ``distance`` does.
+        farthest_scan: Id of that scan.
+        num_validation_cases: Whose distances are known; few make ``limit`` wide.
+    """
+
+    p_value: float
+    distance: float
+    limit: float
+    is_far: bool
+    farthest_scan: str
+    num_validation_cases: int
+
+
+@dataclass(frozen=True)
 class DomainCheck:
     """Whether the case is like those that the model was trained on.
 
     Attributes:
         trained_on: The kinds of training scans with their numbers, in words.
         kinds: Of the case's scans, in the order given.
+        training_distance: None where the model does not know it.
     """
 
     trained_on: str
     kinds: tuple[ScanKind, ...]
+    training_distance: TrainingDistance | None = None
 
     @property
     def unseen(self) -> tuple[ScanKind, ...]:
@@ -127,7 +150,16 @@ class DomainCheck:
     @property
     def warnings(self) -> list[str]:
         """Why the answer is not to be trusted, in sentences; empty where nothing speaks against."""
-        return [f"{self.unseen_statement()}."] if self.unseen else []
+        found = [f"{self.unseen_statement()}."] if self.unseen else []
+        far = self.training_distance
+        if far is not None and far.is_far:
+            share = "less than 0.1 %" if far.p_value < 0.001 else f"{far.p_value:.1%}"
+            found.append(
+                f"{far.farthest_scan} lies further from the training scans than in all but {share} "
+                f"of cases like those ({far.distance / far.limit:.2g} times the limit): the model "
+                "may not know what it shows."
+            )
+        return found
 
     def unseen_statement(self) -> str:
         """Say which scans are of a kind that was never seen in training."""

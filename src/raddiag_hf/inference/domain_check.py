@@ -2,19 +2,32 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
 from raddiag_hf.checkpoints.training_domain import TrainingDomain
 from raddiag_hf.checkpoints.training_kinds import describe_kind
 from raddiag_hf.imaging.scan import Scan
 from raddiag_hf.inference.case import CaseError
-from raddiag_hf.inference.diagnosis import DomainCheck, ScanKind
+from raddiag_hf.inference.diagnosis import DomainCheck, ScanKind, TrainingDistance
+from raddiag_hf.metrics.embedding_distribution import EmbeddingDistribution
 
 
 class UnseenKindError(CaseError):
     """A scan of a kind that the model never saw in training, where nothing else was wanted."""
 
 
-def check_domain(domain: TrainingDomain, scans: Sequence[Scan]) -> DomainCheck:
-    """Compare the scans of a case, each of known modality, with what a model was trained on."""
+def check_domain(
+    domain: TrainingDomain, scans: Sequence[Scan], scan_embeddings: Tensor | None = None
+) -> DomainCheck:
+    """Compare the scans of a case, each of known modality, with what a model was trained on.
+
+    Args:
+        domain: What that was.
+        scans: Of one case.
+        scan_embeddings: The model's, ``(scans, hidden)``; None compares kinds alone.
+    """
     kinds = []
     for scan in scans:
         assert scan.modality is not None
@@ -26,7 +39,25 @@ def check_domain(domain: TrainingDomain, scans: Sequence[Scan]) -> DomainCheck:
                 training_scans=domain.kinds.num_scans(scan.modality, scan.anatomy),
             )
         )
-    return DomainCheck(trained_on=str(domain.kinds), kinds=tuple(kinds))
+    distance = None
+    if domain.embeddings is not None and scan_embeddings is not None:
+        distance = _distance(domain.embeddings, scans, scan_embeddings.float().cpu().numpy())
+    return DomainCheck(str(domain.kinds), tuple(kinds), distance)
+
+
+def _distance(
+    known: EmbeddingDistribution, scans: Sequence[Scan], embeddings: NDArray[np.float32]
+) -> TrainingDistance:
+    distances = known.distances(embeddings)
+    (p_value,) = known.p_values(distances.max(keepdims=True))
+    return TrainingDistance(
+        p_value=float(p_value),
+        distance=float(distances.max()),
+        limit=known.limit,
+        is_far=bool(distances.max() > known.limit),
+        farthest_scan=scans[int(distances.argmax())].scan_id,
+        num_validation_cases=known.num_cases,
+    )
 
 
 def refuse_unseen_kinds(

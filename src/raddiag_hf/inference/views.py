@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from raddiag_hf.imaging.scan import Scan
-from raddiag_hf.inference.diagnosis import Diagnosis, Finding, Provenance, ScanContribution
+from raddiag_hf.inference.diagnosis import (
+    Diagnosis,
+    Finding,
+    Provenance,
+    ScanContribution,
+    TrainingDistance,
+)
 from raddiag_hf.inference.explain.explanation import Explanation, ScanExplanation
 from raddiag_hf.inference.explain.overlays import legend_picture, overlay_picture
 from raddiag_hf.model.scan_resampling import source_slice
@@ -106,7 +112,17 @@ def domain_statement(diagnosis: Diagnosis) -> str:
     """Say what the model was trained on."""
     if diagnosis.domain is None:
         return "the model does not say, so that nothing tells whether it ever saw scans like these"
-    return f"{diagnosis.domain.trained_on}, numbers of scans"
+    distance = diagnosis.domain.training_distance
+    told = "" if distance is None else f"; distance to these: {distance_statement(distance)}"
+    return f"{diagnosis.domain.trained_on}, numbers of scans{told}"
+
+
+def distance_statement(distance: TrainingDistance) -> str:
+    """Say how far a case lies from those of the training."""
+    return (
+        f"{distance.distance:.3g}, limit {distance.limit:.3g} "
+        f"(p = {distance.p_value:.2g}, by {distance.num_validation_cases} validation cases)"
+    )
 
 
 def effect_statement(scan: ScanContribution) -> str:

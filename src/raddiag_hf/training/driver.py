@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from raddiag_hf.checkpoints.adapters import ADAPTER_WEIGHTS
-from raddiag_hf.checkpoints.training_domain import KINDS_FILE, TrainingDomain
-from raddiag_hf.checkpoints.training_kinds import TrainingKinds
+from raddiag_hf.checkpoints.training_domain import (
+    EMBEDDINGS_FILE,
+    KINDS_FILE,
+    TrainingDomain,
+)
 from raddiag_hf.core.atomic_files import named_storage_failure
 from raddiag_hf.core.checkpoint_folders import failed_write
 from raddiag_hf.core.errors import InputError
@@ -33,6 +36,7 @@ from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
 from raddiag_hf.metrics.decision_rule import DecisionRule, choose_decision_rule
 from raddiag_hf.metrics.threshold_rule import ThresholdRule
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
+from raddiag_hf.training.domain import learn_domain
 from raddiag_hf.training.known_failures import find_data_failures, find_model_failures
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.model_card import write_model_card
@@ -48,8 +52,6 @@ logger = logging.getLogger(__name__)
 LABEL_SET_FILE = "label_set.json"
 MODEL_FILES = ("config.json", "preprocessor_config.json", LABEL_SET_FILE, "README.md")
 """What a finished model has beside its weights."""
-KINDS_FIELD = "training_kinds"
-"""Where in the data of a record the kinds of training scans are."""
 USEFUL_GAIN = 0.01
 """Share of the validation cross-entropy that a temperature has to save to be kept."""
 
@@ -69,6 +71,7 @@ class TrainingRun:
         device: Where.
         record_file: Name of the record, which is written last.
         threshold_rule: Which classes have a threshold of their own.
+        ood_score: Whether the model gets an out-of-distribution score.
         model_folder: Where in ``folder`` the model ends up; empty for the folder itself.
         leftovers: What nobody needs once the model is there.
     """
@@ -82,6 +85,7 @@ class TrainingRun:
     device: torch.device
     record_file: str
     threshold_rule: ThresholdRule = ThresholdRule.F1_SHARED
+    ood_score: bool = True
     model_folder: str = ""
     leftovers: tuple[Path, ...] = ()
 
@@ -122,8 +126,13 @@ def complete_run(run: TrainingRun, progress: Progress = no_progress) -> Training
             )
         notes = _choose_decisions(fitted, run, logits)
         metrics = _evaluate(fitted, run.data)
-        record = _record(run, fitted, metrics, notes, warnings)
-        _save(run, fitted, record)
+        domain, score = learn_domain(fitted, run.data, with_score=run.ood_score)
+        record = replace(
+            _record(run, fitted, metrics, notes, warnings),
+            training_kinds=tuple(domain.kinds.to_list()),
+            ood_score=score,
+        )
+        _save(run, fitted, record, domain)
         return record
 
 
@@ -144,8 +153,8 @@ def _finished_record(run: TrainingRun) -> TrainingRecord | None:
     has_weights = any(folder.glob("model*.safetensors")) or (folder / ADAPTER_WEIGHTS).is_file()
     gone = [] if has_weights else ["model.safetensors"]
     expected = [*MODEL_FILES, *([] if record.metrics is None else [METRICS_FILE])]
-    if KINDS_FIELD in record.data:  # trainings of earlier versions did not count them
-        expected.append(KINDS_FILE)
+    expected += [KINDS_FILE] if record.training_kinds else []  # earlier versions had none
+    expected += [] if record.ood_score is None else [EMBEDDINGS_FILE]
     gone += [name for name in expected if not (folder / name).is_file()]
     if gone:
         logger.warning("%s: %s is gone, so the run is made again", folder, gone[0])
@@ -217,7 +226,7 @@ def _record(
     return TrainingRecord(
         **vars(run.origin) | ({} if fitted.fusion is None else {"fusion": fitted.fusion}),
         label_names=run.data.label_set.names,
-        data=run.data.describe() | {KINDS_FIELD: _training_kinds(run.data).to_list()},
+        data=run.data.describe(),
         selection=fitted.selection,
         is_exclusive=config.has_exclusive_labels,
         threshold_source=config.decision_threshold_source,
@@ -231,11 +240,9 @@ def _record(
     )
 
 
-def _training_kinds(data: CaseSplits) -> TrainingKinds:
-    return data[Split.TRAIN].metadata.scan_kinds()
-
-
-def _save(run: TrainingRun, fitted: FittedModel, record: TrainingRecord) -> None:
+def _save(
+    run: TrainingRun, fitted: FittedModel, record: TrainingRecord, domain: TrainingDomain
+) -> None:
     """Write everything aside, move it into place, the record last, and drop what is left over."""
     with run.folder.results(last=run.model_folder or run.record_file) as staging:
         wait_for_processes()
@@ -250,7 +257,7 @@ def _save(run: TrainingRun, fitted: FittedModel, record: TrainingRecord) -> None
         if is_first_process():
             run.processor.save_pretrained(target)
             run.data.label_set.save(target / LABEL_SET_FILE)
-            TrainingDomain(_training_kinds(run.data)).save(target)
+            domain.save(target)
             if record.metrics is not None:
                 write_json({"format": FILE_FORMAT, **record.metrics}, target / METRICS_FILE)
             write_model_card(target, record)

@@ -158,6 +158,8 @@ class FinetuneSettings:
         ct_channel_windows: Windows in which CT scans are shown to a backbone, one for each of its
             channels, or one for all: lung, mediastinum and bone, for example. By default all
             channels are the same grey, of the scan's own range.
+        ood_score: Whether the model learns how far cases lie from those of the training, which
+            `diagnose` then tells; lora and full encode some of the cases once more for it.
         features: attentive-probe: folder that keeps slice features, so that several runs on one
             data set compute them once; by default in the output.
         chunk_size: Slices encoded at once; fewer need less memory.
@@ -191,6 +193,7 @@ class FinetuneSettings:
     ct_channel_windows: Annotated[
         tuple[str, ...] | None, Setting("--ct-window", metavar="NAME")
     ] = None
+    ood_score: bool = True
     features: Annotated[Path | None, Setting(metavar="DIR")] = None
     chunk_size: Annotated[int | None, Setting(min=1, metavar="N")] = None
     device: Annotated[str | None, Setting(metavar="NAME")] = None

@@ -170,6 +170,7 @@ def finetune(
         fit=partial(_fit, loaded, adaptation, data, settings, work, device, base, base_digest),
         device=device,
         threshold_rule=settings.threshold_rule,
+        ood_score=settings.ood_score,
         record_file=RECORD_FILE,
         leftovers=(work / CHECKPOINT_FOLDER,),
     )

@@ -105,6 +105,8 @@ class ModelSection:
             in chunks, of each chunk's, to which the slices of all scans are dealt in turn.
             ``synchronised``: statistics over all processes, on GPUs only;
             cannot be chunked.
+        ood_score: Whether the model learns how far cases lie from those of the training, which
+            `diagnose_case` then tells; some of the cases are encoded once more for it.
     """
 
     preset: str = "raddiag"
@@ -114,6 +116,7 @@ class ModelSection:
     processor: dict[str, Any] = field(default_factory=dict)
     text_encoder: str | None = None
     batch_norm: Literal["frozen", "local", "synchronised"] = "local"
+    ood_score: bool = True
 
 
 @dataclass(frozen=True)

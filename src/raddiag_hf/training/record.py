@@ -57,6 +57,9 @@ class TrainingRecord(TrainingOrigin):
         metrics: Of the test cases, see `EvaluationResult.to_dict`; None without a test split.
         warnings: Why the model or its numbers may not be relied on, and what to change.
         notes: What a user of the model has to know.
+        training_kinds: See `TrainingKinds.to_list`; empty in records of earlier versions.
+        ood_score: What the out-of-distribution score was fitted to, and how many test cases it
+            counts as far; None where the model has none.
         created_at: Date, ISO 8601.
         hardware: What trained it.
         versions: Of the packages that matter.
@@ -74,6 +77,8 @@ class TrainingRecord(TrainingOrigin):
     created_at: str
     hardware: str
     versions: Mapping[str, str]
+    training_kinds: tuple[Mapping[str, Any], ...] = ()
+    ood_score: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
@@ -90,11 +95,16 @@ class TrainingRecord(TrainingOrigin):
         try:
             content = json.loads(text)
             check_format(content.pop("format", 1), FILE_FORMAT)
-            earlier = {"choices": [], "warnings": [], "is_adapter": content["method"] == "lora"}
+            earlier = {
+                "choices": [],
+                "warnings": [],
+                "training_kinds": [],
+                "is_adapter": content["method"] == "lora",
+            }
             content = earlier | content  # records of earlier versions did not say
             content |= {
                 name: tuple(content[name])
-                for name in ("label_names", "warnings", "notes", "choices")
+                for name in ("label_names", "warnings", "notes", "choices", "training_kinds")
             }
             return cls(**content)
         except (KeyError, TypeError, AttributeError) as error:

@@ -134,6 +134,7 @@ def train_recipe(recipe: Recipe, progress: Progress = no_progress) -> Path:
         ),
         device=args.device,
         record_file=RECORD_FILE,
+        ood_score=recipe.model.ood_score,
         model_folder=MODEL_FOLDER,
     )
     _tell(complete_run(run, progress))

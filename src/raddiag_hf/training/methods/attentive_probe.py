@@ -24,6 +24,7 @@ from raddiag_hf.training.methods.features import (
 )
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.methods.linear_probe import LinearProbe, fit_linear_probes
+from raddiag_hf.training.methods.scan_embeddings import ScanEmbeddings
 from raddiag_hf.vocabulary import Split
 
 FEATURES_FORMAT = "slices"
@@ -136,6 +137,7 @@ def fit_attentive_probe(
         f"{reading}, with penalty {penalty:g}, by cross-entropy in {len(chooser.folds)}-fold "
         f"cross-validation over training and validation cases ({told})",
         model.save_pretrained,
+        lambda split: _read(model, features[split], reading).scans,
         fusion="predictions of scans averaged, by cross-validation" if is_late else None,
     )
 
@@ -276,14 +278,20 @@ def _read(
     """Return what the classifier reads of each case."""
     model.eval()
     is_late = model.config.is_late_fusion or reading is Reading.LATE
-    rows = []
+    rows, scans = [], []
     for first in range(0, len(features), BATCH_CASES):
         cases = range(first, min(first + BATCH_CASES, len(features)))
         output = model.base_model(None, **features.select(cases))
+        scans.append(output.scan_embeddings)
         rows.append(output.scan_embeddings if is_late else output.pooler_output)
     counts = features.scan_counts if is_late else torch.ones_like(features.scan_counts)
     late = model.config.fusion_type if model.config.is_late_fusion else "mean"
-    return CaseFeatures(torch.cat(rows), counts, late if is_late else model.config.fusion_type)
+    return CaseFeatures(
+        torch.cat(rows),
+        counts,
+        ScanEmbeddings(torch.cat(scans), features.scan_counts),
+        late if is_late else model.config.fusion_type,
+    )
 
 
 def _learn_fusion(model: RadDiagForImageClassification, cases: _Labelled) -> None:

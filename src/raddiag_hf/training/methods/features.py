@@ -19,6 +19,7 @@ from raddiag_hf.data.batches.training_cases import TrainingCases
 from raddiag_hf.model.configuration_raddiag import LATE_FUSION_TYPES
 from raddiag_hf.model.fusion import draw_scans, pool_embeddings, pool_predictions
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.methods.scan_embeddings import ScanEmbeddings
 from raddiag_hf.vocabulary import Split
 
 SHARD_CASES = 32
@@ -33,11 +34,13 @@ class CaseFeatures:
     Attributes:
         rows: Embeddings of all cases in order, ``(rows, hidden)``, float32.
         row_counts: Rows of each case, int64, ``(cases,)``; all 1 without late fusion.
+        scans: Embeddings of the scans, whether the classifier reads them or not.
         fusion_type: That of the model's configuration.
     """
 
     rows: Tensor
     row_counts: Tensor
+    scans: ScanEmbeddings
     fusion_type: str
 
     def case_embeddings(self) -> Tensor:
@@ -131,8 +134,16 @@ def extract_features(
     """
     encoder = _Encoder(model, device, chunk_size, _embed_cases)
     found = _extract(encoder, cases, folder, num_workers, progress)
-    return {split: CaseFeatures(**one, fusion_type=model.config.fusion_type)
-            for split, one in found.items()}  # fmt: skip
+    fusion_type = model.config.fusion_type
+    return {
+        split: CaseFeatures(
+            one["rows"],
+            one["row_counts"],
+            ScanEmbeddings(one["scan_embeddings"], one["scan_counts"]),
+            fusion_type,
+        )
+        for split, one in found.items()
+    }
 
 
 def extract_slice_features(
@@ -233,6 +244,8 @@ def _embed_cases(encoder: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {
         "rows": read.float().cpu(),
         "row_counts": counts if is_late else torch.ones_like(counts),
+        "scan_embeddings": output.scan_embeddings.float().cpu(),
+        "scan_counts": counts,
     }
 
 

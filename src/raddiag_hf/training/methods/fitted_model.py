@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.training.methods.scan_embeddings import ScanEmbeddings
 from raddiag_hf.vocabulary import Split
 
 
@@ -21,6 +22,7 @@ class FittedModel:
         predict: Returns the logits of the cases of a split, ``(cases, labels)``, float.
         selection: What was chosen on validation, and how, in words.
         save: Writes weights and configuration to a folder.
+        embed_scans: Returns the scan embeddings of cases of a split, of all or some of them.
         fusion: Whether scans are fused, in words, where the method decided; else None.
     """
 
@@ -28,4 +30,5 @@ class FittedModel:
     predict: Callable[[Split], NDArray[np.floating[Any]]]
     selection: str
     save: Callable[[Path], None]
+    embed_scans: Callable[[Split], ScanEmbeddings]
     fusion: str | None = None

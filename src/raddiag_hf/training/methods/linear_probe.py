@@ -22,7 +22,7 @@ from raddiag_hf.vocabulary import Split
 
 logger = logging.getLogger(__name__)
 
-FEATURES_FORMAT = "rows"
+FEATURES_FORMAT = "rows and scans"
 """Changes with what is stored of cases, so that nothing stored otherwise is read."""
 
 MAX_ITERATIONS = 1000
@@ -115,6 +115,7 @@ def fit_probe(
         lambda split: features[split].predict(probe.logits).numpy(),
         f"penalty {probe.penalty:g}, by cross-entropy on validation ({tried})",
         model.save_pretrained,
+        lambda split: features[split].scans,
     )
 
 

@@ -40,6 +40,7 @@ from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.known_failures import LEAST_GAIN, prevalence_loss
 from raddiag_hf.training.methods.fitted_model import FittedModel
+from raddiag_hf.training.methods.scan_embeddings import ScanEmbeddings, embed_scans_of
 from raddiag_hf.training.trainer import RadDiagTrainer
 from raddiag_hf.vocabulary import Split
 
@@ -156,7 +157,12 @@ def fit_weights(
     trained: Any = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(trained, "get_base_model"):
         trained = trained.get_base_model()
-    return FittedModel(trained, predict, _describe_selection(trainer), save)
+
+    def embed_scans(split: Split) -> ScanEmbeddings:
+        cases = data[split].pack(processor) if split == Split.TRAIN else held_out[split]
+        return embed_scans_of(trained, cases, args.device, args.dataloader_num_workers)
+
+    return FittedModel(trained, predict, _describe_selection(trainer), save, embed_scans)
 
 
 class _StallWarning(TrainerCallback):
