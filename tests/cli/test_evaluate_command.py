@@ -116,7 +116,7 @@ def test_predictions_of_another_model_are_kept_until_overwritten(tmp_path, evalu
 
 
 def test_a_model_of_other_labels_is_refused(tmp_path, evaluate):
-    labels = LabelSet(("Normal", "Hip fracture", "Pneumothorax"))
+    labels = LabelSet(("Normal", "Hip fracture", "Cholera"))
     save_evaluation_model(tmp_path / "other", labels)
     code, _, err = evaluate(tmp_path / "out", model=tmp_path / "other")
     assert code == 2

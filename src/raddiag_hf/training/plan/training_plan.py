@@ -90,6 +90,8 @@ def plan_training(
         ModelSourceError: If a checkpoint to start from cannot be read.
 
     Example:
+        >>> from raddiag_hf.training.plan import CaseSizes, find_device, plan_training
+        >>> from raddiag_hf.training.recipe import load_recipe
         >>> plan = plan_training(load_recipe("pretrain"), CaseSizes.of_rp3d(),
         ...                      device=find_device("H100"), num_processes=8)
         >>> sum(plan.worst_slices), plan.chosen.precision
