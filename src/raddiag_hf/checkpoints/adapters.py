@@ -5,7 +5,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from raddiag_hf.checkpoints.foreign_settings import check_adapter_settings
 from raddiag_hf.checkpoints.saved_model import (
+    check_weights,
     find_model,
     read_config,
     read_json_object,
@@ -45,15 +47,18 @@ def read_adapted_model(
         ModelSourceError: If adapters or base cannot be read or do not belong together.
     """
     require_extra("peft", extra="peft", needed_by=f"{model_id}: a model of adapters")
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
 
     adapter = read_json_object(folder / ADAPTER_CONFIG, f"{model_id}: its adapters")
+    check_adapter_settings(adapter, model_id)
+    check_weights(folder, model_id)
     base_id = adapter.get("base_model_name_or_path")
     try:
         with safe_open(folder / ADAPTER_WEIGHTS, "pt") as weights:
-            learnt = {name.removeprefix("base_model.model.") for name in weights.keys()}  # noqa: SIM118
+            stored = set(weights.keys())
     except (OSError, SafetensorError) as error:
         raise ModelSourceError(f"{model_id}: its adapters: {one_line(error)}") from None
+    learnt = {name.removeprefix("base_model.model.") for name in stored}
     config = read_config(folder, f"{model_id}: its adapters")
     if not isinstance(base_id, str):
         raise ModelSourceError(
@@ -87,6 +92,12 @@ def read_adapted_model(
         adapted = PeftModel.from_pretrained(model, str(folder))
     except PEFT_ERRORS as error:
         raise ModelSourceError(f"{model_id}: its adapters: {one_line(error)}") from None
+    used = get_peft_model_state_dict(adapted)
+    if unused := sorted(stored - used.keys()):
+        raise ModelSourceError(
+            f"{model_id}: {len(unused)} tensors of its adapters belong to no module, the first is "
+            f"{unused[0]}"
+        )
     merged: RadDiagForImageClassification = adapted.merge_and_unload()
     return merged.requires_grad_(True).eval()
 

@@ -10,6 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
+from raddiag_hf.checkpoints.foreign_settings import check_configuration, check_shards
 from raddiag_hf.checkpoints.saved_model import PROCESSOR_FILE, read_json_object, require_packages
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_model_source
@@ -70,6 +71,7 @@ def _use_of_weights(address: str) -> str:
 def read_backbone_config(folder: Path, backbone_id: str) -> PreTrainedConfig:
     """Read a backbone's configuration; of a model of pictures and texts, its vision tower's."""
     content = read_json_object(folder / "config.json", backbone_id)
+    check_configuration(content, f"{backbone_id}: config.json")
     of_timm = {"model_type": "timm_wrapper"} if "architecture" in content else {}
     require_packages((of_timm | content).get("model_type", ""), backbone_id)
     try:
@@ -116,6 +118,7 @@ def read_network(
     Returns:
         The network, float32; and the weights of its own pooling head that are missing.
     """
+    check_shards(folder, backbone_id)
     try:
         network, report = AutoModel.from_pretrained(
             folder,

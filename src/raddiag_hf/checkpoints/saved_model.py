@@ -4,15 +4,17 @@ Each reader names the errors that its library raises on a broken file, and no ot
 our own code must not be told as a fault of the file.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
+from raddiag_hf.checkpoints.foreign_settings import check_configuration, check_shards
 from raddiag_hf.checkpoints.training_domain import EMBEDDINGS_FILE, KINDS_FILE
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.extras import require_extra
@@ -21,6 +23,7 @@ from raddiag_hf.core.model_source import ModelSource, ModelSourceError, open_mod
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.model.weight_digests import DIGEST_FILE, find_damaged_weights
 
 SAVED_MODEL_FILES = (
     "config.json",
@@ -32,10 +35,13 @@ SAVED_MODEL_FILES = (
     "adapter_base.json",
     KINDS_FILE,
     EMBEDDINGS_FILE,
+    DIGEST_FILE,
 )
 """What ``save_pretrained`` of model, adapters and processor writes, as patterns, and the domain."""
 
 PROCESSOR_FILE = "preprocessor_config.json"
+SMALL_NETWORK = 10_000_000
+"""Weights that may be missing at once; they are refused by name afterwards."""
 
 
 def find_model(
@@ -79,6 +85,9 @@ def read_saved_model(folder: Path, model_id: str) -> RadDiagForImageClassificati
     """
     config = read_config(folder, model_id)
     require_packages(getattr(config.backbone_config, "model_type", ""), model_id)
+    check_shards(folder, model_id)
+    check_weights(folder, model_id)
+    _check_size(folder, config, model_id)
     try:
         model, report = RadDiagForImageClassification.from_pretrained(
             folder,
@@ -99,12 +108,47 @@ def read_saved_model(folder: Path, model_id: str) -> RadDiagForImageClassificati
     return model.eval()
 
 
+def check_weights(folder: Path, model_id: str) -> None:
+    """Refuse weights that are not as we wrote them.
+
+    Raises:
+        ModelSourceError: As it says.
+    """
+    if (damage := find_damaged_weights(folder)) is not None:
+        raise ModelSourceError(f"{model_id}: {damage}")
+
+
+def _check_size(folder: Path, config: RadDiagConfig, model_id: str) -> None:
+    """Refuse a network that is far larger than its weights, before memory is taken for it."""
+    try:
+        with torch.device("meta"):
+            model = RadDiagForImageClassification(config)
+        expected = sum(weight.numel() for weight in model.state_dict().values())
+    except (ValueError, RuntimeError, OverflowError) as error:  # no tensor can be as large
+        raise ModelSourceError(f"{model_id}: config.json: {one_line(error)}") from None
+    found = 0
+    for path in folder.glob("model*.safetensors"):
+        try:
+            with safe_open(path, "pt") as weights:
+                shapes = (weights.get_slice(name).get_shape() for name in weights.keys())  # noqa: SIM118
+                found += sum(map(math.prod, shapes))
+        except (OSError, SafetensorError) as error:
+            raise ModelSourceError(f"{model_id}: {path.name}: {one_line(error)}") from None
+    if expected > 2 * found + SMALL_NETWORK:
+        raise ModelSourceError(
+            f"{model_id}: config.json describes a network of {expected:,} weights, but its files "
+            f"(model.safetensors) hold {found:,}"
+        )
+
+
 def read_config(folder: Path, model_id: str) -> RadDiagConfig:
     """Read the configuration of a saved model.
 
     Raises:
-        ModelSourceError: If it cannot be read.
+        ModelSourceError: If it cannot be read, or asks for what is not read from foreign files.
     """
+    content = read_json_object(folder / "config.json", model_id)
+    check_configuration(content, f"{model_id}: config.json")
     try:
         return RadDiagConfig.from_pretrained(folder)
     except (

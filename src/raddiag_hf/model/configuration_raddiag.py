@@ -15,6 +15,7 @@ from .loss_checks import (
     check_train_counts,
 )
 from .presets import PRESETS
+from .size_bounds import LARGEST_SIZES
 
 ENCODER_TYPES = ("resnet_vit", "resnet", "vit", "backbone")
 SLICE_ENCODER_TYPES = ("resnet_vit", "backbone")
@@ -290,25 +291,13 @@ class RadDiagConfig(PreTrainedConfig):
                 raise ValueError(f"{field} is {getattr(self, field)!r}, expected one of {allowed}")
 
     def validate_counts(self) -> None:
-        """Refuse sizes below one."""
-        for field in (
-            "image_size",
-            "max_slices",
-            "num_channels",
-            "resnet_width",
-            "patch_size",
-            "cube_depth",
-            "patch_mlp_layers",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_fusion_layers",
-            "intermediate_size",
-            "label_embedding_size",
-            "encoder_chunk_size",
-        ):
+        """Refuse sizes below one, or beyond any network."""
+        for field, most in LARGEST_SIZES.items():
             value = getattr(self, field)
             if value is not None and value < 1:
                 raise ValueError(f"{field} is {value}, expected at least 1")
+            if value is not None and value > most:
+                raise ValueError(f"{field} is {value}, expected at most {most:,}")
         if self.num_modality_slots < 2:
             raise ValueError(
                 f"num_modality_slots is {self.num_modality_slots}, expected at least 2: slot 0 "

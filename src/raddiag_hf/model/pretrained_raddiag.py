@@ -14,6 +14,7 @@ from .heads import KnowledgeHead, LabelLayer, label_log_odds
 from .inference_mode import optimize_modules
 from .transformer import TokenEncoder
 from .visual_encoders import ViTEncoder
+from .weight_digests import DIGEST_FILE, write_weight_digests
 
 
 class RadDiagPreTrainedModel(PreTrainedModel):
@@ -86,7 +87,7 @@ class RadDiagPreTrainedModel(PreTrainedModel):
         return self.to(dtype=dtype)
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Save weights and configuration; see `PreTrainedModel.save_pretrained`.
+        """Save weights, their digests and configuration; see `PreTrainedModel.save_pretrained`.
 
         Raises:
             ValueError: If the model was optimised for inference: its weights are no longer those of
@@ -96,4 +97,9 @@ class RadDiagPreTrainedModel(PreTrainedModel):
             raise ValueError(
                 "a model optimised for inference cannot be saved; save it before, or load it again"
             )
+        is_main_process = kwargs.get("is_main_process", args[0] if args else True)
+        if is_main_process:
+            Path(save_directory, DIGEST_FILE).unlink(missing_ok=True)
         super().save_pretrained(save_directory, *args, **kwargs)
+        if is_main_process and Path(save_directory).is_dir():
+            write_weight_digests(Path(save_directory))

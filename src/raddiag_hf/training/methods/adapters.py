@@ -10,6 +10,7 @@ from raddiag_hf.checkpoints.adapters import ADAPTER_BASE, ADAPTER_BASE_FORMAT, B
 from raddiag_hf.core.extras import require_extra
 from raddiag_hf.model.backbone import BackboneEncoder
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
+from raddiag_hf.model.weight_digests import write_weight_digests
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -121,6 +122,7 @@ def save_adapters(
     finally:
         config.base_model_name_or_path = None
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card of blanks
+    write_weight_digests(folder)
     adapted.get_base_model().config.save_pretrained(folder)
     if base_digest is not None:
         text = json.dumps({"format": ADAPTER_BASE_FORMAT, BASE_DIGEST_KEY: base_digest}) + "\n"
