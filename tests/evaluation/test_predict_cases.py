@@ -213,3 +213,11 @@ def test_two_folders_of_one_name_are_not_mistaken_for_each_other(tmp_path, cases
     assert other.metadata.case_ids == cases.metadata.case_ids
     assert other.metadata.patient_ids[0] == "somebody-200"
     assert other.fingerprint != cases.fingerprint
+
+
+def test_answers_beyond_reason_are_refused_by_case(tmp_path, folder, cases):
+    damaged = load_model(str(folder / "model"), device="cpu")
+    damaged.model.classifier.fc2.bias.data[0] = 1.25e13
+    with pytest.raises(EvaluationInputError, match=r"case '.*has a logit of 1\.25e\+13.*damaged"):
+        predict_cases(damaged, cases, tmp_path / "predictions.parquet", ALONE)
+    assert not (tmp_path / "predictions.parquet").exists()

@@ -250,9 +250,13 @@ def test_a_modality_that_the_model_has_no_slot_for_is_refused(model):
         diagnose_case(model, processor, CASE)
 
 
-def test_damaged_weights_are_refused(model):
-    model.classifier.fc2.bias.data.fill_(torch.nan)
-    with pytest.raises(CaseError, match=r"not finite.*broken-model"):
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(torch.nan, "is not finite"), (1.25e13, r"has a logit of 1\.25e\+13")],
+)
+def test_damaged_weights_are_refused(model, value, message):
+    model.classifier.fc2.bias.data.fill_(value)
+    with pytest.raises(CaseError, match=f"{message}.*broken-model"):
         diagnose_case(model, PROCESSOR, CASE, model_id="broken-model")
 
 

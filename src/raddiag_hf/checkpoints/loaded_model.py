@@ -27,6 +27,9 @@ _WITHOUT_EFFECT = frozenset(
 )
 """Fields of a configuration that change no logit."""
 
+LARGEST_LOGIT = 1e4
+"""Of a network that learnt from cases: a thousandth of it is a probability of 0.99995."""
+
 
 class LabelTextsMissingError(InputError):
     """A model whose knowledge classifier nobody gave label texts: which, and how to mend it."""
@@ -71,6 +74,14 @@ def model_fingerprint(loaded: LoadedModel) -> str:
     settings = (config, loaded.processor.to_dict())
     prefix = json.dumps(settings, sort_keys=True, default=str).encode()
     return weights_fingerprint(loaded.model.state_dict(), prefix)
+
+
+def find_unreasonable(logits: torch.Tensor) -> str | None:
+    """Return what of an answer no sound network gives, in words; None where it is reasonable."""
+    if not bool(torch.isfinite(logits).all()):
+        return "is not finite"
+    largest = float(logits.abs().max()) if logits.numel() else 0.0
+    return f"has a logit of {largest:.3g}" if largest > LARGEST_LOGIT else None
 
 
 def check_label_texts(model: RadDiagForImageClassification, model_id: str | None = None) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from accelerate import PartialState
@@ -15,15 +16,21 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from raddiag_hf.core.atomic_files import StorageError, atomic_write
-from raddiag_hf.core.errors import one_line
+from raddiag_hf.core.errors import InputError, one_line
 from raddiag_hf.core.fingerprint import file_fingerprint
 
 logger = logging.getLogger(__name__)
 
 MARK = "complete.json"
 """Written last: the size and digest of every other file of a checkpoint."""
+_FOREIGN_STATE = (ValueError, KeyError, RuntimeError, TypeError, AttributeError)
+"""What optimizers and schedulers raise for a state that is not theirs."""
 DAMAGED = "damaged-"
 """Prefix of a checkpoint that was complete once and no longer is what was written."""
+
+
+class CheckpointDamagedError(InputError):
+    """A checkpoint that cannot be resumed from: which, why, and what to do."""
 
 
 def mark_complete(checkpoint: Path) -> None:
@@ -108,6 +115,53 @@ def named_checkpoint_failure(output_dir: Path) -> Iterator[None]:
         for folder in unfinished:
             shutil.rmtree(folder, ignore_errors=True)
         raise failed_write(unfinished[-1], output_dir, error) from error
+
+
+class ResumeGuard(TrainerCallback):
+    """Turns what a checkpoint of others, or of other settings, raises into one clear error.
+
+    Nothing of a checkpoint is unpickled but tensors and plain values; what else is in it ends the
+    run.
+
+    Args:
+        checkpoint: That is resumed from; None guards nothing.
+    """
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self.checkpoint = checkpoint
+        self.has_begun = False
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Note that weights and optimizer are read."""
+        self.has_begun = True
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Explain what the block raises of the checkpoint.
+
+        Raises:
+            CheckpointDamagedError: If its files are not those that the Trainer wrote.
+        """
+        try:
+            yield
+        except InputError:
+            raise
+        except (UnpicklingError, EOFError, *_FOREIGN_STATE) as error:
+            is_of_files = isinstance(error, (UnpicklingError, EOFError)) or not self.has_begun
+            if self.checkpoint is None or not is_of_files:
+                raise
+            # What torch says of such files would advise to unpickle them all the same.
+            said = (
+                "holds more than tensors"
+                if isinstance(error, UnpicklingError)
+                else one_line(error, 200)
+            )
+            raise CheckpointDamagedError(
+                f"{self.checkpoint}: cannot be resumed from ({said}); remove it, and the run goes "
+                "on from the one before it or anew"
+            ) from error
 
 
 def failed_write(path: Path, output_dir: Path, error: Exception) -> StorageError:

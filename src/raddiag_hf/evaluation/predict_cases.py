@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from raddiag_hf.checkpoints.loaded_model import LoadedModel, choose_device, model_fingerprint
+from raddiag_hf.checkpoints.loaded_model import (
+    LoadedModel,
+    choose_device,
+    find_unreasonable,
+    model_fingerprint,
+)
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder, RunFolderError
 from raddiag_hf.data.batches.collate import collate_cases
@@ -160,7 +165,19 @@ def _predict_blocks(
             filled += len(answer)
             progress(f"Predicting {cases.split} cases", done + filled, total)
         done += len(block)
-        PredictionTable.of_cases(cases, block, logits, provenance).write(_part(parts, block))
+        table = PredictionTable.of_cases(cases, block, logits, provenance)
+        _check_answers(table, loaded.model_id)
+        table.write(_part(parts, block))
+
+
+def _check_answers(table: PredictionTable, model_id: str) -> None:
+    """Refuse logits that no sound network gives."""
+    for case_id, row in zip(table.case_ids, torch.from_numpy(table.logits), strict=True):
+        if (found := find_unreasonable(row)) is not None:
+            raise EvaluationInputError(
+                f"case {case_id!r}: the model's answer {found}; are its weights damaged: "
+                f"{model_id}?"
+            )
 
 
 def _describe(loaded: LoadedModel, cases: CaseSplit) -> dict[str, str]:

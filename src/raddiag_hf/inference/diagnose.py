@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import torch
 from torch import Tensor
 
-from raddiag_hf.checkpoints.loaded_model import check_label_texts
+from raddiag_hf.checkpoints.loaded_model import check_label_texts, find_unreasonable
 from raddiag_hf.checkpoints.training_domain import TrainingDomain
 from raddiag_hf.core.package_versions import package_versions
 from raddiag_hf.imaging.scan import Decision, DecisionKind, Scan, decisions_of
@@ -78,7 +78,7 @@ def diagnose_case(
 
     Raises:
         UnseenKindError: If ``strict`` is asked for, and there is such a scan or no ``domain``.
-        CaseError: As `as_case` and `pack_case` do, or if the model's answer is not finite.
+        CaseError: As `as_case` and `pack_case` do, or if the model's answer is out of reason.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
         ValueError: If ``top`` is below 1.
     """
@@ -93,8 +93,8 @@ def diagnose_case(
     with torch.inference_mode():
         encoded = model.encode_scans(batch["pixel_values"], batch["slice_counts"])
         logits = leave_one_out(model, encoded.scan_embeddings, batch["modality_slots"])
-    if not bool(torch.isfinite(logits).all()):
-        raise CaseError(f"the model's answer is not finite; are its weights damaged: {model_id}?")
+    if (found := find_unreasonable(logits)) is not None:
+        raise CaseError(f"the model's answer {found}; are its weights damaged: {model_id}?")
     findings = _rank(logits[0], model, top)
     leading = int(logits[0].argmax())
     contributions = scan_contributions(

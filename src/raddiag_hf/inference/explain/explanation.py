@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature
 
-from raddiag_hf.checkpoints.loaded_model import check_label_texts
+from raddiag_hf.checkpoints.loaded_model import check_label_texts, find_unreasonable
 from raddiag_hf.core.errors import InputError
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.imaging.scan import Scan
@@ -145,7 +145,7 @@ def explain_case(
         progress: Called after every few masks.
 
     Raises:
-        CaseError: As `as_case` and `pack_case` do, or if the model's answer is not finite.
+        CaseError: As `as_case` and `pack_case` do, or if the model's answer is out of reason.
         LabelError: If the model has no such label.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
@@ -166,8 +166,8 @@ def explain_case(
             batch["pixel_values"], batch["slice_counts"], settings.chunk_size(model), False
         )
         logits = leave_one_out(model, encoded.scan_embeddings, batch["modality_slots"])
-    if not bool(torch.isfinite(logits).all()):
-        raise CaseError(f"the model's answer is not finite; are its weights damaged: {model_id}?")
+    if (found := find_unreasonable(logits)) is not None:
+        raise CaseError(f"the model's answer {found}; are its weights damaged: {model_id}?")
     column = int(logits[0].argmax()) if named is None else named
     contributions = scan_contributions(case.scans, counts, logits, encoded.slice_attentions, column)
     attention_shares = _attention_shares(model, encoded.scan_embeddings, batch)

@@ -26,6 +26,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from raddiag_hf.checkpoints.adapters import ADAPTER_WEIGHTS
 from raddiag_hf.core.checkpoint_folders import (
     CheckpointKeeper,
+    ResumeGuard,
     find_damage,
     last_complete_checkpoint,
     named_checkpoint_failure,
@@ -95,6 +96,7 @@ def fit_weights(
     Raises:
         InputError: If several GPUs are visible to this one process.
         RunFolderError: If the best checkpoint so far is damaged.
+        CheckpointDamagedError: If the one to resume from holds another optimizer, or code.
         StorageError: If the disk does not take a checkpoint; earlier ones stay.
         TrainingDivergedError: If the loss or a logit is no longer a number; checkpoints stay.
     """
@@ -144,7 +146,8 @@ def fit_weights(
         if in_memory:
             for cases in (train, *held_out.values()):
                 cases.keep_in_memory(progress)
-        with named_checkpoint_failure(folder):
+        trainer.add_callback(guard := ResumeGuard(checkpoint))
+        with named_checkpoint_failure(folder), guard.guard():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     def predict(split: Split) -> NDArray[np.floating[Any]]:
