@@ -104,6 +104,7 @@ def test_a_model_folder_gets_the_labels_and_keeps_its_other_files(run, tmp_path,
         "README.md",
         "config.json",
         "model.safetensors",
+        "weights_digest.json",
     ]
 
 
