@@ -9,8 +9,16 @@ import os
 import subprocess
 import sys
 
+from raddiag_hf.checkpoints.training_domain import TrainingDomain
+from raddiag_hf.checkpoints.training_kinds import TrainingKind, TrainingKinds
+from raddiag_hf.vocabulary import Anatomy, Modality
 from tests.fixtures.hub_standin import HubStandIn
-from tests.fixtures.saved_models import AUTHORS_FOLDER, LABELS, authors_repository
+from tests.fixtures.saved_models import (
+    AUTHORS_FOLDER,
+    LABELS,
+    authors_repository,
+    save_tiny_model,
+)
 
 MODEL = "QiaoyuZheng/RP3D-DiagModel"
 CHECKPOINT = f"{AUTHORS_FOLDER}/pytorch_model.bin"
@@ -38,6 +46,25 @@ def diagnose(hub, cache, scan, *options, token=None):
     )
     assert process.returncode == 0, process.stderr
     return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+def test_a_saved_model_brings_what_it_was_trained_on(scan_folder, tmp_path):
+    folder = save_tiny_model(tmp_path / "ours")
+    TrainingDomain(
+        TrainingKinds((TrainingKind(Modality.XRAY, Anatomy.CHEST, scans=9, cases=9),))
+    ).save(folder)
+    with HubStandIn() as hub:
+        hub.add("model", "owner/ours", {one.name: one.read_bytes() for one in folder.iterdir()})
+        told, refused = diagnose(
+            hub,
+            tmp_path / "cache",
+            scan_folder / "ct.dcm",
+            ["--model", "owner/ours"],
+            ["--model", "owner/ours", "--strict"],
+        )
+    assert json.loads(told["out"])["domain"]["trained_on"] == "X-ray, Chest (9)"
+    assert (refused["code"], refused["out"]) == (2, "")
+    assert "never saw in training" in refused["err"]
 
 
 def test_the_authors_model_is_fetched_converted_and_cached(scan_folder, tmp_path):

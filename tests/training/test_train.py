@@ -31,7 +31,7 @@ from raddiag_hf.training.recipe_file import RecipeError
 from raddiag_hf.training.record import TrainingRecord
 from raddiag_hf.training.train import RECORD_FILE, main, open_splits, train_recipe
 from raddiag_hf.training.trainer import RadDiagTrainer
-from raddiag_hf.vocabulary import Split
+from raddiag_hf.vocabulary import Anatomy, Modality, Split
 from tests.fixtures.cases import numbered, write_store
 from tests.fixtures.recipes import quick_recipe, write_training_cases
 
@@ -85,6 +85,10 @@ def test_a_run_ends_with_decisions_metrics_record_and_card(tmp_path):
     assert (record.method, record.base_model) == ("from-scratch", None)
     assert "by the AUC on validation" in record.selection
     assert LabelSet.load(folder / LABEL_SET_FILE).train_counts == (8, 8, 8)
+    domain = load_model(str(folder), device="cpu").domain
+    assert domain.kinds.num_scans(Modality.CT, Anatomy.CHEST) == 24
+    assert (domain.embeddings.num_scans, domain.embeddings.num_cases) == (48, 20)
+    assert record.ood_score["test_cases"] == 12
     card = (folder / "README.md").read_text()
     assert "# RadDiag, trained on 3 labels" in card
     assert "Trained from random weights." in card
@@ -95,6 +99,8 @@ def test_without_validation_and_test_cases_the_card_says_so(cases, tmp_path):
     folder = train_recipe(quick_recipe(cases, tmp_path / "run", max_steps=1))
     record = TrainingRecord.from_json((folder / RECORD_FILE).read_text())
     assert record.threshold_source is None
+    assert record.ood_score is None
+    assert load_model(str(folder), device="cpu").domain.embeddings is None
     assert record.selection == "the last of 1 steps"
     card = (folder / "README.md").read_text()
     assert "No thresholds were chosen: there are no validation cases." in card
