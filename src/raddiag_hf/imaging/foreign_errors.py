@@ -19,6 +19,7 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from raddiag_hf.core.errors import one_line
+from raddiag_hf.imaging.file_at_work import at_work
 from raddiag_hf.imaging.scan import ScanReadError, ScanReadReason
 
 FOREIGN_ERRORS: tuple[type[Exception], ...] = (
@@ -100,7 +101,7 @@ def only_scan_read_errors(path: Path, doing: str, *, quote: bool) -> Iterator[No
     """
     was_reading = getattr(_SILENT.here, "is_reading", False)
     _SILENT.here.is_reading = True
-    with warnings.catch_warnings():
+    with at_work(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield

@@ -1,23 +1,17 @@
-"""Reading: a file, a series folder or a whole study folder in, scans out. The front door."""
+"""Reading: a file, a series folder or a whole study folder in, scans out. The front door.
+
+Files are read in a process of their own: one that kills, stalls or bloats it is rejected by name.
+"""
 
 import logging
-import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raddiag_hf.core.progress import Progress, no_progress
-from raddiag_hf.imaging.dicom.grouping import group_into_series, split_off_screenshots
-from raddiag_hf.imaging.dicom.header import DicomHeader, read_dicom_header
-from raddiag_hf.imaging.dicom.scan import read_series
-from raddiag_hf.imaging.foreign_errors import only_scan_read_errors
-from raddiag_hf.imaging.formats import FileFormat, sniff_format
-from raddiag_hf.imaging.nifti import read_nifti
-from raddiag_hf.imaging.npy import read_npy
-from raddiag_hf.imaging.picture_names import SINGLE_PICTURES, split_by_name
-from raddiag_hf.imaging.pictures import read_picture, read_picture_stack
+from raddiag_hf.imaging.guard import read_guarded
+from raddiag_hf.imaging.picture_names import SINGLE_PICTURES
 from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.imaging.scan import (
     Decision,
@@ -28,6 +22,7 @@ from raddiag_hf.imaging.scan import (
     ScanReadReason,
     decision,
 )
+from raddiag_hf.imaging.study import FilesLookedAt, StudyEvent, read_study
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 logger = logging.getLogger(__name__)
@@ -79,7 +74,8 @@ def read_scans(
     """Read every scan of a file, a series folder or a study folder (searched to any depth).
 
     Formats are known by content, not by name: DICOM (grouped into series by their identity, then
-    by size and orientation), NIfTI, NPY, PNG, JPEG, TIFF, BMP.
+    by size and orientation), NIfTI, NPY, PNG, JPEG, TIFF, BMP. A file that ends the process which
+    reads it, or takes more time or memory than the limits allow, is rejected like any other.
 
     Args:
         path: The file or folder.
@@ -102,14 +98,17 @@ def read_scans(
     """
     path = Path(path)
     limits = limits or ReadLimits()
-    readers = _FileReaders(limits, settings)
-    files = readers.list_files(path)
-    for number, file in enumerate(files, start=1):
-        readers.look_at(file)
-        progress("Reading scans", number, len(files))
     if stack_pictures is None:
         stack_pictures = modality not in SINGLE_PICTURES
-    scans, errors = readers.finish(stack_pictures)
+
+    def tell(event: StudyEvent) -> None:
+        if isinstance(event, FilesLookedAt):
+            progress("Reading scans", event.number, event.total)
+
+    events = read_guarded(read_study, path, (limits, settings, stack_pictures), limits, tell)
+    errors = [event for event in events if isinstance(event, ScanReadError)]
+    scans = [event for event in events if isinstance(event, Scan)]
+    scans.sort(key=lambda scan: scan.provenance["format"] != "dicom")
     if not scans:
         raise _nothing_found(path, errors)
     for error in errors:
@@ -160,95 +159,6 @@ def read_scan(
             f"{len(reading.scans)} scans ({shapes}{more}), expected one",
         )
     return reading.scans[0]
-
-
-class _FileReaders:
-    """Sorts files by format; DICOM waits until all headers are known."""
-
-    def __init__(self, limits: ReadLimits, settings: ReadSettings) -> None:
-        self._limits = limits
-        self._settings = settings
-        self._headers: list[DicomHeader] = []
-        self._pictures: list[Path] = []
-        self._scans: list[Scan] = []
-        self._errors: list[ScanReadError] = []
-
-    def list_files(self, path: Path) -> list[Path]:
-        """Return the files below a folder in natural order; links to folders are not followed."""
-        with only_scan_read_errors(path, "the path", quote=False):
-            if not path.is_dir():
-                return [path]
-        files: list[Path] = []
-        for folder, folders, names in os.walk(path, onerror=self._cannot_enter):
-            folders.sort(key=_natural)
-            files += [Path(folder, name) for name in sorted(names, key=_natural)]
-            if len(files) > self._limits.max_files:
-                raise ScanReadError(
-                    path,
-                    ScanReadReason.TOO_LARGE,
-                    f"more than {self._limits.max_files} files in the folder",
-                )
-        if not files:
-            raise ScanReadError(path, ScanReadReason.EMPTY, "a folder without files")
-        return files
-
-    def _cannot_enter(self, error: OSError) -> None:
-        found = f"the folder cannot be listed: {error.strerror}"
-        self._errors.append(ScanReadError(error.filename, ScanReadReason.UNREADABLE, found))
-
-    def look_at(self, path: Path) -> None:
-        """Read a file, or put it by for those that belong to it."""
-        try:
-            with only_scan_read_errors(path, "the file", quote=False):
-                file_format = sniff_format(path)
-            if file_format is FileFormat.DICOM:
-                # The text of its header names the patient.
-                with only_scan_read_errors(path, "the DICOM header", quote=False):
-                    self._headers.append(read_dicom_header(path, self._limits))
-            elif file_format is FileFormat.PICTURE:
-                self._pictures.append(path)
-            elif file_format is FileFormat.NIFTI:
-                with only_scan_read_errors(path, "the NIfTI file", quote=True):
-                    self._scans.append(read_nifti(path, self._limits))
-            else:
-                with only_scan_read_errors(path, "the NPY file", quote=True):
-                    self._scans.append(read_npy(path, self._limits, self._settings.npy_depth))
-        except ScanReadError as error:
-            self._errors.append(error)
-
-    def finish(self, stack_pictures: bool) -> tuple[list[Scan], list[ScanReadError]]:
-        """Read what was put by; return all scans and all errors."""
-        images, screenshots = split_off_screenshots(self._headers)
-        for header in screenshots:
-            found = "a secondary capture beside the acquired images of its study"
-            path = header.file.path
-            self._errors.append(ScanReadError(path, ScanReadReason.NOT_DIAGNOSTIC, found))
-        dicom_scans: list[Scan] = []
-        for series in group_into_series(images):
-            scans, errors = read_series(series, self._limits, self._settings)
-            dicom_scans += scans
-            self._errors += errors
-        self._read_pictures(stack_pictures)
-        return dicom_scans + self._scans, self._errors
-
-    def _read_pictures(self, stack_pictures: bool) -> None:
-        folders: dict[Path, list[Path]] = {}
-        for path in self._pictures:
-            folders.setdefault(path.parent if stack_pictures else path, []).append(path)
-        for paths in (stack for folder in folders.values() for stack in split_by_name(folder)):
-            try:
-                if len(paths) > 1:
-                    self._scans.append(read_picture_stack(paths, self._limits))
-                else:
-                    self._scans.append(read_picture(paths[0], self._limits))
-            except ScanReadError as error:
-                self._errors.append(error)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key under which ``frame10`` follows ``frame9``."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in parts]
 
 
 def _nothing_found(path: Path, errors: Sequence[ScanReadError]) -> ScanReadError:

@@ -164,6 +164,10 @@ class ScanReadReason(StrEnum):
     """An image beside scans of a case of which nothing says what made it: a logo, a photograph."""
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    """Reading it took more time than files of its size may take."""
+    CRASHED = "crashed"
+    """The process that read it died of it."""
     INCONSISTENT_SERIES = "inconsistent_series"
     """Slices that do not make up one volume, or more scans than the caller asked for."""
     BAD_VALUES = "bad_values"
@@ -191,6 +195,8 @@ class ScanReadError(InputError):
 
 
 _FLOAT32_BYTES = 4
+_LEAST_MEMORY_BYTES = 256 * 2**20
+"""Headers, compressed bytes, and the decoders themselves."""
 
 
 @dataclass(frozen=True)
@@ -204,9 +210,11 @@ class ReadLimits:
         max_volumes: Volumes into which one series may fall apart (echoes, b-values, phases); a
             series of more is a measurement over time, not a set of scans.
         max_files: Files in a study folder.
+        max_file_seconds: Processor time for reading a file; each MiB of the file may take half as
+            much more.
 
     Raises:
-        ValueError: If a limit is below 1.
+        ValueError: If a limit is below 1, or less than 0.1 s.
     """
 
     max_side: int = 16_384
@@ -214,12 +222,19 @@ class ReadLimits:
     max_decoded_bytes: int = 4 * 2**30
     max_volumes: int = 16
     max_files: int = 50_000
+    max_file_seconds: float = 4.0
+
+    @property
+    def max_memory_bytes(self) -> int:
+        """Memory that reading may take at its peak: three times the largest scan, and a little."""
+        return 3 * self.max_decoded_bytes + _LEAST_MEMORY_BYTES
 
     def __post_init__(self) -> None:
         for limit in fields(self):
-            if getattr(self, limit.name) < 1:
-                value = getattr(self, limit.name)
-                raise ValueError(f"{limit.name} is {value}, expected at least 1")
+            value = getattr(self, limit.name)
+            least = 0.1 if limit.name == "max_file_seconds" else 1
+            if value < least:
+                raise ValueError(f"{limit.name} is {value}, expected at least {least}")
 
     def check(self, path: Path, depth: int, height: int, width: int) -> None:
         """Refuse a scan of this shape if it is empty or too large.

@@ -46,6 +46,8 @@ REASON_WORDS: dict[str, str] = {
     ScanReadReason.NOT_DIAGNOSTIC: "is a localiser, a dose sheet, a segmentation or a screenshot",
     ScanReadReason.UNSUPPORTED: "is encoded in a way that is not read",
     ScanReadReason.TOO_LARGE: "is larger than what is read",
+    ScanReadReason.TOO_SLOW: "takes longer to read than a file of its size may",
+    ScanReadReason.CRASHED: "ends the process that reads it",
     ScanReadReason.INCONSISTENT_SERIES: "its slices do not make up one volume",
     ScanReadReason.BAD_VALUES: "has NaN or infinite intensities",
     ScanReadReason.EMPTY: "holds no scan",
