@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # One thread for each of two workers: torch's own threads would only get into each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-all bench check style clean
+.PHONY: demo test test-all fuzz bench check style clean
 
 demo: $(STAMP)
 	$(BIN)/raddiag demo --output demo-output
@@ -19,6 +19,12 @@ test-all: $(STAMP)
 	$(PYTEST)
 	tests/lower_bounds.sh $(VENV)-lowest
 	tests/timm.sh $(VENV)-timm
+
+# The same seed makes the same files; what failed stays in fuzz-failures.
+FUZZ_FILES := 5000
+FUZZ_SEED := 0
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz.campaign --files $(FUZZ_FILES) --seed $(FUZZ_SEED)
 
 # The ablation reads the text encoder that the knowledge benchmark trains.
 BENCH_ENCODER := out/knowledge-encoder
