@@ -104,6 +104,25 @@ def test_few_cases_and_few_positives_are_told():
     assert rare.startswith("fewer than 10 training cases have Fracture: ")
 
 
+def test_labels_without_negatives_are_told_and_unknown_ones_are_none():
+    data = Data(counts=(300, 100, 50))
+    (message,) = failures(data, good_logits(data))
+    assert message.startswith("no training case is without Normal: ")
+    data[Split.TRAIN].known_counts = [300, 100, 300]
+    (message,) = failures(data, good_logits(data))
+    assert message.startswith("no training case is without Normal, Fracture: ")
+
+
+def test_where_no_label_tells_cases_apart_the_pixels_are_not_blamed():
+    data = Data(counts=(300, 300, 0))
+    constant = np.tile(np.float32([4, 4, -4]), (60, 1))
+    absent, every, same = failures(data, constant, method="linear-probe")
+    assert every.startswith("no training case is without Normal, Fracture: ")
+    assert absent.startswith("no training case has Nodule: ")
+    assert same.startswith("the model gives all validation cases the same answer")
+    assert same.endswith("no label tells training cases apart; add cases with and without each")
+
+
 def test_labels_without_validation_cases_are_told():
     data = Data(num_validation=2)
     messages = failures(data, good_logits(data))

@@ -42,7 +42,13 @@ def find_data_failures(data: CaseSplits, *, is_from_scratch: bool) -> list[str]:
         found.append(
             f"no training case has {_list(names, absent)}: what is said of them means nothing"
         )
-    if (rare := np.flatnonzero((counts > 0) & (counts < FEW_POSITIVES))).size:
+    has_no_negative = (counts > 0) & (counts == np.array(data[Split.TRAIN].known_counts))
+    if (constant := np.flatnonzero(has_no_negative)).size:
+        found.append(
+            f"no training case is without {_list(names, constant)}: what is said of them means "
+            "nothing; add cases without, or leave such labels out"
+        )
+    if (rare := np.flatnonzero((counts > 0) & (counts < FEW_POSITIVES) & ~has_no_negative)).size:
         found.append(
             f"fewer than {FEW_POSITIVES} training cases have {_list(names, rare)}: do not rely on "
             "what is said of them; collect more, or merge labels"
@@ -69,7 +75,13 @@ def find_model_failures(
         exclusive: The logits are log-odds of a softmax.
     """
     is_probe = method in PROBES
+    labels, counts = data[Split.VALIDATION].labels, np.array(data.label_set.train_counts)
+    known = np.array(data[Split.TRAIN].known_counts)
     if len(logits) > 1 and logits.std(0).max() < LEAST_SPREAD:
+        told = "the model gives all validation cases the same answer, whatever they show"
+        if not ((counts > 0) & (counts < known)).any():
+            advice = "no label tells training cases apart; add cases with and without each"
+            return [f"{told}: {advice}"]
         advice = (
             "look at some of the pixels, choose another start, or a method that adapts the encoder "
             "(lora, full)"
@@ -77,10 +89,7 @@ def find_model_failures(
             else "lower the learning rate, train batch norms if they are frozen, or choose another "
             "start"
         )
-        told = "the model gives all validation cases the same answer, whatever they show"
         return [f"{told}: {advice}"]
-    labels, counts = data[Split.VALIDATION].labels, np.array(data.label_set.train_counts)
-    known = np.array(data[Split.TRAIN].known_counts)
     if _is_no_better_than_prevalence(labels, logits, counts, known, exclusive):
         advice = (
             "choose another start, or a method that adapts the encoder (lora, full), or check the "
