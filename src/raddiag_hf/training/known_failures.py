@@ -18,6 +18,8 @@ CHANCE_AUC = 0.6
 """Mean AUC up to which a model that is no better than prevalence ranks no better either."""
 LEAST_GAIN = 0.02
 """Share of the loss of prevalence that a model has to save to have learnt anything."""
+LEAST_VALIDATION = 20
+"""Validation cases below which their loss tells nothing of a training that is under way."""
 MOST_NAMED = 5
 
 

@@ -39,7 +39,12 @@ from raddiag_hf.data.batches.case_augmentation import CaseAugmentation
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.metrics.class_metrics import evaluate_predictions
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
-from raddiag_hf.training.known_failures import LEAST_GAIN, prevalence_loss
+from raddiag_hf.training.known_failures import (
+    CHANCE_AUC,
+    LEAST_GAIN,
+    LEAST_VALIDATION,
+    prevalence_loss,
+)
 from raddiag_hf.training.methods.fitted_model import FittedModel
 from raddiag_hf.training.methods.scan_embeddings import ScanEmbeddings, embed_scans_of
 from raddiag_hf.training.trainer import RadDiagTrainer
@@ -169,7 +174,10 @@ def fit_weights(
 
 
 class _StallWarning(TrainerCallback):
-    """Says, once half of the steps are done, that the validation loss never fell."""
+    """Says, once half of the steps are done, that the validation loss never fell.
+
+    Not of few validation cases, nor while these are ranked better than by chance.
+    """
 
     def __init__(self, data: CaseSplits, exclusive: bool) -> None:
         counts = np.array(data.label_set.train_counts)
@@ -177,7 +185,7 @@ class _StallWarning(TrainerCallback):
         prevalence = prevalence_loss(labels, counts, known, exclusive=exclusive)
         self.bound = (1 - LEAST_GAIN) * prevalence
         self.best = np.inf
-        self.is_told = False
+        self.is_silent = len(labels) < LEAST_VALIDATION
 
     def on_evaluate(
         self,
@@ -188,13 +196,15 @@ class _StallWarning(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         self.best = min(self.best, metrics.get("eval_loss", np.inf))
-        is_due = 2 * state.global_step >= state.max_steps and not self.is_told
-        if is_due and self.best >= self.bound:
-            self.is_told = True
+        is_due = 2 * state.global_step >= state.max_steps and not self.is_silent
+        is_chance = not metrics.get("eval_auc", np.nan) > CHANCE_AUC
+        if is_due and is_chance and self.best >= self.bound:
+            self.is_silent = True
             logger.warning(
                 "after %d of %d steps the loss on validation was never below %.4f, barely what "
-                "telling each label's frequency gives (the best is %.4f): change the learning rate "
-                "or the start, or see that the labels are right",
+                "telling each label's frequency gives (the best is %.4f), and cases are ranked "
+                "as by chance: change the learning rate or the start, or see that the labels are "
+                "right",
                 state.global_step, state.max_steps, self.bound, self.best,
             )  # fmt: skip
 
