@@ -8,7 +8,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "raddiag_hf"
 
 LAYERS = (
     "vocabulary", "core", "model", "metrics", "imaging", "phantoms", "knowledge", "labels",
-    "checkpoints", "data", "reports", "inference", "evaluation", "training", "hub", "demo", "cli",
+    "checkpoints", "data", "reports", "inference", "evaluation", "training", "reproduce",
+    "hub", "demo", "cli",
 )  # fmt: skip
 """Rooms from the ground up; a room imports from those before it and from itself."""
 

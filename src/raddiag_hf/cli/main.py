@@ -21,6 +21,7 @@ from raddiag_hf.cli import (
     evaluate,
     explain,
     finetune,
+    reproduce,
     train,
 )
 from raddiag_hf.cli.dataset.group import dataset
@@ -47,6 +48,7 @@ app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("embed", epilog=embed.EXAMPLES)(embed.embed)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("finetune", epilog=finetune.EXAMPLES)(finetune.finetune)
+app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 for group in (dataset, knowledge):
