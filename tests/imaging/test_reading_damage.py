@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 
 from raddiag_hf.imaging.dicom.compression import Codestream, read_codestream
 from raddiag_hf.imaging.reading import read_scan, read_scans
@@ -219,3 +220,40 @@ def test_other_formats_are_named(tmp_path: Path, head: bytes, words: str) -> Non
     with pytest.raises(ScanReadError, match=words) as caught:
         read_scan(path)
     assert caught.value.reason is ScanReadReason.UNKNOWN_FORMAT
+
+
+def test_a_deflated_bomb_is_refused_wherever_its_syntax_stands(tmp_path: Path) -> None:
+    """A long element before the transfer syntax once hid it from a look at the first bytes."""
+    dataset = dicom_dataset(SLICE)
+    dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    dataset.add_new((0x0009, 0x1001), "OB", bytes(3 * 2**20))
+    dataset.save_as(tmp_path / "plain.dcm")
+    content = (tmp_path / "plain.dcm").read_bytes()
+    start = content.index(b"\x02\x00\x10\x00UI")
+    hiding = b"\x02\x00\x01\x00OB\0\0" + struct.pack("<I", 5000) + bytes(5000)
+    hidden = content[:start] + hiding + content[start:]
+    (tmp_path / "hidden.dcm").write_bytes(hidden)
+    for name in ("plain.dcm", "hidden.dcm"):
+        with pytest.raises(ScanReadError, match="inflates beyond") as caught:
+            read_scan(tmp_path / name, limits=ReadLimits(max_decoded_bytes=2**20))
+        assert caught.value.reason is ScanReadReason.TOO_LARGE
+        assert read_scan(tmp_path / name).volume.shape == (1, *SLICE.shape)
+
+
+def test_a_picture_of_endless_pages_is_refused_at_the_limit(tmp_path: Path) -> None:
+    page = Image.fromarray(SLICE.astype(np.uint8))
+    page.save(tmp_path / "pages.tif", save_all=True, append_images=[page] * 20)
+    with pytest.raises(ScanReadError, match="10 slices, at most 9 are read"):
+        read_scan(tmp_path / "pages.tif", limits=ReadLimits(max_frames=9))
+    assert len(read_scan(tmp_path / "pages.tif").volume) == 21
+
+
+def test_a_cut_off_jpeg_ls_stream_is_refused_at_once(tmp_path: Path) -> None:
+    path = WRITERS["jpeg_ls_colour"](tmp_path / "x.dcm")
+    dataset = dcmread(path)
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame.rstrip(b"\0")[:-14]])
+    dataset.save_as(path)
+    with pytest.raises(ScanReadError, match="Invalid JPEG-LS stream") as caught:
+        read_scan(path, limits=ReadLimits(max_file_seconds=1))
+    assert caught.value.reason is ScanReadReason.CORRUPT

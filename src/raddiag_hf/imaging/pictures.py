@@ -65,7 +65,7 @@ def _read_pages(path: Path, limits: ReadLimits) -> tuple[list[NDArray[np.float32
     pages: list[NDArray[np.float32]] = []
     decisions: list[Decision] = []
     with only_scan_read_errors(path, "the picture", quote=True), _open(path) as image:
-        num_pages = _num_pages(path, image)
+        num_pages = _num_pages(path, image, limits)
         limits.check(path, num_pages, image.height, image.width)
         for page in range(num_pages):
             image.seek(page)
@@ -102,13 +102,28 @@ def _as_scan(
     )
 
 
-def _num_pages(path: Path, image: Image.Image) -> int:
+def _num_pages(path: Path, image: Image.Image, limits: ReadLimits) -> int:
+    if image.format == "TIFF":
+        return _count_pages(image, limits.max_frames + 1)
     num_frames = int(getattr(image, "n_frames", 1))
     if num_frames > 1 and image.format == "PNG":
         raise ScanReadError(
             path, ScanReadReason.UNSUPPORTED, f"an animation of {num_frames} frames"
         )
-    return num_frames if image.format == "TIFF" else 1
+    return 1
+
+
+def _count_pages(image: Image.Image, most: int) -> int:
+    """Follow the pages no further than this: to count them all takes long, and may never end."""
+    num_pages = 1
+    try:
+        while num_pages < most:
+            image.seek(num_pages)
+            num_pages += 1
+    except EOFError:
+        pass
+    image.seek(0)
+    return num_pages
 
 
 def _grey_pixels(image: Image.Image) -> tuple[NDArray[np.float32], list[Decision]]:

@@ -30,6 +30,7 @@ from pydicom.uid import (
 )
 
 _PLUGIN = "imagecodecs"
+_END_OF_IMAGE = b"\xff\xd9"
 _OWN_SYNTAXES = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, *JPEGLSTransferSyntaxes)
 _PLUGINS = {
     JPEGBaseline8Bit: "pillow",
@@ -75,7 +76,9 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     Colour stays in the space of the file; pydicom converts it.
     """
     if runner.transfer_syntax in JPEGLSTransferSyntaxes:
-        pixels = imagecodecs.jpegls_decode(source)
+        # CharLS 2.4 searches for seconds for the end of a stream that was cut off.
+        has_end = source.rstrip(b"\0").endswith(_END_OF_IMAGE)
+        pixels = imagecodecs.jpegls_decode(source if has_end else source + _END_OF_IMAGE)
     else:
         # Naming one space for both sides keeps libjpeg from converting.
         space = "RGB" if runner.samples_per_pixel == 3 else None

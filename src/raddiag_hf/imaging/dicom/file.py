@@ -3,15 +3,15 @@
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BufferedReader, FileIO
+from io import BufferedReader, BytesIO, FileIO
 from math import isfinite
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -63,6 +63,28 @@ class BoundedReader(BufferedReader):
         return super().read(remaining if size is None or size < 0 else min(size, remaining))
 
 
+class _DeflatedError(Exception):
+    """A data set is deflated; `position` is where it begins."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(position)
+        self.position = position
+
+
+class _HeaderReader(BoundedReader):
+    """A file of which all is asked for at once by whoever inflates it, and by nobody else."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most so many bytes.
+
+        Raises:
+            _DeflatedError: If all are asked for: they would be inflated without a limit.
+        """
+        if size is None or size < 0:
+            raise _DeflatedError(self.tell())
+        return super().read(size)
+
+
 def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
     """Read the header of a DICOM file, with or without preamble and transfer syntax.
 
@@ -70,11 +92,12 @@ def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
         ScanReadError: ``CORRUPT`` if it cannot be parsed (sequences nested too deeply included),
             ``TOO_LARGE`` if a deflated data set would inflate beyond the limits.
     """
-    head = read_head(path)
-    if str(DeflatedExplicitVRLittleEndian).encode() in head:
-        _check_inflated_size(path, limits)
-    with BoundedReader(path) as stream:
-        header = dcmread(stream, stop_before_pixels=True, force=True, defer_size=_DEFER_BYTES)
+    read_head(path)  # refuses what is no regular file
+    with _HeaderReader(path) as stream:
+        try:
+            header = dcmread(stream, stop_before_pixels=True, force=True, defer_size=_DEFER_BYTES)
+        except _DeflatedError as deflated:
+            return _open_deflated(path, deflated.position, limits)
         pixel_offset: int | None = stream.tell()
         if stream.read(1) == b"":
             pixel_offset = None
@@ -82,11 +105,15 @@ def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
     guessed = not isinstance(header.file_meta.get("TransferSyntaxUID"), UID)
     if guessed:
         header.file_meta.TransferSyntaxUID = _guessed_syntax(header)
-    if header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
-        # Inflated as a whole, so the offset into the file says nothing.
-        header = dcmread(path, force=True)
-        pixel_offset = 0 if any(keyword in header for keyword in PIXEL_KEYWORDS) else None
     return DicomFile(path, header, pixel_offset, guessed)
+
+
+def _open_deflated(path: Path, position: int, limits: ReadLimits) -> DicomFile:
+    """Inflate a data set as a whole, so that an offset into the file says nothing."""
+    header = dcmread(BytesIO(_inflated(path, position, limits)), force=True)
+    header.file_meta = read_file_meta_info(path)
+    pixel_offset = 0 if any(keyword in header for keyword in PIXEL_KEYWORDS) else None
+    return DicomFile(path, header, pixel_offset, syntax_guessed=False)
 
 
 def _guessed_syntax(header: Dataset) -> UID:
@@ -96,16 +123,21 @@ def _guessed_syntax(header: Dataset) -> UID:
     return ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
 
 
-def _check_inflated_size(path: Path, limits: ReadLimits) -> None:
-    """Inflate a deflated data set piece by piece, keeping none, and stop at the limit."""
+def _inflated(path: Path, position: int, limits: ReadLimits) -> bytes:
+    """Inflate from a byte on, piece by piece; what ends too early gives what there is.
+
+    Raises:
+        ScanReadError: ``TOO_LARGE`` where there is more than a scan may have.
+    """
+    pieces: list[bytes] = []
+    num_bytes = 0
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     with path.open("rb") as stream:
-        prefix = stream.read(144)
-        stream.seek(144 + int.from_bytes(prefix[140:144], "little"))
-        inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-        num_bytes = 0
+        stream.seek(position)
         piece = stream.read(2**16)
         while piece and not inflater.eof:
-            num_bytes += len(inflater.decompress(piece, 2**20))
+            pieces.append(inflater.decompress(piece, 2**20))
+            num_bytes += len(pieces[-1])
             if num_bytes > limits.max_decoded_bytes:
                 raise ScanReadError(
                     path,
@@ -113,6 +145,7 @@ def _check_inflated_size(path: Path, limits: ReadLimits) -> None:
                     f"inflates beyond {limits.max_decoded_bytes} bytes",
                 )
             piece = inflater.unconsumed_tail or stream.read(2**16)
+    return b"".join(pieces)
 
 
 class Tags:
