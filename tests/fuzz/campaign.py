@@ -119,6 +119,7 @@ def read_mutated(
     parent_start = peak_bytes(resource.RUSAGE_SELF)
     end_readers()
     reader_start = peak_bytes(resource.RUSAGE_CHILDREN)
+    read_scan(good, limits=LIMITS)  # the start of a process is no file's fault
     for number in numbers:
         kind, content = mutated(originals, number, seed)
         path.write_bytes(content)

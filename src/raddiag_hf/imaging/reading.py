@@ -22,7 +22,7 @@ from raddiag_hf.imaging.scan import (
     ScanReadReason,
     decision,
 )
-from raddiag_hf.imaging.study import FilesLookedAt, StudyEvent, read_study
+from raddiag_hf.imaging.study import FilesLookedAt, StudyEvent, read_pictures, read_study
 from raddiag_hf.vocabulary import Anatomy, Modality
 
 logger = logging.getLogger(__name__)
@@ -159,6 +159,22 @@ def read_scan(
             f"{len(reading.scans)} scans ({shapes}{more}), expected one",
         )
     return reading.scans[0]
+
+
+def read_slices(paths: Sequence[Path], limits: ReadLimits | None = None) -> Scan:
+    """Read pictures as the slices of one scan, in the order given.
+
+    Args:
+        paths: Of pictures, at least one.
+        limits: As for `read_scans`.
+
+    Raises:
+        ScanReadError: For the first picture at fault, or where sizes differ.
+    """
+    limits = limits or ReadLimits()
+    (scan,) = read_guarded(read_pictures, paths[0].parent, (tuple(paths), limits), limits)
+    assert isinstance(scan, Scan)
+    return scan
 
 
 def _nothing_found(path: Path, errors: Sequence[ScanReadError]) -> ScanReadError:

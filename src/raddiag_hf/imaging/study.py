@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,26 @@ def read_study(
         yield from study.look_at(file)
         yield FilesLookedAt(number, len(files))
     yield from study.finish(stack_pictures)
+
+
+def read_pictures(
+    folder: Path,
+    paths: Sequence[Path],
+    limits: ReadLimits,
+    set_aside: Mapping[Path, ScanReadError],
+) -> Iterator[Scan]:
+    """Read the named pictures of a folder as the slices of one scan, in this process.
+
+    Yields:
+        The scan.
+
+    Raises:
+        ScanReadError: For the first picture at fault.
+    """
+    for path in paths:
+        if path in set_aside:
+            raise set_aside[path]
+    yield read_picture_stack(paths, limits)
 
 
 @dataclass

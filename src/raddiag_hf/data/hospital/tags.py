@@ -50,7 +50,7 @@ def read_hospital_tags(path: Path) -> HospitalTags:
     with only_scan_read_errors(path, "the DICOM header", quote=False):
         if sniff_format(path) is not FileFormat.DICOM:
             raise ScanReadError(path, ScanReadReason.UNKNOWN_FORMAT, "is not DICOM")
-        return hospital_tags(open_dicom(path, ReadLimits()))
+        return hospital_tags(open_dicom(path, ReadLimits(), with_pixels=False))
 
 
 def hospital_tags(file: DicomFile) -> HospitalTags:

@@ -11,10 +11,9 @@ from raddiag_hf.data.store.case import Case
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.data.store.rejection import Rejection
 from raddiag_hf.data.store.scan_record import CaseScan
-from raddiag_hf.imaging.pictures import read_picture_stack
 from raddiag_hf.imaging.read_settings import ReadSettings
-from raddiag_hf.imaging.reading import read_scan
-from raddiag_hf.imaging.scan import ReadLimits, Scan, ScanReadError, ScanReadReason
+from raddiag_hf.imaging.reading import read_scan, read_slices
+from raddiag_hf.imaging.scan import Scan, ScanReadError, ScanReadReason
 from raddiag_hf.vocabulary import Anatomy, Modality, Plane, Sex, Split
 
 _PUBLISHED = ReadSettings(npy_depth="last")
@@ -133,7 +132,7 @@ def _read_scan(source: ScanSource) -> CaseScan:
         if path.is_dir():
             raise ScanReadError(path, ScanReadReason.UNREADABLE, "a folder, not a file")
     if len(source.paths) > 1:
-        scan = read_picture_stack(source.paths, ReadLimits())
+        scan = read_slices(source.paths)
     else:
         scan = read_scan(source.paths[0], settings=_PUBLISHED)
     plane = scan.plane if source.plane is Plane.UNKNOWN else source.plane

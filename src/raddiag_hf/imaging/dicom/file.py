@@ -1,9 +1,10 @@
 """DICOM file: its header read once, and its tags read without trust."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO, FileIO
+from itertools import islice
 from math import isfinite
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from raddiag_hf.imaging.scan import ReadLimits, ScanReadError, ScanReadReason
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DEFER_BYTES = 256 * 2**20
 """Header elements beyond this stay on disk; no tag that is read here comes near."""
+_PIECE_BYTES, _HEADER_PIECES = 2**20, 64
+"""What is inflated at once, and in how many pieces the header of a deflated file is looked for."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,14 @@ class _HeaderReader(BoundedReader):
         return super().read(size)
 
 
-def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
+def open_dicom(path: Path, limits: ReadLimits, *, with_pixels: bool = True) -> DicomFile:
     """Read the header of a DICOM file, with or without preamble and transfer syntax.
+
+    Args:
+        path: The file.
+        limits: How large it may be.
+        with_pixels: Whether they may be asked for; else no more of a deflated file is inflated than
+            its header can be long.
 
     Raises:
         ScanReadError: ``CORRUPT`` if it cannot be parsed (sequences nested too deeply included),
@@ -97,7 +106,7 @@ def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
         try:
             header = dcmread(stream, stop_before_pixels=True, force=True, defer_size=_DEFER_BYTES)
         except _DeflatedError as deflated:
-            return _open_deflated(path, deflated.position, limits)
+            return _open_deflated(path, deflated.position, limits, with_pixels)
         pixel_offset: int | None = stream.tell()
         if stream.read(1) == b"":
             pixel_offset = None
@@ -108,9 +117,13 @@ def open_dicom(path: Path, limits: ReadLimits) -> DicomFile:
     return DicomFile(path, header, pixel_offset, guessed)
 
 
-def _open_deflated(path: Path, position: int, limits: ReadLimits) -> DicomFile:
+def _open_deflated(path: Path, position: int, limits: ReadLimits, with_pixels: bool) -> DicomFile:
     """Inflate a data set as a whole, so that an offset into the file says nothing."""
-    header = dcmread(BytesIO(_inflated(path, position, limits)), force=True)
+    if with_pixels:
+        header = dcmread(BytesIO(_inflated(path, position, limits)), force=True)
+    else:
+        begin = b"".join(islice(_inflated_pieces(path, position), _HEADER_PIECES))
+        header = dcmread(BytesIO(begin), stop_before_pixels=True, force=True)
     header.file_meta = read_file_meta_info(path)
     pixel_offset = 0 if any(keyword in header for keyword in PIXEL_KEYWORDS) else None
     return DicomFile(path, header, pixel_offset, syntax_guessed=False)
@@ -124,28 +137,30 @@ def _guessed_syntax(header: Dataset) -> UID:
 
 
 def _inflated(path: Path, position: int, limits: ReadLimits) -> bytes:
-    """Inflate from a byte on, piece by piece; what ends too early gives what there is.
+    """Inflate from a byte on; what ends too early gives what there is.
 
     Raises:
         ScanReadError: ``TOO_LARGE`` where there is more than a scan may have.
     """
     pieces: list[bytes] = []
     num_bytes = 0
+    for piece in _inflated_pieces(path, position):
+        pieces.append(piece)
+        num_bytes += len(piece)
+        if num_bytes > limits.max_decoded_bytes:
+            found = f"inflates beyond {limits.max_decoded_bytes} bytes"
+            raise ScanReadError(path, ScanReadReason.TOO_LARGE, found)
+    return b"".join(pieces)
+
+
+def _inflated_pieces(path: Path, position: int) -> Iterator[bytes]:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     with path.open("rb") as stream:
         stream.seek(position)
         piece = stream.read(2**16)
         while piece and not inflater.eof:
-            pieces.append(inflater.decompress(piece, 2**20))
-            num_bytes += len(pieces[-1])
-            if num_bytes > limits.max_decoded_bytes:
-                raise ScanReadError(
-                    path,
-                    ScanReadReason.TOO_LARGE,
-                    f"inflates beyond {limits.max_decoded_bytes} bytes",
-                )
+            yield inflater.decompress(piece, _PIECE_BYTES)
             piece = inflater.unconsumed_tail or stream.read(2**16)
-    return b"".join(pieces)
 
 
 class Tags:
