@@ -77,9 +77,18 @@ def test_our_own_faults_keep_their_traceback_and_say_so(monkeypatch, error):
     assert caught.value.__notes__ == [OUR_FAULT]
 
 
-def test_an_interruption_is_no_fault(monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["diagnose", "scan.dcm"], ""),
+        (["train", "recipe"], "; the same command goes on where it stopped"),
+        (["dataset", "import"], "; the same command goes on where it stopped"),
+    ],
+)
+def test_an_interruption_is_no_fault_and_says_how_to_go_on(monkeypatch, capsys, arguments, said):
     replace_app(monkeypatch, KeyboardInterrupt())
-    assert main([]) == 130
+    assert main(arguments) == 130
+    assert capsys.readouterr().err == f"\nraddiag: interrupted{said}\n"
 
 
 def test_an_error_of_the_operating_system_names_its_file(monkeypatch, capsys):

@@ -115,3 +115,18 @@ def test_mistakes_are_answered_in_one_line_with_exit_code_2(capsys, arguments, m
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_ctrl_c_leaves_no_traceback_and_says_how_to_go_on(monkeypatch, capsys, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def run(command, *, check, env):
+        code = train.main([command[-3], "--overrides", command[-1]])
+        return subprocess.CompletedProcess(command, code)
+
+    monkeypatch.setattr(train, "train_recipe", interrupt)
+    monkeypatch.setattr("raddiag_hf.cli.train.subprocess.run", run)
+    assert main(["train", "phantoms", f"output={tmp_path / 'run'}"]) == 130
+    said = capsys.readouterr().err
+    assert said.endswith("raddiag: interrupted; the same command goes on where it stopped\n")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -134,3 +135,26 @@ def test_results_are_moved_when_all_are_there_the_last_one_last(tmp_path):
             (results / "model" / "weights").write_text("w")
             (results / "zzz.md").write_text("card")
     assert contents(tmp_path / "run").keys() == {"lock", "run.json", "model/weights", "zzz.md"}
+
+
+def test_a_lock_whose_folder_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    """As by a run that ended and cleared its work away while another waited."""
+    monkeypatch.setattr(run_folder, "PATIENCE_S", 5.0)
+    work = tmp_path / "work"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path, work],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == b"held\n"
+    shutil.rmtree(work)
+    with RunFolder(tmp_path, work=work).lock():
+        assert (work / run_folder.LOCK_FILE).exists()
+        holder.communicate()
+        with pytest.raises(RunInProgressError), short_lock(tmp_path, work, monkeypatch):
+            pass
+
+
+def short_lock(output, work, monkeypatch):
+    monkeypatch.setattr(run_folder, "PATIENCE_S", 0.1)
+    return RunFolder(output, work=work).lock()

@@ -13,8 +13,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 from raddiag_hf import RadDiagConfig, RadDiagForImageClassification
 from raddiag_hf.checkpoints.loaded_model import LabelTextsMissingError
 from raddiag_hf.checkpoints.loading import load_model
+from raddiag_hf.core import run_folder
 from raddiag_hf.core.errors import InputError
-from raddiag_hf.core.run_folder import RunFolderError
+from raddiag_hf.core.run_folder import RunFolderError, RunInProgressError
 from raddiag_hf.data.model_labels import LabelMismatchError
 from raddiag_hf.data.store.case_writer import BuiltCase
 from raddiag_hf.evaluation.evaluation_comparison import compare_evaluations
@@ -575,3 +576,18 @@ def test_what_is_no_evaluation_is_refused(tmp_path, folder, evaluation):
         compare_evaluations([good, tmp_path / "metrics.json"])
     with pytest.raises(FileNotFoundError):
         compare_evaluations([good, tmp_path / "absent" / "metrics.json"])
+
+
+def test_two_evaluations_into_one_folder_refuse_each_other(tmp_path, folder, loaded, monkeypatch):
+    monkeypatch.setattr(run_folder, "PATIENCE_S", 0.1)
+    refused = []
+
+    def start_another(step, done, total):
+        if step == "Computing metrics" and not refused:
+            with pytest.raises(RunInProgressError, match="another run is at work there") as caught:
+                evaluate_model(loaded, folder / "data", "test", tmp_path / "out", QUICK)
+            refused.append(caught.value)
+
+    evaluate_model(loaded, folder / "data", "test", tmp_path / "out", QUICK, start_another)
+    assert len(refused) == 1
+    assert not list((tmp_path / "out").glob(".*"))

@@ -30,6 +30,13 @@ from raddiag_hf.core.errors import InputError
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
 
+INTERRUPTED = 130
+"""Exit code of what the user ended with Ctrl-C, as shells have it."""
+RESUMABLE = frozenset(
+    {"train", "finetune", "evaluate", "embed", "build", "import", "push", "pretrain"}
+)
+"""Verbs that keep what they have finished."""
+
 app = typer.Typer(
     name="raddiag",
     help="Case-level, long-tailed diagnosis on radiology images. "
@@ -82,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(arguments, prog_name="raddiag", standalone_mode=False)
     except KeyboardInterrupt:
-        return 130
+        code = INTERRUPTED
     except typer.TyperException as error:
         return _blame_input(error.format_message())
     except (ValueError, OSError) as error:
@@ -93,7 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the outermost boundary adds a note and raises it again
         error.add_note(OUR_FAULT)
         raise
+    if code == INTERRUPTED:
+        _tell_of_interruption(sys.argv[1:] if arguments is None else arguments)
     return code if isinstance(code, int) else 0
+
+
+def _tell_of_interruption(arguments: Sequence[str]) -> None:
+    resumed = RESUMABLE.intersection(arguments[:2])
+    advice = "; the same command goes on where it stopped" if resumed else ""
+    sys.stderr.write(f"\nraddiag: interrupted{advice}\n")
 
 
 def _blame_input(message: str) -> int:

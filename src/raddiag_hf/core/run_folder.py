@@ -3,12 +3,13 @@
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError
@@ -96,19 +97,31 @@ class RunFolder:
         if not is_first_process():
             yield
             return
-        self.work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.work / LOCK_FILE)
-        try:
-            lock.acquire(timeout=PATIENCE_S)
-        except Timeout:
-            raise RunInProgressError(
-                f"{self.output}: another run is at work there; wait for its end, or choose another "
-                "folder"
-            ) from None
+        lock = self._acquire()
         try:
             yield
         finally:
             lock.release()
+
+    def _acquire(self) -> BaseFileLock:
+        path = self.work / LOCK_FILE
+        deadline = time.monotonic() + PATIENCE_S
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                self.work.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(path)
+                lock.acquire(timeout=left)
+            except Timeout:
+                break
+            except FileNotFoundError:  # whoever held it has removed the folder meanwhile
+                continue
+            if path.exists():
+                return lock
+            lock.release()  # of a file that nobody else will find
+        raise RunInProgressError(
+            f"{self.output}: another run is at work there; wait for its end, or choose another "
+            "folder"
+        )
 
     def refuse_foreign(self) -> None:
         """Refuse an output that is not empty and that no run made.

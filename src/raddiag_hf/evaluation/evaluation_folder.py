@@ -1,11 +1,14 @@
 """Folder of an evaluation: its files, what the tables say, and how stale results are removed."""
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.processes import is_first_process
 from raddiag_hf.core.run_folder import RunFolder
 from raddiag_hf.evaluation.prediction_table import read_provenance
 from raddiag_hf.evaluation.report.tables import TABLE_FILES, EvaluatedModel, write_tables
@@ -26,6 +29,7 @@ FIGURE_NAMES = (
     "modality",
     "anatomy",
 )
+WORK_FOLDER = ".evaluating"
 FIGURE_FORMATS = ("png", "pdf")
 
 FUSION_WORDS = {
@@ -52,8 +56,31 @@ def check_folder(folder: Path) -> None:
             read_provenance(path)  # a name alone does not tell whose file it is
             is_ours = True
         is_ours |= path.with_name(f"{path.stem}.parts").is_dir()
+    is_ours |= (folder / WORK_FOLDER).is_dir()
     if not is_ours:
         RunFolder(folder, record=PREDICTIONS_FILE).refuse_foreign()
+
+
+@contextmanager
+def only_evaluation(folder: Path) -> Iterator[None]:
+    """Keep other evaluations out of a folder, from its check to its last file.
+
+    Raises:
+        RunFolderError: As `check_folder`.
+        RunInProgressError: If another evaluation is at work there.
+    """
+    if not is_first_process():
+        yield
+        return
+    check_folder(folder)
+    work, was_there = folder / WORK_FOLDER, folder.exists()
+    with RunFolder(folder, work=work).lock():
+        try:
+            yield
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            if not was_there and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def write_metrics(content: Mapping[str, Any], folder: Path) -> None:

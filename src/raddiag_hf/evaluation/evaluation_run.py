@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from raddiag_hf.checkpoints.loaded_model import LoadedModel, check_label_texts
 from raddiag_hf.core.atomic_files import atomic_write
-from raddiag_hf.core.processes import is_first_process
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.opening import count_labels, open_cases
 from raddiag_hf.evaluation.breakdown import break_down
@@ -18,7 +17,7 @@ from raddiag_hf.evaluation.evaluate_by_rule import evaluate_by_rule
 from raddiag_hf.evaluation.evaluation_folder import (
     CALIBRATION_FILE,
     PREDICTIONS_FILE,
-    check_folder,
+    only_evaluation,
     write_metrics,
 )
 from raddiag_hf.evaluation.evaluation_settings import EvaluationInputError, EvaluationSettings
@@ -77,6 +76,7 @@ def evaluate_model(
         EvaluationInputError: If the choices cannot, or do not suit the model.
         RunFolderError: If ``output`` holds something that no evaluation made, or predictions of
             something else.
+        RunInProgressError: If another evaluation is at work in ``output``.
         LabelMismatchError: If the data set's labels are not the model's.
         LabelTextsMissingError: If the model has a knowledge classifier without label texts.
 
@@ -100,7 +100,7 @@ def evaluate_model(
                     f"{name} is {value}, but the labels of {loaded.model_id} are exclusive: "
                     f"{MOST_PROBABLE}, without thresholds"
                 )
-    with pooled_by(loaded, settings.fusion, settings.store):
+    with pooled_by(loaded, settings.fusion, settings.store), only_evaluation(output):
         return _evaluate_model(loaded, dataset, split, output, settings, progress)
 
 
@@ -113,8 +113,6 @@ def _evaluate_model(
     progress: Progress,
 ) -> ModelEvaluation | None:
     config_file = _writable_config(loaded) if settings.store else None
-    if is_first_process():
-        check_folder(output)
     config = loaded.model.config
     progress("Reading the data set", 0, 0)
     state = join_processes(loaded.model.device.type)

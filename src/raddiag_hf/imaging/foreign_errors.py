@@ -84,6 +84,36 @@ for _name in _CHATTY_LOGGERS:
     logging.getLogger(_name).addFilter(_SILENT)
 
 
+class _SilencedWarnings:
+    """Warnings are off while any thread reads, and as they were when none does.
+
+    Threads that each saved and restored the filters of the process would leave them as another
+    thread had them.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.num_reading = 0
+        self.saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.num_reading == 0:
+                self.saved = warnings.catch_warnings()
+                self.saved.__enter__()
+                warnings.simplefilter("ignore")
+            self.num_reading += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.num_reading -= 1
+            if self.num_reading == 0:
+                self.saved.__exit__(None, None, None)
+
+
+_WARNINGS = _SilencedWarnings()
+
+
 @contextmanager
 def only_scan_read_errors(path: Path, doing: str, *, quote: bool) -> Iterator[None]:
     """Turn what foreign decoders raise inside the block into a `ScanReadError` about ``path``.
@@ -101,8 +131,7 @@ def only_scan_read_errors(path: Path, doing: str, *, quote: bool) -> Iterator[No
     """
     was_reading = getattr(_SILENT.here, "is_reading", False)
     _SILENT.here.is_reading = True
-    with at_work(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with at_work(path), _WARNINGS:
         try:
             yield
         except ScanReadError:

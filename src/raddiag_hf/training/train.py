@@ -277,6 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, LabelTextError, OSError) as error:
         sys.stderr.write(f"raddiag: {one_line(error)}\n")
         return 2
+    except KeyboardInterrupt:  # whoever started this process says what can be done
+        return 130
     finally:
         PartialState().destroy_process_group()
     logger.info("the trained model is in %s", folder)

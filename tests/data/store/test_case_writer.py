@@ -41,6 +41,18 @@ def test_it_is_read_where_whole_shards_and_splits_were_rejected(bad, tmp_path):
     assert store.shards.keys() == expected.keys()
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_to_a_folder_is_followed(tmp_path, is_there):
+    if is_there:
+        (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    write_store(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "build.json").is_file()
+    write_store(tmp_path / "link")  # complete: nothing is made again
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
 def test_it_streams_in_order_from_several_shards(tmp_path):
     write_store(tmp_path / "store")
     stream = load_dataset(str(tmp_path / "store"), split="train", streaming=True)

@@ -112,7 +112,7 @@ def write_cases(
         ValueError: If a case does not fit the columns, or two cases share an id.
         RuntimeError: If a worker process was killed.
     """
-    output = Path(output).absolute()
+    output = Path(output).resolve()  # of a link, the folder that it leads to is made
     staging = output.with_name(f".{output.name}.incomplete")
     content = staging / CONTENT_FOLDER
     features = case_features(label_sets, unknown_in)
