@@ -18,6 +18,7 @@ from transformers import (
     SiglipModel,
     ViTConfig,
     ViTForImageClassification,
+    ViTModel,
 )
 
 from raddiag_hf import Scan, diagnose_case
@@ -143,6 +144,24 @@ def test_without_a_processor_imagenets_normalisation_is_taken_and_said(tmp_path,
     folder = save(Dinov2Model(BACKBONES["dinov2"][0]), tmp_path / "bare")
     assert load_backbone(folder).model.config.backbone_mean == [0.485, 0.456, 0.406]
     assert "ImageNet's mean and deviation" in caplog.text
+
+
+def test_a_grey_backbone_without_a_processor_takes_the_mean_of_imagenets_channels(tmp_path, caplog):
+    folder = save(ViTModel(ViTConfig(**VISION, num_channels=1)), tmp_path / "grey")
+    loaded = load_backbone(folder)
+    config = loaded.model.config
+    assert config.num_channels == 1
+    assert config.backbone_mean == pytest.approx([0.449])
+    assert config.backbone_std == pytest.approx([0.226])
+    assert "the mean of ImageNet's channels" in caplog.text
+    assert loaded.model.encode_slices(torch.rand(2, 1, 32, 32)).shape == (2, config.hidden_size)
+
+
+def test_one_number_normalises_all_channels(tmp_path):
+    model = Dinov2Model(BACKBONES["dinov2"][0])
+    folder = save(model, tmp_path / "one", image_mean=0.5, image_std=0.25)
+    config = load_backbone(folder).model.config
+    assert (config.backbone_mean, config.backbone_std) == ([0.5] * 3, [0.25] * 3)
 
 
 def test_missing_weights_are_refused_by_name(dinov2, tmp_path):

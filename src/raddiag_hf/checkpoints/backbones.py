@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, cast
 
 import torch
@@ -225,20 +226,34 @@ def _image_processor(
 def _normalisation(
     processor: dict[str, Any], config: PreTrainedConfig, backbone_id: str
 ) -> tuple[list[float], list[float]]:
-    """Return mean and deviation of the channels; ImageNet's where nobody says."""
-    if processor.get("do_normalize", True) is False:
-        channels = getattr(config, "num_channels", 3)
-        return [0.0] * channels, [1.0] * channels
+    """Return mean and deviation of the channels; ImageNet's where nobody says.
+
+    Of other than three channels, each has the mean of ImageNet's.
+    """
     timm = getattr(config, "pretrained_cfg", None) or {}
+    channels = getattr(config, "num_channels", None) or timm.get("input_size", [3])[0]
+    if processor.get("do_normalize", True) is False:
+        return [0.0] * channels, [1.0] * channels
     mean = processor.get("image_mean") or timm.get("mean")
     std = processor.get("image_std") or timm.get("std")
     if mean is None or std is None:
+        is_coloured = channels == len(IMAGENET_MEAN)
         logger.warning(
             "%s: has no %s that says how pictures are normalised, so ImageNet's mean and deviation "
-            "are taken", backbone_id, PROCESSOR_FILE,
+            "are taken%s", backbone_id, PROCESSOR_FILE,
+            "" if is_coloured else f", the mean of ImageNet's channels for its {channels}",
         )  # fmt: skip
-        return IMAGENET_MEAN, IMAGENET_STD
-    return [float(value) for value in mean], [float(value) for value in std]
+        if is_coloured:
+            return IMAGENET_MEAN, IMAGENET_STD
+        mean, std = fmean(IMAGENET_MEAN), fmean(IMAGENET_STD)
+    return _of_channels(mean, channels), _of_channels(std, channels)
+
+
+def _of_channels(values: float | Sequence[float], channels: int) -> list[float]:
+    """Return a number for each channel; one alone is that of all."""
+    if isinstance(values, int | float):
+        return [float(values)] * channels
+    return [float(value) for value in values]
 
 
 def _processor_size(processor: dict[str, Any]) -> int | None:
