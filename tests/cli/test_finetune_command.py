@@ -48,6 +48,18 @@ def test_adapters_can_diagnose_after_one_command(run, model_folder, cases, scan_
     assert code == 0
 
 
+def test_two_starts_are_refused_and_the_same_twice_is_one(run, cases, tmp_path):
+    arguments = ("finetune", "-d", cases, "-o", tmp_path / "out", *COMMON)
+    code, _, err = run(*arguments, "--start", "scratch", "--model", "backbone:one/two")
+    assert code == 2
+    assert "--model names two starts, scratch and backbone:one/two" in err
+    code, _, err = run(*arguments, "--start", "nonsense", "-m", "nonsense")
+    assert code == 2
+    assert "nonsense: " in err
+    assert "backbone:" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_probe_learns_cases_of_the_hub(model_folder, cases, tmp_path):
     command = [sys.executable, "-m", "raddiag_hf.cli.main", "finetune", "--json", *COMMON]
     command += ["-m", str(model_folder), "-d", "alice/cases", "--method", "linear-probe"]

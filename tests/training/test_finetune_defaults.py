@@ -10,6 +10,7 @@ from raddiag_hf.training.finetune_settings import (
     FinetuneSettings,
     Method,
     Start,
+    check_start,
     start_kind,
 )
 from raddiag_hf.vocabulary import Split
@@ -42,6 +43,22 @@ def chosen(start, num_cases=300, labels=("Normal", "Fracture"), is_exclusive=Fal
 )
 def test_an_address_says_what_it_is(address, kind):
     assert start_kind(address) is kind
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "Backbone:facebook/dinov2-small", "Scratch", "backbone"]
+)
+def test_what_is_no_address_is_refused_with_what_would_be_one(address):
+    with pytest.raises(FinetuneError, match=f"^{address}: .* backbone: .* scratch"):
+        check_start(address)
+
+
+def test_a_folder_may_have_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Scratch").mkdir()
+    for address in ("Scratch", "Scratch:inner"):
+        check_start(address)
+        assert start_kind(address) is Start.MODEL
 
 
 def test_random_weights_are_trained_as_a_whole_to_the_end_of_the_schedule():

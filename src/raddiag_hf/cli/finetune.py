@@ -51,8 +51,8 @@ def finetune(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="A new folder, or the same again.")
     ],
-    model: Annotated[
-        str | None,
+    models: Annotated[
+        list[str] | None,
         typer.Option(
             "--model",
             "-m",
@@ -79,6 +79,7 @@ def finetune(
 
     What no option says is chosen by start and data, and told with the reason.
     """
+    model = _one_start(models or [])
     device = settings.device
     if not (device is None or re.fullmatch(r"cpu|mps|cuda(:\d+)?", device)):
         raise ArgumentError(f"--device {device}: expected cpu, cuda, cuda:N or mps")
@@ -126,6 +127,14 @@ def finetune(
         f"  raddiag diagnose SCAN --model {output}",
         console=console,
     )
+
+
+def _one_start(addresses: list[str]) -> str | None:
+    """Return what all mentions of the start name; None without any."""
+    named = list(dict.fromkeys(addresses))
+    if len(named) > 1:
+        raise ArgumentError(f"--model names two starts, {named[0]} and {named[1]}: expected one")
+    return named[0] if named else None
 
 
 def _show_one_gpu(device: str | None) -> None:

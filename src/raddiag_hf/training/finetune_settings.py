@@ -39,6 +39,23 @@ def start_kind(address: str | None) -> Start:
     return Start.BACKBONE if address.startswith(BACKBONE_PREFIX) else Start.MODEL
 
 
+def check_start(address: str | None) -> None:
+    """Refuse what cannot be a start, before anything is read.
+
+    Raises:
+        FinetuneError: If it is neither a folder nor a Hub id, nor a start without a model.
+    """
+    if address is None or start_kind(address) is not Start.MODEL:
+        return
+    place = address.rpartition(":")[0] or address  # a folder in it may be named
+    is_there = any(Path(one).expanduser().exists() for one in (address, place))
+    if "/" not in place and not is_there:
+        raise FinetuneError(
+            f"{address}: no such folder, and not a Hub id (owner/name); expected that of a RadDiag "
+            f"model, {BACKBONE_PREFIX} and that of a vision backbone, or {Start.SCRATCH}"
+        )
+
+
 class Method(StrEnum):
     """How much of the network adapts."""
 

@@ -37,6 +37,7 @@ from raddiag_hf.training.finetune_settings import (
     Fusion,
     Method,
     Start,
+    check_start,
     start_kind,
 )
 from raddiag_hf.training.methods.adapters import attach_adapters, save_adapters
@@ -125,6 +126,7 @@ def finetune(
     """
     asked = settings or FinetuneSettings()
     device = choose_device(asked.device)
+    check_start(model_id)
     access: SourceOptions = {"token": token, **(source or {})}
     data = open_cases(dataset, label_column=asked.label_column, **access).for_training(
         asked.validation_fraction, asked.seed
