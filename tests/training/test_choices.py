@@ -45,6 +45,12 @@ def test_all_that_was_chosen_from_scratch_has_a_reason():
     assert found["Fusion"] == "kept, for cases have several scans."
 
 
+def test_a_network_is_not_said_to_suit_any_number_of_cases():
+    for cases in (3, 400):
+        encoder = told(Start.SCRATCH, num_cases=cases)["Encoder"]
+        assert encoder.endswith(f"made for some hundred cases; there are {cases} to train on.")
+
+
 def test_what_was_asked_for_is_not_told():
     asked = {"num_epochs": 3, "augmentation": "none", "image_size": 64}
     assert list(told(Start.SCRATCH, **asked)) == ["Encoder", "Fusion"]

@@ -45,7 +45,7 @@ def tell_choices(
     if start is Start.SCRATCH:
         told.append(
             f"Encoder: ResNet-{config.resnet_depth} and attention over slices and scans, a network "
-            "for some hundred cases."
+            f"made for some hundred cases; there are {len(data[Split.TRAIN])} to train on."
         )
     if asked.image_size is None:
         reason = {
