@@ -1,6 +1,7 @@
 """Backbones as slice encoders: the features are their own, and all that holds for others holds."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,6 +72,26 @@ def test_a_pooling_that_does_not_suit_is_refused(kind, pooling, message):
 def test_a_configuration_that_makes_no_sense_is_refused(change, message):
     with pytest.raises(StrictDataclassClassValidationError, match=message):
         tiny_config(**tiny_backbone() | change)
+
+
+@pytest.mark.parametrize("patch_size", [16, [16, 16], 8])
+def test_class_and_register_tokens_are_not_taken_for_patches(patch_size):
+    """Nine tokens are a class, four registers and 2 x 2 patches (of 8 if merged), not 3 x 3."""
+    encoder = tiny_model(**tiny_backbone("registers")).raddiag.encoder
+    encoder.backbone.config.num_register_tokens = 4
+    encoder.backbone.config.patch_size = patch_size
+    tokens = torch.arange(9.0)[None, :, None]
+    answer = SimpleNamespace(last_hidden_state=tokens)
+    assert encoder.has_class_token(answer)
+    assert encoder.feature_maps(answer).flatten().tolist() == [5, 6, 7, 8]
+
+
+def test_patches_need_not_be_square():
+    encoder = tiny_model(**tiny_backbone("vit")).raddiag.encoder
+    encoder.backbone.config.patch_size = (16, 8)
+    answer = SimpleNamespace(last_hidden_state=torch.arange(9.0)[None, :, None])
+    assert encoder.has_class_token(answer)
+    assert encoder.feature_maps(answer).tolist() == [[[[1, 2, 3, 4], [5, 6, 7, 8]]]]
 
 
 @every_backbone

@@ -71,8 +71,7 @@ class BackboneEncoder(SliceEncoder):
         if tokens.ndim == 4:
             return tokens.permute(0, 3, 1, 2) if self._puts_channels_last() else tokens
         patches = tokens[:, self._num_prefix_tokens(tokens) :]
-        side = math.isqrt(patches.shape[1])
-        return patches.transpose(1, 2).reshape(len(tokens), -1, side, side)
+        return patches.transpose(1, 2).reshape(len(tokens), -1, *self._grid(tokens))
 
     def has_class_token(self, answer: Any) -> bool:
         """Tell whether the first token stands for the whole slice."""
@@ -97,19 +96,27 @@ class BackboneEncoder(SliceEncoder):
         return torch.cat([class_token, self.feature_maps(answer).mean((2, 3))], dim=1)
 
     def _num_prefix_tokens(self, tokens: Tensor) -> int:
-        """Return how many tokens come before those of patches, which fill a square."""
-        patch_size = getattr(self.backbone.config, "patch_size", None)
-        count = tokens.shape[1]
-        patches = math.isqrt(count) ** 2  # where patches were merged, or their size is not told
-        if isinstance(patch_size, int) and (self.config.image_size // patch_size) ** 2 <= count:
-            patches = (self.config.image_size // patch_size) ** 2
-        others = count - patches - self._num_register_tokens()
+        """Return how many tokens come before those of patches."""
+        return tokens.shape[1] - math.prod(self._grid(tokens))
+
+    def _grid(self, tokens: Tensor) -> tuple[int, int]:
+        """Return rows and columns of patches: by their size, or else the square that is left."""
+        rest = tokens.shape[1] - self._num_register_tokens()
+        size = getattr(self.backbone.config, "patch_size", None)
+        sizes = (size, size) if isinstance(size, int) else size
+        grid: tuple[int, int] | None = None
+        if isinstance(sizes, (list, tuple)) and len(sizes) == 2:
+            grid = (self.config.image_size // sizes[0], self.config.image_size // sizes[1])
+        if grid is None or math.prod(grid) > rest:  # patches were merged, or are not told
+            side = math.isqrt(max(rest, 0))
+            grid = (side, side)
+        others = rest - math.prod(grid)
         if others > 2:  # class, and what distillation reads
             raise ValueError(
                 f"the backbone gives {others} tokens that stand neither for patches nor for the "
                 "whole slice"
             )
-        return count - patches
+        return grid
 
     def _num_register_tokens(self) -> int:
         timm = getattr(self.backbone, "timm_model", None)
