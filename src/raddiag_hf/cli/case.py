@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from raddiag_hf.checkpoints.model_choice import ModelChoice
 from raddiag_hf.cli.console import ArgumentError, quiet_libraries, say, step_progress
+from raddiag_hf.core.plain_text import printable
 from raddiag_hf.core.settings import Setting
 from raddiag_hf.imaging.read_settings import DEFAULT_READING, ReadSettings
 from raddiag_hf.vocabulary import Anatomy, Modality
@@ -125,7 +126,7 @@ def open_case(arguments: CaseArguments, choice: ModelChoice) -> OpenedCase:
             style="dim",
         )
     for path in case.repeated:
-        sys.stderr.write(f"named twice, read once: {path}\n")
+        sys.stderr.write(printable(f"named twice, read once: {path}\n"))
     if sys.stderr.isatty():  # no spinner here: a download draws a bar of its own
         say(f"Loading {choice.model}", style="dim")
     return OpenedCase(case, choice.load())

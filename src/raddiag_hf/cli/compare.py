@@ -1,14 +1,13 @@
 """`raddiag compare`: finished evaluations side by side, and whether one model is better."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from raddiag_hf.cli.console import check_output_folder, step_progress
+from raddiag_hf.cli.console import SafeConsole, check_output_folder, step_progress
 from raddiag_hf.cli.options import with_options
+from raddiag_hf.core.plain_text import printable_json
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings, ResampledUnit
 
 EXAMPLES = """
@@ -77,9 +76,9 @@ def compare(
         )
     content = comparison.to_dict()
     if as_json:
-        typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+        typer.echo(printable_json(content))
         return
-    console = Console()
+    console = SafeConsole()
     console.print(render_comparison(comparison.models, content["paired"]))
     reasons = [f"{name}: no difference, {why}." for name, why in comparison.not_paired.items()]
     console.print(below(comparison.notes, reasons))

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from rich.segment import Segment
 
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.plain_text import printable
 from raddiag_hf.core.progress import Progress
 
 
@@ -17,9 +19,22 @@ class ArgumentError(InputError):
     """A command line that means nothing: which argument, and what was expected."""
 
 
+class SafeConsole(Console):
+    """A console on which foreign text does nothing but stand there."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield what is printed; of texts, what a terminal would act on is replaced."""
+        for segment in super().render(renderable, options):
+            if segment.control is None:
+                segment = Segment(printable(segment.text), segment.style)
+            yield segment
+
+
 def say(*lines: str, style: str | None = None, console: Console | None = None) -> None:
     """Print lines as they are, without markup; on standard error unless a console is given."""
-    console = console or Console(stderr=True)
+    console = console or SafeConsole(stderr=True)
     for line in lines:
         console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
@@ -53,7 +68,7 @@ def step_progress(quiet: bool = False, transient: bool = False) -> Iterator[Prog
         transient: Leave nothing behind: for work of seconds, and for what may fail in one line.
     """
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     quiet = quiet or (transient and not console.is_terminal)
     with Bars(
         *columns, TimeElapsedColumn(), console=console, disable=quiet, transient=transient

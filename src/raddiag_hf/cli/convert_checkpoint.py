@@ -63,19 +63,19 @@ def convert_checkpoint(
     ] = 256,
 ) -> None:
     """Convert a checkpoint of the authors into a folder that `from_pretrained` reads."""
-    from rich.console import Console
     from rich.markup import escape
 
     from raddiag_hf.checkpoints.convert import CheckpointError
     from raddiag_hf.checkpoints.convert import convert_checkpoint as convert
     from raddiag_hf.checkpoints.label_file import read_label_file
+    from raddiag_hf.cli.console import SafeConsole
 
     quiet_libraries()
     if (folder := output.resolve().parent).is_dir():
         check_writable(folder, f"--output {output}")
     names = read_label_file(labels).names
     embeddings = None if label_embeddings is None else _read_embeddings(label_embeddings)
-    with Console(stderr=True).status(f"Converting {escape(str(checkpoint))}"):
+    with SafeConsole(stderr=True).status(f"Converting {escape(str(checkpoint))}"):
         try:
             convert(
                 checkpoint,

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from raddiag_hf.cli.console import quiet_libraries, say, step_progress
+from raddiag_hf.cli.console import SafeConsole, quiet_libraries, say, step_progress
 from raddiag_hf.cli.options import with_options
 from raddiag_hf.demo.demo_settings import DemoSettings
 
@@ -44,7 +43,7 @@ def demo(
     start = time.perf_counter()
     with step_progress() as progress:
         result = run_demo(output, settings, progress)
-    console = Console()
+    console = SafeConsole()
     case, diagnosis = result.diagnoses[0]
     console.print(f"\n[bold]A held-out phantom with {', '.join(case.known_labels)}:[/]")
     console.print(render_diagnosis(diagnosis))

@@ -1,16 +1,15 @@
 """`raddiag diagnose`: scans of one case in, ranked findings out."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raddiag_hf.checkpoints.model_choice import ModelChoice
 from raddiag_hf.cli.case import CaseArguments, open_case
-from raddiag_hf.cli.console import ArgumentError, check_output_folder, say
+from raddiag_hf.cli.console import ArgumentError, SafeConsole, check_output_folder, say
 from raddiag_hf.cli.options import with_options
+from raddiag_hf.core.plain_text import printable_json
 
 EXAMPLES = """
 **Examples**
@@ -67,7 +66,7 @@ def diagnose(
     from raddiag_hf.inference.explain.saliency import ScoreCamSettings
 
     opened = open_case(case, model)
-    with Console(stderr=True).status("Diagnosing"):
+    with SafeConsole(stderr=True).status("Diagnosing"):
         diagnosis = diagnose_case(
             opened.loaded.model,
             opened.loaded.processor,
@@ -86,6 +85,6 @@ def diagnose(
     if as_json:
         if diagnosis.domain is not None:  # nobody reads the JSON of a pipe
             say(*(f"before trusting this: {alarm}" for alarm in diagnosis.domain.warnings))
-        typer.echo(json.dumps(diagnosis.to_dict(), ensure_ascii=False, allow_nan=False))
+        typer.echo(printable_json(diagnosis.to_dict()))
     else:
-        Console().print(render_diagnosis(diagnosis))
+        SafeConsole().print(render_diagnosis(diagnosis))

@@ -1,20 +1,20 @@
 """`raddiag evaluate`: a model and a data set in, every metric with its interval out."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from raddiag_hf.checkpoints.model_choice import ModelChoice
 from raddiag_hf.cli.console import (
     ArgumentError,
+    SafeConsole,
     check_output_folder,
     quiet_libraries,
     step_progress,
 )
 from raddiag_hf.cli.options import with_options
+from raddiag_hf.core.plain_text import printable_json
 from raddiag_hf.evaluation.evaluation_settings import EvaluationSettings
 
 EXAMPLES = """
@@ -103,12 +103,12 @@ def _print(content: dict[str, Any], output: Path, as_json: bool) -> None:
     if as_json:
         summary = {name: value for name, value in content.items() if name not in SUMMARY_WITHOUT}
         summary["metrics_file"] = str(output / "metrics.json")
-        typer.echo(json.dumps(summary, ensure_ascii=False, allow_nan=False))
+        typer.echo(printable_json(summary))
         return
     from raddiag_hf.cli.evaluation_table import below, render_model, render_normal_cases
     from raddiag_hf.evaluation.evaluation_folder import evaluated_model, table_notes
 
-    console = Console()
+    console = SafeConsole()
     console.print(render_model(evaluated_model(content)))
     if content["breakdown"]["normal_abnormal"]:
         console.print(render_normal_cases(content["breakdown"]))

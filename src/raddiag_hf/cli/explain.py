@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from raddiag_hf.checkpoints.model_choice import ModelChoice
 from raddiag_hf.cli.case import CaseArguments, open_case
-from raddiag_hf.cli.console import check_output_folder, say
+from raddiag_hf.cli.console import SafeConsole, check_output_folder, say
 from raddiag_hf.cli.options import with_options
+from raddiag_hf.core.plain_text import printable_json
 from raddiag_hf.reports.sections import DISCLAIMER, percent, signed
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def explain(
     path = write_explanation_files(output, explanation, opened.case.scans)
     say(f"Explanation: {path}")
     if as_json:
-        typer.echo(json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False))
+        typer.echo(printable_json(json.loads(path.read_text(encoding="utf-8"))))
     else:
-        Console().print(render_explanation(explanation))
+        SafeConsole().print(render_explanation(explanation))
 
 
 def render_explanation(explanation: "Explanation") -> RenderableType:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from raddiag_hf.cli.console import ArgumentError, quiet_libraries, say, step_progress
+from raddiag_hf.cli.console import ArgumentError, SafeConsole, quiet_libraries, say, step_progress
 from raddiag_hf.cli.options import with_options
+from raddiag_hf.core.plain_text import escaped_json
 from raddiag_hf.training.finetune_settings import FinetuneSettings
 
 EXAMPLES = """
@@ -105,9 +105,9 @@ def finetune(
             progress=report,
         )
     if as_json:
-        typer.echo(record.to_json().rstrip())
+        typer.echo(escaped_json(record.to_json().rstrip()))
         return
-    console = Console()
+    console = SafeConsole()
     decided = "Decisions" if record.is_exclusive else "Thresholds"
     say(
         *record.choices,

@@ -5,6 +5,7 @@ standard error; 130 interrupted. Modules that need torch are imported inside the
 and usage errors answer at once.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -27,6 +28,7 @@ from raddiag_hf.cli import (
 from raddiag_hf.cli.dataset.group import dataset
 from raddiag_hf.cli.knowledge.group import knowledge
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.plain_text import PlainFormatter, printable
 
 OUR_FAULT = f"This is a fault of raddiag {__version__}, not of its input; please report it."
 
@@ -86,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Without the program's name; those of the process by default.
     """
+    if logging.lastResort is not None:  # it prints what nobody else handles
+        logging.lastResort.setFormatter(PlainFormatter())
     try:
         code = app(arguments, prog_name="raddiag", standalone_mode=False)
     except KeyboardInterrupt:
@@ -112,7 +116,7 @@ def _tell_of_interruption(arguments: Sequence[str]) -> None:
 
 
 def _blame_input(message: str) -> int:
-    sys.stderr.write(f"raddiag: {' '.join(message.split())}\n")
+    sys.stderr.write(f"raddiag: {printable(' '.join(message.split()))}\n")
     return 2
 
 

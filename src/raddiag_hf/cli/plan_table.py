@@ -3,10 +3,9 @@
 import math
 import re
 
-from rich.console import Console
 from rich.table import Table
 
-from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, SafeConsole
 from raddiag_hf.data.case_splits import CaseSplits
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.network import network_config
@@ -64,7 +63,7 @@ def print_plan(
         num_processes=num_processes,
         loading_seconds=loading_seconds,
     )
-    console = Console()
+    console = SafeConsole()
     console.print(_table(plan, what))
     room = f"{available / 1e9:.3g} GB ({where}) with {HEADROOM - 1:.0%} to spare"
     if plan.chosen is None or plan.speed is None:

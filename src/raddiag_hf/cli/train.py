@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
-
-from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, SafeConsole
 from raddiag_hf.cli.options import with_options
 from raddiag_hf.core.settings import Setting
 
@@ -96,7 +94,9 @@ def train(options: TrainOptions) -> int:
     command = training_command(
         options.recipe, options.overrides, options.num_processes, options.accelerate_config
     )
-    Console(stderr=True).print(shlex.join(command), style="dim", soft_wrap=True, highlight=False)
+    SafeConsole(stderr=True).print(
+        shlex.join(command), style="dim", soft_wrap=True, highlight=False
+    )
     if options.show_command:
         return 0
     import torch

@@ -1,6 +1,7 @@
 """Files that are either whole or absent, whatever happens while they are written."""
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     """Give a temporary path in the same folder, and rename it to ``path`` once it is written.
 
     If the block raises, the temporary file is removed and whatever was at ``path`` stays. A killed
-    process leaves at most a hidden ``.<name>.<process id>.tmp`` beside ``path``.
+    process leaves at most a hidden ``.<name>.<random>.tmp`` beside ``path``; nobody can have put a
+    link in its place.
 
     Example:
         >>> with atomic_write("labels.json") as temporary:
@@ -32,7 +34,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         2
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield temporary
         with temporary.open("rb") as written:

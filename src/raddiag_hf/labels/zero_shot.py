@@ -15,6 +15,7 @@ from torch import Tensor
 
 from raddiag_hf.core.atomic_files import atomic_write
 from raddiag_hf.core.errors import InputError
+from raddiag_hf.core.plain_text import from_spreadsheet, in_spreadsheet
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.model.label_texts import LabelTextEncoder
 
@@ -164,7 +165,11 @@ class ZeroShotMapping:
                 for label in labels:
                     similarity = self.similarities.get((target, label))
                     writer.writerow(
-                        [target, label, "" if similarity is None else f"{similarity:.4f}"]
+                        [
+                            in_spreadsheet(target),
+                            in_spreadsheet(label),
+                            "" if similarity is None else f"{similarity:.4f}",
+                        ]
                     )
 
     @classmethod
@@ -269,7 +274,7 @@ def _read_rows(path: Path) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, 
                     f"line {line}: has more fields than the header; quote names that hold "
                     f"{delimiter!r}"
                 )
-            target, label = ((row[name] or "").strip() for name in COLUMNS[:2])
+            target, label = (from_spreadsheet((row[name] or "").strip()) for name in COLUMNS[:2])
             if not target and not label:
                 continue
             if not target or not label:

@@ -2,6 +2,8 @@
 
 import re
 
+from raddiag_hf.core.plain_text import printable
+
 _SIGNS = str.maketrans(
     {sign: f"\\{sign}" for sign in "\\`*[]|~"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 )
@@ -15,4 +17,4 @@ def in_markdown(text: str) -> str:
         >>> print(in_markdown("<b>left|right</b> _mass_"))
         &lt;b&gt;left\|right&lt;/b&gt; \_mass\_
     """
-    return _EDGE.sub(r"\\_", " ".join(text.split()).translate(_SIGNS))
+    return _EDGE.sub(r"\\_", printable(" ".join(text.split())).translate(_SIGNS))

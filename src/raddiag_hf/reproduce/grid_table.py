@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raddiag_hf.core.atomic_files import atomic_write
+from raddiag_hf.core.plain_text import in_spreadsheet
 from raddiag_hf.evaluation.evaluation_comparison import compare_evaluations
 from raddiag_hf.evaluation.evaluation_folder import METRICS_FILE, table_notes, write_json
 from raddiag_hf.evaluation.report.tables import CATEGORIES, METRICS, UNDEFINED, TableCell
@@ -101,7 +102,12 @@ class GridTable:
         writer.writerow([*self.grid.headings, *names])
         for cell in self.cells:
             values = [getattr(cell, name) for name in names]
-            writer.writerow([*cell.words, *("" if value is None else value for value in values)])
+            writer.writerow(
+                [
+                    *map(in_spreadsheet, cell.words),
+                    *("" if value is None else value for value in values),
+                ]
+            )
         return page.getvalue()
 
     def to_markdown(self) -> str:

@@ -18,6 +18,7 @@ from transformers import TrainingArguments, set_seed
 from raddiag_hf.checkpoints.loaded_model import LoadedModel, model_fingerprint
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.core.errors import InputError, one_line
+from raddiag_hf.core.plain_text import PlainFormatter, printable
 from raddiag_hf.core.processes import started_processes
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.core.run_folder import RunFolder
@@ -270,12 +271,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--overrides", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="values in YAML"
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("raddiag_hf").setLevel(logging.INFO)
     try:
         folder = train_recipe(load_recipe(options.recipe, options.overrides))
     except (InputError, LabelTextError, OSError) as error:
-        sys.stderr.write(f"raddiag: {one_line(error)}\n")
+        sys.stderr.write(f"raddiag: {printable(one_line(error))}\n")
         return 2
     except KeyboardInterrupt:  # whoever started this process says what can be done
         return 130

@@ -1,6 +1,5 @@
 """`raddiag dataset import`: a hospital's scans in, a case data set without identifiers out."""
 
-import json
 import logging
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from raddiag_hf.cli.console import ArgumentError, say
 from raddiag_hf.cli.options import with_options
+from raddiag_hf.core.plain_text import printable_json
 from raddiag_hf.data.hospital.import_settings import ImportSettings
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def import_hospital(
             "near_duplicates": near and {"pictures": near.num_near, "groups": near.num_groups},
             "partly_labelled": result.num_partly_labelled,
         }
-        typer.echo(json.dumps(summary, ensure_ascii=False))
+        typer.echo(printable_json(summary))
     else:
         counts = ", ".join(f"{split} {count:,}" for split, count in splits.items())
         typer.echo(f"{output}: {sum(splits.values()):,} cases ({counts})")

@@ -1,17 +1,16 @@
 """`raddiag dataset inspect`: what a case data set holds, and what its splits share."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from raddiag_hf.cli.console import ArgumentError
+from raddiag_hf.cli.console import ArgumentError, SafeConsole
 from raddiag_hf.cli.options import DataDirOption, LocationArgument
+from raddiag_hf.core.plain_text import printable_json
 
 if TYPE_CHECKING:
     from raddiag_hf.data.analysis.leakage import LeakageReport
@@ -65,7 +64,7 @@ def inspect(
         "labels": _labels(case_label_sets(cases), metadata),
     }
     if as_json:
-        typer.echo(json.dumps(content | {"leakage": asdict(leakage)}, ensure_ascii=False))
+        typer.echo(printable_json(content | {"leakage": asdict(leakage)}))
     else:
         _print(content, leakage)
     if strict and not leakage.is_clean:
@@ -114,7 +113,7 @@ def _describe_leakage(leakage: "LeakageReport") -> str:
 
 
 def _print(content: Mapping[str, Any], leakage: "LeakageReport") -> None:
-    console = Console()
+    console = SafeConsole()
     _print_table(console, ("Column", "Type"), list(content["columns"].items()))
     counts = [
         (split, *(f"{count:,}" for count in numbers.values()))
@@ -156,7 +155,9 @@ def _print(content: Mapping[str, Any], leakage: "LeakageReport") -> None:
         _print_table(console, ("Scans with identical slices", "Slices"), images)
 
 
-def _print_table(console: Console, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+def _print_table(
+    console: SafeConsole, columns: Sequence[str], rows: Sequence[tuple[str, ...]]
+) -> None:
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
         is_count = number > 0 and column not in ("Type", "Splits")

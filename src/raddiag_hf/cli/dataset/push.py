@@ -1,6 +1,5 @@
 """`raddiag dataset push`: a case data set, and nothing beside it, to the Hub."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from raddiag_hf.cli.console import ArgumentError, say
+from raddiag_hf.core.plain_text import printable_json
 
 EXAMPLES = """
 What leaves is the card (README.md), the label sets and the shards, each checked for columns and
@@ -66,7 +66,7 @@ def push(
         raise ArgumentError(str(error)) from error
     say(*(f"left out: {name}" for name in published.left_out), style="dim")
     if as_json:
-        typer.echo(json.dumps(asdict(published), ensure_ascii=False))
+        typer.echo(printable_json(asdict(published)))
     else:
         who = "private" if published.is_private else "public"
         typer.echo(f"{published.url}: {len(published.files)} files, {who}")

@@ -7,6 +7,7 @@ import typer
 
 from raddiag_hf.cli.console import ArgumentError, say
 from raddiag_hf.cli.options import DataDirOption, LocationArgument
+from raddiag_hf.core.plain_text import escaped_json
 from raddiag_hf.labels.bands import CountedCases
 
 STATISTICS_FILE = "statistics.json"
@@ -73,4 +74,4 @@ def stats(
         temporary.write_text(text, "utf-8")
     say(*map(str, (output / STATISTICS_FILE, *figures)))
     if as_json:
-        typer.echo(text.rstrip())
+        typer.echo(escaped_json(text.rstrip()))

@@ -12,6 +12,7 @@ from raddiag_hf.cli.console import (
     quiet_libraries,
     say,
 )
+from raddiag_hf.core.plain_text import printable
 
 if TYPE_CHECKING:
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
@@ -57,9 +58,8 @@ def embed(
     ] = None,
 ) -> None:
     """Embed names of labels, or definitions of codes, as the knowledge classifier reads them."""
-    from rich.console import Console
-
     from raddiag_hf.checkpoints.label_file import read_label_file
+    from raddiag_hf.cli.console import SafeConsole
     from raddiag_hf.core.atomic_files import replaced_files
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
@@ -75,7 +75,7 @@ def embed(
     if output.resolve() == labels.resolve():
         raise ArgumentError(f"--output {output}: is the file of --labels; name another")
     label_set = read_label_file(labels)
-    with Console(stderr=True).status(f"Embedding {len(label_set)} labels"):
+    with SafeConsole(stderr=True).status(f"Embedding {len(label_set)} labels"):
         text_encoder = TextEncoder.from_pretrained(encoder)
         embedded = LabelEmbeddings.embed(label_set, text_encoder)
         changed = None if model is None else _set_labels(model, embedded, text_encoder)
@@ -114,6 +114,6 @@ def _print_open_labels(model: "RadDiagForImageClassification") -> None:
     found = open_labels_of(model)
     for label in found.labels:
         if label.is_far:
-            typer.echo(f"warning: {found.warning(label)}", err=True)
+            typer.echo(printable(f"warning: {found.warning(label)}"), err=True)
         else:
-            typer.echo(str(label))
+            typer.echo(printable(str(label)))

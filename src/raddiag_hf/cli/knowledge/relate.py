@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from raddiag_hf.cli.console import ArgumentError, check_output_file, quiet_libraries
+from raddiag_hf.core.plain_text import printable
 
 EXAMPLES = """
 For diagnosing another data set's classes without training. Each class becomes the union of its
@@ -51,9 +52,8 @@ def relate(
     ] = False,
 ) -> None:
     """Propose the labels that are related to each class of another data set."""
-    from rich.console import Console
-
     from raddiag_hf.checkpoints.label_file import read_label_file
+    from raddiag_hf.cli.console import SafeConsole
     from raddiag_hf.knowledge.encoder.text_encoder import TextEncoder
     from raddiag_hf.labels.label_embeddings import LabelEmbeddings
     from raddiag_hf.labels.zero_shot import propose_related_labels
@@ -66,7 +66,7 @@ def relate(
     is_embedded = labels.suffix == ".safetensors"
     stored = LabelEmbeddings.load(labels) if is_embedded else None
     label_set = read_label_file(labels) if stored is None else stored.label_set
-    with Console(stderr=True).status(f"Embedding {len(label_set) + len(target_set)} names"):
+    with SafeConsole(stderr=True).status(f"Embedding {len(label_set) + len(target_set)} names"):
         text_encoder = TextEncoder.from_pretrained(encoder)
         if stored is not None and stored.fingerprint != text_encoder.fingerprint:
             raise ArgumentError(
@@ -86,5 +86,5 @@ def relate(
         names = ", ".join(
             f"{label} ({mapping.similarities[target, label]:.2f})" for label in related
         )
-        typer.echo(f"{target}: {names}")
+        typer.echo(printable(f"{target}: {names}"))
     typer.echo(f"{output}: {len(target_set)} classes; check and edit it before use", err=True)
