@@ -8,9 +8,11 @@ import torch
 
 from raddiag_hf.data.opening import open_cases
 from raddiag_hf.data.store.case_writer import BuiltCase
+from raddiag_hf.model.attention_pooling import ScoreLayer
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.training.methods.attentive_probe import (
     Reading,
+    _describe,
     _folds,
     _readings,
     fit_attentive_probe,
@@ -79,7 +81,7 @@ def losses(selection):
 
 
 def test_attention_helps_where_one_slice_of_many_matters(fitted):
-    assert fitted.selection.startswith(f"{Reading.ATTENTION}, with penalty")
+    assert fitted.selection.startswith("learnt attention over slices and scans, with penalty")
     found = losses(fitted.selection)
     assert found[Reading.ATTENTION] < 0.95 * found[Reading.FUSED]
 
@@ -89,6 +91,23 @@ def test_scans_of_one_slice_are_read_in_one_way(tmp_path):
     write_store(tmp_path / "cases", items, build_case=picture_case)
     found = fit(attentive_model(), open_cases(tmp_path / "cases"), tmp_path)
     assert list(losses(found.selection)) == [Reading.FUSED]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "the mean of slices and scans"),
+        ({"fusion_type": "mean"}, "the mean of slices"),
+        ({"fusion_type": "transformer"}, "slices and scans pooled as at the start"),
+    ],
+)
+def test_a_reading_is_told_for_the_fusion_that_there_is(fields, expected):
+    model = attentive_model(**fields)
+    for layer in model.modules():
+        if isinstance(layer, ScoreLayer):
+            layer.weight.data.zero_()
+    assert _describe(Reading.FUSED, model) == expected
+    assert "scans" in _describe(Reading.LATE, model)
 
 
 def test_folds_keep_patients_together():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from raddiag_hf.core.fingerprint import fingerprint, weights_fingerprint
 from raddiag_hf.core.progress import Progress, no_progress
 from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.model.attention_pooling import ScoreLayer
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.losses import classification_loss
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
@@ -38,10 +39,12 @@ FUSIONS = ("slice_attention", "slice_transformer", "fusion")
 class Reading(StrEnum):
     """How a linear classifier reads the slices of a case."""
 
-    FUSED = "the fusion as it was"
-    """Of a new attention: the mean of slices, and of scans."""
-    LATE = "scan by scan, the mean of slices, and predictions averaged"
-    ATTENTION = "attention over slices and scans"
+    FUSED = "fused"
+    """By the fusion as it was; of a new attention, the mean of slices and of scans."""
+    LATE = "late"
+    """Scan by scan, slices as before; predictions are averaged."""
+    ATTENTION = "attention"
+    """By attention over slices and scans, which is learnt."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def fit_attentive_probe(
     )
     patients = [*data[Split.TRAIN].patient_ids, *data[Split.VALIDATION].patient_ids]
     start = copy.deepcopy(_fusion_parts(model).state_dict())
+    sentences = {one: _describe(one, model) for one in Reading}
     chooser = _Chooser(model, _join(train, validation), _folds(patients, seed), penalties, seed)
     readings = _readings(model, features[Split.TRAIN], keeps_fusion)
     losses = chooser.cross_validate(readings, progress)
@@ -134,12 +138,31 @@ def fit_attentive_probe(
     return FittedModel(
         model,
         predict,
-        f"{reading}, with penalty {penalty:g}, by cross-entropy in {len(chooser.folds)}-fold "
-        f"cross-validation over training and validation cases ({told})",
+        f"{sentences[reading]}, with penalty {penalty:g}, by cross-entropy in "
+        f"{len(chooser.folds)}-fold cross-validation over training and validation cases ({told})",
         model.save_pretrained,
         lambda split: _read(model, features[split], reading).scans,
         fusion="predictions of scans averaged, by cross-validation" if is_late else None,
     )
+
+
+def _describe(reading: Reading, model: RadDiagForImageClassification) -> str:
+    """Return a reading in words, of a model whose fusion is as it was."""
+    parts = "slices" if model.config.is_late_fusion else "slices and scans"
+    if reading is Reading.ATTENTION:
+        return f"learnt attention over {parts}"
+    if reading is Reading.LATE:
+        return f"{_start_pooling(model, 'slices')}, predictions of scans averaged"
+    return _start_pooling(model, parts)
+
+
+def _start_pooling(model: RadDiagForImageClassification, parts: str) -> str:
+    kinds = [model.config.slice_fusion]
+    if not model.config.is_late_fusion:
+        kinds.append(model.config.fusion_type)
+    scores = [one for one in _fusion_parts(model).modules() if isinstance(one, ScoreLayer)]
+    is_new = set(kinds) == {"attention"} and not any(one.weight.any() for one in scores)
+    return f"the mean of {parts}" if is_new else f"{parts} pooled as at the start"
 
 
 def _identity(
