@@ -196,3 +196,20 @@ def test_the_pretrain_recipe_augments_as_the_paper():
     assert build_augmentation(load_recipe("pretrain")) == CaseAugmentation(
         max_scans=4, slice_budget=256
     )
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.hub_token=hf_abcdefghijklmnopqrst",
+        "data.options={token: abc}",
+        "model.checkpoint=https://user:hf_abcdefghijklmnopqrst@example.org",
+        "hf_abcdefghijklmnopqrst",
+    ],
+)
+def test_a_recipe_holds_no_token_and_none_is_shown(override):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("phantoms", [override])
+    assert "hf_abc" not in str(caught.value)
+    if "=" in override:
+        assert "a recipe holds no token" in str(caught.value)

@@ -10,6 +10,7 @@ from raddiag_hf.core.settings import Setting, check_value, setting_fields
 from raddiag_hf.training.finetune_settings import FinetuneSettings
 from raddiag_hf.training.recipe_file import (
     RecipeError,
+    check_for_tokens,
     merge,
     nearest_name,
     parse_overrides,
@@ -196,6 +197,7 @@ def recipe_from_dict(content: Mapping[str, Any]) -> Recipe:
     from raddiag_hf.model.image_processing_raddiag import OPTIONS
 
     _check_names(content, [one.name for one in dataclasses.fields(Recipe)], "")
+    check_for_tokens(content)
     given = {name: value for name, value in content.items() if value is not None}
     if "output_dir" in given.get("training", {}):
         raise RecipeError("training.output_dir: the folder of a training is named by output")

@@ -1,6 +1,7 @@
 """Recipe files: YAML 1.2, where ``1e-5`` is a number and ``no`` a word; ``key=value`` overrides."""
 
 import difflib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from raddiag_hf.core.errors import InputError, one_line
+
+TOKEN_KEYS = ("token", "hub_token", "push_to_hub_token", "use_auth_token", "api_key", "password")
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
+_NO_TOKEN = (
+    "a recipe holds no token, because it is shown and stored; sign in with `hf auth login`, or set "
+    "HF_TOKEN"
+)
 
 
 class RecipeError(InputError):
@@ -48,11 +56,29 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
-            raise RecipeError(f"{override!r}: expected an override as section.key=value")
+            shown = _TOKEN.sub("...", override)
+            raise RecipeError(f"{shown!r}: expected an override as section.key=value")
         try:
             yield key, _load(text)
         except YAMLError:
-            raise RecipeError(f"{override!r}: the value is not YAML") from None
+            raise RecipeError(f"{key}: the value is not YAML") from None
+
+
+def check_for_tokens(content: Any, where: str = "") -> None:
+    """Refuse secrets, which a recipe would show, store with the run and hand to every process.
+
+    Raises:
+        RecipeError: Naming the key, not what it holds.
+    """
+    if isinstance(content, (Mapping, list, tuple)):
+        pairs = content.items() if isinstance(content, Mapping) else enumerate(content)
+        for key, value in pairs:
+            name = f"{where}.{key}" if where else str(key)
+            if key in TOKEN_KEYS and value is not None:
+                raise RecipeError(f"{name}: {_NO_TOKEN}")
+            check_for_tokens(value, name)
+    elif isinstance(content, str) and _TOKEN.search(content):
+        raise RecipeError(f"{where}: {_NO_TOKEN}")
 
 
 def merge(

@@ -517,3 +517,21 @@ def test_what_is_no_key_is_refused(tmp_path, content):
     (tmp_path / "key").write_text(content, "utf-8")
     with pytest.raises(HospitalDataError, match="is not a key file"):
         load_key(tmp_path / "key")
+
+
+def test_heads_and_captures_are_told_of(tmp_path):
+    rows = ["case_id,path,modality,anatomy"]
+    for name, modality, anatomy in (
+        ("head", "MRI", "Head and neck"),
+        ("chest", "CT", "Chest"),
+        ("liver", "Ultrasound", "Abdomen and pelvis"),
+    ):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).random((8, 8, 3)))
+        rows.append(f"{name},{name}.npy,{modality},{anatomy}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    done = import_hospital_data(
+        tmp_path / "manifest.csv", tmp_path / "cases", Pseudonyms(bytes(range(32)))
+    )
+    faces, captures = done.identifying_scans()
+    assert faces.startswith("1 scans show heads: a face can be made out")
+    assert captures.startswith("1 scans are of kinds whose pixels often name the patient")

@@ -124,6 +124,7 @@ def import_hospital(
     else:
         counts = ", ".join(f"{split} {count:,}" for split, count in splits.items())
         typer.echo(f"{output}: {sum(splits.values()):,} cases ({counts})")
+    say(*result.identifying_scans())
     if near is not None:
         say(near.describe())
     if result.num_unlabelled:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from raddiag_hf.core.temporary_folders import temporary_folder
 from raddiag_hf.data.hospital.case import (
     NO_CLASS,
     NOT_DICOM,
@@ -140,8 +140,7 @@ class HospitalCaseBuilder:
 
     def name_of(self, path: Path) -> str:
         """Return the pseudonym of a file or folder."""
-        is_below = path.is_relative_to(self.base)
-        return self.pseudonyms.of_file(str(path.relative_to(self.base) if is_below else path))
+        return self.pseudonyms.of_file(path, self.base)
 
     def _reject(
         self, case_id: str, row: int | None, path: Path, reason: str, found: str = ""
@@ -157,8 +156,7 @@ class HospitalCaseBuilder:
         """Yield scans, and path, reason and perhaps details of what is none."""
         # Links let the files of a study be read together, wherever they lie and whatever lies
         # beside them.
-        with TemporaryDirectory(prefix="raddiag-") as temporary:
-            folder = Path(temporary)
+        with temporary_folder() as folder:
             start = folder / "scan" if source.files is None else folder
             num_left_out = 0
             for path in source.all_files():

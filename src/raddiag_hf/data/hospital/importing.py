@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from raddiag_hf.core.fingerprint import file_state
+from raddiag_hf.core.temporary_folders import remove_left_behind
 from raddiag_hf.data.analysis.near_duplicates import PatientGroups, group_patients
 from raddiag_hf.data.analysis.splits import split_by_patient
 from raddiag_hf.data.hospital.builder import EVERYDAY_REASONS, HospitalCaseBuilder
@@ -15,14 +16,18 @@ from raddiag_hf.data.hospital.import_settings import ImportSettings
 from raddiag_hf.data.hospital.pseudonyms import Pseudonyms
 from raddiag_hf.data.hospital.source import HospitalSource, read_hospital_source
 from raddiag_hf.data.store.case import DEFAULT_LABEL_COLUMN
+from raddiag_hf.data.store.case_metadata import read_metadata
 from raddiag_hf.data.store.case_store import CaseStorageError, CaseStore
 from raddiag_hf.data.store.case_writer import REJECTED_FILE, write_cases
 from raddiag_hf.data.store.rejection import NothingBuiltError, Rejection, read_rejections
 from raddiag_hf.imaging.read_settings import DEFAULT_READING
 from raddiag_hf.labels.label_set import LabelSet
 from raddiag_hf.labels.normal_labels import NORMAL_LABELS
-from raddiag_hf.vocabulary import Split
+from raddiag_hf.vocabulary import Anatomy, Modality, Split
 
+FACES_IN = (Modality.CT, Modality.MRI)
+CAPTURES = (Modality.ULTRASOUND, Modality.FLUOROSCOPY, Modality.BARIUM, Modality.ANNOTATED_IMAGE)
+"""Kinds of which devices often write names into the pixels, and no word into the tags."""
 NO_LABELS = LabelSet(("(no labels)",))
 """Stands for a label set where nobody labelled anything; no case has its one label."""
 
@@ -61,6 +66,28 @@ class HospitalImport:
     num_unlabelled: int = 0
     num_partly_labelled: int = 0
     near_duplicates: PatientGroups | None = None
+
+    def identifying_scans(self) -> tuple[str, ...]:
+        """Return what can name or show a person although no tag does, in sentences."""
+        heads = shown = 0
+        for kind in read_metadata(self.store).scan_kinds().kinds:
+            if kind.anatomy is Anatomy.HEAD_AND_NECK and kind.modality in FACES_IN:
+                heads += kind.scans
+            if kind.modality in CAPTURES:
+                shown += kind.scans
+        found = []
+        if heads:
+            found.append(
+                f"{heads} scans show heads: a face can be made out of such a volume; deface them "
+                "before they leave the hospital"
+            )
+        if shown:
+            found.append(
+                f"{shown} scans are of kinds whose pixels often name the patient (ultrasound, "
+                "fluoroscopy, captures); left out was only what admits it in its tags: look at "
+                "them before they leave the hospital"
+            )
+        return tuple(found)
 
     def is_bystander(self, rejection: Rejection) -> bool:
         """Tell whether a rejected file merely lay beside scans, as reports and localisers do.
@@ -120,6 +147,7 @@ def import_hospital_data(
         settings.default_modality(),
     )
     items, near_duplicates = _split_items(cases, source.strays, pseudonyms, settings)
+    remove_left_behind()  # links that are named after people's files
     try:
         store = write_cases(
             output,

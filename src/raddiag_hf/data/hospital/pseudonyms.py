@@ -47,9 +47,10 @@ class Pseudonyms:
         """Return the name of a study, by ``StudyInstanceUID`` or what the manifest calls it."""
         return f"study-{self._digest('study', study)}"
 
-    def of_file(self, path: str) -> str:
-        """Return the name of a file, for the list of what was left out."""
-        return f"file-{self._digest('file', path)}"
+    def of_file(self, path: Path, base: Path) -> str:
+        """Return the name of a file or folder, relative to ``base`` where it lies there."""
+        name = path.relative_to(base) if path.is_relative_to(base) else path
+        return f"file-{self._digest('file', str(name))}"
 
     def of_import(self, content: str) -> str:
         """Return what stands for a whole import, to recognise it again."""
@@ -73,8 +74,14 @@ def load_key(path: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) < KEY_BYTES:
+        cure = (
+            "; it is empty, as a full disk leaves it: remove it, and a new key is made, unless a "
+            "data set was made with the old one"
+            if path.stat().st_size == 0
+            else ""
+        )
         raise HospitalDataError(
-            f"{path}: is not a key file, expected {2 * KEY_BYTES} hexadecimal digits or more"
+            f"{path}: is not a key file, expected {2 * KEY_BYTES} hexadecimal digits or more{cure}"
         )
     if os.name == "posix" and path.stat().st_mode & 0o077:
         logger.warning("%s: others can read this key; make it yours alone: chmod 600", path)
