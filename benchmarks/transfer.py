@@ -261,11 +261,11 @@ def markdown(rows: list[dict[str, Any]], machine: Mapping[str, Any]) -> str:
 
 
 def cell(found: list[float | None] | None) -> str:
-    """Return a value with its interval."""
-    if found is None or None in found:
+    """Return a value with its interval, where it has one."""
+    value, low, high = found or (None, None, None)
+    if value is None:
         return "undefined"
-    value, low, high = found
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main() -> None:

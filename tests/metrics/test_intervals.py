@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions
 from raddiag_hf.metrics.bootstrap import interval
+from raddiag_hf.metrics.bootstrap_settings import IntervalMethod
+from raddiag_hf.metrics.confusion import count_confusion, describe_accuracy
 from tests.fixtures.predictions import long_tailed
 
 
@@ -22,7 +24,7 @@ def test_percentiles_are_those_of_the_defined_values(
     tail = 50.0 * (1.0 - confidence)
     for row, low, high in zip(samples, found.low, found.high, strict=True):
         defined = row[~np.isnan(row)]
-        if len(defined):
+        if len(defined) > 1:
             expected = np.percentile(defined, [tail, 100.0 - tail])
             np.testing.assert_allclose([low, high], expected)
         else:
@@ -42,6 +44,49 @@ def test_centred_interval_stays_within_possible_values() -> None:
     samples = np.array([0.9, 0.9, 1.0, 0.5])
     found = interval(samples, np.array(1.0), confidence=0.95, method="centred")
     assert found.high == 1.0
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from((0.0, 0.1, 0.5, 0.9, 1.0)) | st.floats(0.0, 1.0), min_size=1),
+    st.floats(0.0, 1.0),
+)
+def test_a_centred_interval_contains_its_estimate_or_is_undefined(
+    values: list[float], point: float
+) -> None:
+    found = interval(np.array(values), np.array(point), confidence=0.95, method="centred")
+    if np.isnan(found.low):
+        assert np.isnan(found.high)
+        return
+    assert found.low <= point <= found.high
+    assert found.low < found.high
+
+
+@pytest.mark.parametrize("method", ["centred", "percentile"])
+def test_resamples_that_hardly_vary_have_no_interval(method: IntervalMethod) -> None:
+    samples = np.array([0.5] * 990 + [1.0] * 10)
+    found = interval(samples, np.array(0.5), confidence=0.95, method=method)
+    assert np.isnan([found.low, found.high]).all()
+    np.testing.assert_allclose(found.bias, 0.005)
+
+
+def test_constant_predictions_have_an_auc_and_no_interval_of_it() -> None:
+    labels = np.random.default_rng(0).random((60, 3)) < (0.5, 0.3, 0.1)
+    found = evaluate_predictions(
+        labels, np.zeros((60, 3)), bootstrap=BootstrapSettings(resamples=200)
+    )
+    table = found.group_table()
+    assert table["auc"][-1] == 0.5
+    assert (table["auc_low"][-1], table["auc_high"][-1]) == (None, None)
+
+
+def test_balanced_accuracy_of_one_answer_for_all_has_no_interval() -> None:
+    labels = np.repeat(np.eye(2, dtype=np.bool_), 6, axis=0)
+    decisions = np.tile(np.array([True, False]), (12, 1))
+    found = count_confusion(labels, decisions, BootstrapSettings()).to_dict()
+    assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]
+    assert (found["balanced_accuracy"], found["balanced_accuracy_low"]) == (0.5, None)
+    assert describe_accuracy(found).endswith("is 50.0")
 
 
 def test_percentiles_of_rare_classes_can_miss_the_estimate_and_centring_repairs_it() -> None:

@@ -101,9 +101,9 @@ def _difference(
             value, low, high, p_value = (
                 paired[column][index] for column in ("difference", "low", "high", "p_value")
             )
-            if value is None or low is None or high is None or p_value is None:
+            if value is None or p_value is None:
                 break
-            interval = f" ({100 * low:+.1f}, {100 * high:+.1f})"
+            interval = "" if low is None else f" ({100 * low:+.1f}, {100 * high:+.1f})"
             return Text(f"{100 * value:+.1f}").append(interval, style="dim"), f"{p_value:.3f}"
     return Text(UNDEFINED), ""
 

@@ -73,7 +73,8 @@ def _metrics_table(evaluation: EvaluationResult) -> TableSection:
         for metric in METRICS:
             value = table[metric][row]
             low, high = table[f"{metric}_low"][row], table[f"{metric}_high"][row]
-            cells.append("–" if value is None else f"{value:.3f} ({low:.3f}–{high:.3f})")
+            interval = "" if low is None else f" ({low:.3f}–{high:.3f})"
+            cells.append("–" if value is None else f"{value:.3f}{interval}")
         rows.append(cells)
     return TableSection(
         "On held-out phantoms",

@@ -10,11 +10,13 @@ from raddiag_hf.metrics.bootstrap_settings import IntervalMethod
 
 MIN_CLUSTERS = 5
 """Clusters that an interval needs: resamples of fewer are too much alike to say anything."""
+_ROUNDING = 1e-9
+"""Width of an interval that is but the rounding of sums."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Ends of confidence intervals; arrays of one shape.
+    """Ends of confidence intervals; arrays of one shape, NaN where there is none.
 
     Attributes:
         low: Lower end.
@@ -25,6 +27,11 @@ class Interval:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     bias: NDArray[np.float64]
+
+    def closed_at(self, curve: NDArray[np.float64]) -> "Interval":
+        """Return the band of a curve: as narrow as the curve where there is no interval."""
+        low, high = (np.where(np.isnan(end), curve, end) for end in (self.low, self.high))
+        return Interval(low, high, self.bias)
 
 
 def interval(
@@ -37,6 +44,10 @@ def interval(
 ) -> Interval:
     """Return the central interval of the defined samples along the last axis.
 
+    Where its ends coincide the samples hardly vary, which says nothing of how sure an estimate is:
+    there is no interval. A centred one is drawn out to the point estimate where few samples, far
+    away, move the mean beyond the percentiles.
+
     Args:
         samples: Resampled values, shape ``(..., samples)``; NaN where a resample has none.
         point: Point estimates, shape ``(...)``.
@@ -45,7 +56,7 @@ def interval(
         value_range: Values that are possible; a moved interval is cut to it.
 
     Returns:
-        Ends of shape ``(...)``; NaN where no sample is defined.
+        Ends of shape ``(...)``; NaN where no sample is defined, or where they hardly vary.
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
@@ -58,9 +69,11 @@ def interval(
     bias = np.where(number > 0, total / np.maximum(number, 1), np.nan) - point
     tail = (1.0 - confidence) / 2.0
     low, high = _quantile(ordered, number, tail), _quantile(ordered, number, 1.0 - tail)
+    varies = high - low > _ROUNDING
     if method == "centred":
-        low, high = np.clip(low - bias, *value_range), np.clip(high - bias, *value_range)
-    return Interval(low, high, bias)
+        low = np.minimum(np.clip(low - bias, *value_range), point)
+        high = np.maximum(np.clip(high - bias, *value_range), point)
+    return Interval(np.where(varies, low, np.nan), np.where(varies, high, np.nan), bias)
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,12 @@ class Reliability:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values; what is undefined is None."""
-        interval = self.error_interval
+        found = self.error_interval
+        low, high = json_numbers([np.nan, np.nan] if found is None else [found.low, found.high])
         return {
             "error": self.error,
-            "error_low": None if interval is None else float(interval.low),
-            "error_high": None if interval is None else float(interval.high),
+            "error_low": low,
+            "error_high": high,
             "edges": self.edges.tolist(),
             "counts": self.counts.tolist(),
             "mean_probabilities": json_numbers(self.mean_probabilities),

@@ -154,7 +154,7 @@ def mean_precision_recall(
     for name, curves, resampled in zip(columns, point, samples, strict=True):
         band = interval(
             resampled.T, curves[0], confidence=bootstrap.confidence, method=bootstrap.method
-        )
+        ).closed_at(curves[0])
         found[name] = PrecisionRecallCurve(recalls, curves[0], band.low, band.high)
     return found
 

@@ -236,8 +236,9 @@ def summarise_bootstrap(
         },
         fewest_classes={g: int(number.min()) for g, number in samples.defined_classes.items()},
         roc={
-            group: bounds(curves.T, point.mean_recalls[group][0], "recall")
+            group: bounds(curves.T, curve, "recall").closed_at(curve)
             for group, curves in samples.mean_recalls.items()
+            for curve in [point.mean_recalls[group][0]]
         },
     )
 

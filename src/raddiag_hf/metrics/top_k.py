@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from raddiag_hf.metrics.bootstrap import interval
 from raddiag_hf.metrics.bootstrap_settings import BootstrapSettings
+from raddiag_hf.metrics.evaluation_result import json_numbers
 from raddiag_hf.metrics.predictions import check_predictions
 
 TOP_K = (1, 5, 10, 20)
@@ -21,14 +22,14 @@ class TopKRecall:
         num_cases: Cases with a label; the others have nothing to find.
         sizes: Lengths of the list, all below the number of labels.
         recalls: Of each length.
-        lows, highs: Ends of the intervals; None without a bootstrap.
+        lows, highs: Ends of the intervals, None where there is none; None without a bootstrap.
     """
 
     num_cases: int
     sizes: tuple[int, ...]
     recalls: tuple[float, ...]
-    lows: tuple[float, ...] | None = None
-    highs: tuple[float, ...] | None = None
+    lows: tuple[float | None, ...] | None = None
+    highs: tuple[float | None, ...] | None = None
 
     def describe(self) -> str:
         """Say it in a sentence."""
@@ -77,7 +78,7 @@ def top_k_recall(
             confidence=bootstrap.confidence,
             method=bootstrap.method,
         )
-        lows, highs = tuple(ends.low.tolist()), tuple(ends.high.tolist())
+        lows, highs = tuple(json_numbers(ends.low)), tuple(json_numbers(ends.high))
     return TopKRecall(int(has_any.sum()), kept, tuple(recalls.tolist()), lows, highs)
 
 

@@ -21,7 +21,7 @@ from raddiag_hf.evaluation.figures.probability_figure import (
     example_classes,
 )
 from raddiag_hf.evaluation.figures.subgroup_figures import draw_breakdown, draw_normal_abnormal
-from raddiag_hf.metrics import reliability
+from raddiag_hf.metrics import BootstrapSettings, evaluate_predictions, reliability
 from raddiag_hf.metrics.mean_curves import mean_precision_recall
 from tests.fixtures.evaluations import make_evaluation
 from tests.fixtures.prediction_tables import make_predictions
@@ -57,6 +57,16 @@ def test_roc_curves_and_bands_are_those_of_the_result(evaluation):
     mean = result.groups["all"].values["auc"]
     assert legend_of(figure)[-1] == f"All {mean:.3f} ({ends.low:.3f}–{ends.high:.3f}), 6 labels"
     assert "n = 120 cases" in axes.get_xlabel()
+
+
+def test_what_does_not_vary_between_resamples_is_shown_without_an_interval():
+    labels, same = np.tile([[1.0, 0.0], [0.0, 1.0]], (20, 1)), np.zeros((40, 2))
+    bootstrap = BootstrapSettings(resamples=100)
+    roc = draw_roc(evaluate_predictions(labels, same, bootstrap=bootstrap))
+    assert legend_of(roc) == ["All 0.500, 2 labels"]
+    certain = reliability(labels, 2e3 * labels - 1e3, bootstrap=bootstrap)
+    assert certain.to_dict()["error_low"] is None
+    assert not any("nan" in text for text in legend_of(draw_calibration(certain)))
 
 
 def test_precision_recall_curves_are_those_of_the_predictions(evaluation):

@@ -89,7 +89,7 @@ def _highest(found: Reliability) -> float:
 
 def _label(found: Reliability, name: str) -> str:
     text = f"{name}: ECE {found.error:.4f}"
-    if found.error_interval is None:
+    if found.error_interval is None or np.isnan(found.error_interval.low):
         return text
     low, high = float(found.error_interval.low), float(found.error_interval.high)
     return f"{text} ({low:.4f}–{high:.4f})"

@@ -144,5 +144,6 @@ def _label(result: EvaluationResult, group: str, metric: str) -> str:
     text = f"{CATEGORIES.get(group, group)} {decimals(found.values[metric])}"
     if result.intervals is not None:
         ends = result.intervals.macro[group][metric]
-        text += f" ({span(float(ends.low), float(ends.high))})"
+        if not np.isnan(ends.low):
+            text += f" ({span(float(ends.low), float(ends.high))})"
     return f"{text}, {count(found.evaluated, 'label')}"
