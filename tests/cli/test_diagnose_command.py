@@ -1,5 +1,6 @@
 """`raddiag diagnose`: what it prints and writes, and one line for every bad input."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import torch
 from raddiag_hf.checkpoints.training_domain import TrainingDomain
 from raddiag_hf.checkpoints.training_kinds import TrainingKind, TrainingKinds
 from raddiag_hf.vocabulary import Anatomy, Modality
+from tests.fixtures.dicom_files import numbered_slices, write_series
 from tests.fixtures.saved_models import LABELS, save_tiny_model
 
 
@@ -35,7 +37,30 @@ def test_json_is_all_there_is_on_standard_output(run, model_folder, scan_folder)
     assert code == 0
     assert {finding["label"] for finding in record["findings"]} == set(LABELS)
     assert record["scans"][0]["modality"] == "CT"
-    assert record["provenance"]["model_id"] == str(model_folder)
+    assert record["provenance"]["model_id"] == model_folder.name
+
+
+@pytest.mark.parametrize("verb", ["diagnose", "explain"])
+def test_no_name_place_or_digest_of_an_identifier_is_put_out(run, model_folder, tmp_path, verb):
+    uid = "1.2.826.77.1"
+    study = tmp_path / "Quixote_Alonso"
+    for name, tags in (("first", {}), ("second", {"InstitutionName": "Quixote"})):
+        slices = numbered_slices(3) + len(name)
+        write_series(study / name, slices, SeriesInstanceUID=f"{uid}.{len(name)}", **tags)
+    out_folder = tmp_path / "out"
+    code, out, err = run(verb, study, "-m", model_folder, "-o", out_folder, "--json")
+    assert code == 0
+    told = out + err.replace(str(out_folder), "")
+    written = [path for path in out_folder.rglob("*") if path.is_file()]
+    told += "".join(path.read_bytes().decode("latin-1") for path in written)
+    told += "".join(path.name for path in written)
+    forbidden = ["Quixote", uid, str(tmp_path), str(model_folder.parent)]
+    for text in (f"{uid}.5", f"{uid}.6", str(study)):
+        forbidden += [
+            hashlib.new(name, text.encode()).hexdigest()[:12] for name in ("sha256", "sha1", "md5")
+        ]
+    assert [one for one in forbidden if one in told] == []
+    assert [scan["scan_id"] for scan in json.loads(out)["scans"]] == ["CT", "CT-2"]
 
 
 def test_a_folder_gives_its_files(run, model_folder, scan_folder, tmp_path):

@@ -1,5 +1,6 @@
 """Case: the scans of one patient read, checked, named neutrally, and packed for the model."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.vocabulary import Anatomy, Modality
 
+_DIGEST = re.compile(r"[0-9a-f]{12}(-\d+)?")
+"""What `read_scans` calls a DICOM series."""
 _MOST_NAMED = 5
 
 
@@ -181,8 +184,9 @@ def _unknown_modality(scans: Sequence[Scan]) -> CaseError:
 def as_case(scans: Sequence[Scan] | CaseReading) -> CaseReading:
     """Return scans as a case: under neutral ids, and refused where they make up none.
 
-    A scan that has its file's name is called by what made it: a file's name may name a patient. Ids
-    that the caller chose stay as they are, and so do the digests of DICOM series.
+    Scans are called by what made them, in their order (``CT``, ``CT-2``): a file's name may name a
+    patient, and whoever knows the identifier of a series finds its digest. Ids that the caller
+    chose stay as they are.
 
     Raises:
         CaseError: If there is no scan, the modality of one is unknown, one is there twice, or they
@@ -254,9 +258,10 @@ def _path_of(scan: Scan) -> Path:
 
 def _with_neutral_id(scan: Scan) -> Scan:
     path = scan.provenance.get("path")
-    is_digest = scan.provenance.get("format") == "dicom"
+    is_dicom = scan.provenance.get("format") == "dicom"
+    is_digest = is_dicom and _DIGEST.fullmatch(scan.scan_id) is not None
     has_file_name = isinstance(path, str) and scan.scan_id.startswith(file_scan_id(Path(path)))
-    if scan.scan_id and (is_digest or not has_file_name):
+    if scan.scan_id and not (is_digest or (has_file_name and not is_dicom)):
         return scan
     return replace(scan, scan_id=str(scan.modality))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -128,7 +129,7 @@ def run_provenance(
 ) -> Provenance:
     """Return what computed an answer; `diagnose_case` says what the arguments are."""
     return Provenance(
-        model_id=model.name_or_path if model_id is None else model_id,
+        model_id=_without_place(model.name_or_path if model_id is None else model_id),
         model_revision=model_revision,
         threshold_source=model.config.decision_threshold_source,
         calibration_temperature=float(model.config.calibration_temperature),
@@ -138,6 +139,15 @@ def run_provenance(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=package_versions(),
     )
+
+
+def _without_place(model_id: str) -> str:
+    """Return the name of a folder without where it lies here; a Hub id as it is."""
+    place, colon, subfolder = model_id.rpartition(":")
+    for path, rest in ((model_id, ""), (place, colon + subfolder)):
+        if path and Path(path).expanduser().is_dir():
+            return Path(path).expanduser().resolve().name + rest
+    return model_id
 
 
 def calibrated_probabilities(logits: Tensor, model: RadDiagForImageClassification) -> Tensor:

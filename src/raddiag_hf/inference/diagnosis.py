@@ -67,7 +67,7 @@ class Provenance:
     """What computed a diagnosis, so that it can be repeated.
 
     Attributes:
-        model_id: The folder or Hub id that was asked for.
+        model_id: The Hub id that was asked for, or the name of the folder.
         model_revision: The commit of the Hub repository; None for a folder.
         threshold_source: Where the thresholds come from, in words; None where there are none.
         device: ``cuda``, ``mps`` or ``cpu``.
