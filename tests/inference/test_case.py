@@ -110,6 +110,7 @@ def test_a_folder_of_two_patients_is_no_case(two_patients, tmp_path, capsys):
     with pytest.raises(CaseError, match="of one patient"):
         read_case(two_patients)
     folder, output = save_tiny_model(tmp_path / "model"), tmp_path / "out"
+    capsys.readouterr()  # the bar of saving, where no other test has turned bars off
     code = main(["diagnose", str(two_patients), "--model", str(folder), "--output", str(output)])
     err = capsys.readouterr().err
     assert (code, err.count("\n")) == (2, 1)
