@@ -83,7 +83,9 @@ def _measure(options: argparse.Namespace, start: str, name: str) -> dict[str, An
     """Return what the score of one model says of all sets, computing it unless it was."""
     kept = options.work / "runs" / f"{start}-{name}.json"
     if kept.is_file():
-        return json.loads(kept.read_text())
+        found: dict[str, Any] = json.loads(kept.read_text())
+        if set(options.sets) <= {name, *found["others"]}:
+            return found
     address = None if start == "scratch" else f"backbone:{options.backbone}"
     model = options.work / "models" / f"{start}-{name}"
     settings = FinetuneSettings(num_workers=0, device="cpu")
