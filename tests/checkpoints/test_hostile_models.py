@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raddiag_hf.checkpoints.backbones import load_backbone
+from raddiag_hf.checkpoints.foreign_settings import check_configuration
 from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.core.model_source import ModelSourceError
 from raddiag_hf.model.weight_digests import DIGEST_FILE
@@ -129,3 +130,12 @@ def test_a_backbone_is_read_by_the_same_rules(tmp_path, fields, message):
 def test_a_model_with_a_backbone_is_not_refused(tmp_path):
     folder = save_tiny_model(tmp_path / "model", **tiny_backbone("vit"))
     load_model(str(folder), device="cpu")
+
+
+def test_names_of_labels_are_no_settings():
+    names = [f"label {place}" for place in range(1200)]
+    names[1100:1102] = ["Atrioventricular block", "use_kernels"]
+    check_configuration(
+        {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}},
+        "config.json",
+    )

@@ -15,6 +15,7 @@ CODE_KEYS = ("quantization_config", "use_kernels", "kernel_config")
 TIMM_ARGUMENTS = ("checkpoint_path", "pretrained", "pretrained_cfg", "cache_dir", "features_only")
 """Of ``timm.create_model``: what reads or fetches files of its own."""
 MOST_LABELS, MOST_LAYERS, LARGEST = 1_000_000, 1000, 2**31
+LABEL_KEYS = ("id2label", "label2id")
 _OF_LAYERS = re.compile(r"layers?$|depths?$|blocks?$|stages$")
 
 PLAIN_NAME = re.compile(r"[\w.]+")
@@ -127,11 +128,15 @@ def check_adapter_settings(content: Mapping[str, Any], what: str) -> None:
 
 
 def _fields(content: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a configuration and of those in it; `read_json` bounds their depth."""
+    """Yield the fields of a configuration and of those in it; `read_json` bounds their depth.
+
+    Names of labels are no fields, whatever they end in, such as an atrioventricular block.
+    """
     if isinstance(content, Mapping):
         for key, value in content.items():
             yield str(key), value
-            yield from _fields(value)
+            if key not in LABEL_KEYS:
+                yield from _fields(value)
     elif isinstance(content, list):
         for value in content:
             yield from _fields(value)
@@ -143,7 +148,7 @@ def _excess(key: str, value: Any) -> str | None:
         most = MOST_LABELS
     elif _OF_LAYERS.search(key):
         most = MOST_LAYERS
-    if key in ("id2label", "label2id") and isinstance(value, (dict, list)):
+    if key in LABEL_KEYS and isinstance(value, (dict, list)):
         return f"expected at most {MOST_LABELS:,} labels" if len(value) > MOST_LABELS else None
     values = value if isinstance(value, list) else [value]
     if any(isinstance(one, int) and abs(one) > most for one in values):
