@@ -77,8 +77,8 @@ def print_plan(
     devices = "1 device" if num_processes == 1 else f"{num_processes} devices"
     console.print(
         f"Time: {plan.seconds_per_step:.3g} s a step, {plan.num_steps:,} steps of "
-        f"{plan.slices_per_step:,.0f} slices on average, {_duration(plan.hours)} on {devices}; "
-        f"{plan.speed.slices_per_second:,.3g} slices a second each, {plan.speed.source}."
+        f"{plan.slices_per_step:,.0f} slices on average, {describe_hours(plan.hours)} on "
+        f"{devices}; {plan.speed.slices_per_second:,.3g} slices a second each, {plan.speed.source}."
     )
     workers = math.ceil(plan.loader_cores / num_processes)
     console.print(
@@ -105,7 +105,8 @@ def _measure_loading(recipe: Recipe, data: CaseSplits) -> float:
     return measure_loading(data[Split.TRAIN].pack(processor, build_augmentation(recipe)))
 
 
-def _duration(hours: float) -> str:
+def describe_hours(hours: float) -> str:
+    """Return hours in the unit that suits them."""
     if hours >= 48:
         return f"{hours / 24:.3g} days"
     return f"{hours:.3g} hours" if hours >= 1 else f"{hours * 60:.2g} minutes"

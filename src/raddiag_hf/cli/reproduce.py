@@ -47,6 +47,11 @@ class ReproduceTarget:
             supplementary-table4, supplementary-figure1, or all.
         overrides: Changes to the recipes of all trainings.
         data: Folder or Hub id of RP3D-DiagDS, as `raddiag dataset build rp3d_diag` makes it.
+        plan: Predict hours and memory, and train nothing; without data, for as many and as large
+            cases as RP3D-DiagDS has.
+        device: With --plan: what it is planned for, such as h100 or rtx4090; by default eight H100,
+            and one card of 24 GB.
+        num_devices: With --device: how many of it; one by default.
     """
 
     name: Annotated[str, Setting(positional=True, metavar="NAME")]
@@ -54,9 +59,16 @@ class ReproduceTarget:
         tuple[str, ...], Setting(positional=True, metavar="[SECTION.KEY=VALUE]...")
     ] = ()
     data: Annotated[str | None, Setting("-d", metavar="DATASET")] = None
+    plan: bool = False
+    device: Annotated[str | None, Setting(metavar="NAME")] = None
+    num_devices: Annotated[int | None, Setting(min=1, metavar="N")] = None
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.device is not None and not self.plan:
+            raise ArgumentError("--device belongs to --plan")
+        if self.num_devices is not None and self.device is None:
+            raise ArgumentError("--num-devices belongs to --device")
 
 
 @with_options
@@ -70,6 +82,12 @@ def reproduce(target: ReproduceTarget, settings: ReproduceSettings) -> None:
     from raddiag_hf.reproduce.grids import all_grids, find_grid
 
     grids = list(all_grids()) if target.name == ALL else [find_grid(target.name)]
+    if target.plan:
+        from raddiag_hf.cli.grid_plan_table import print_grid_plan
+
+        machine = None if target.device is None else (target.device, target.num_devices or 1)
+        print_grid_plan(grids, target.data, settings, machine, target.overrides)
+        return
     if target.data is None:
         raise ArgumentError("--data is missing: name the cases; --plan needs none")
     check_output_folder(settings.output)

@@ -1,6 +1,6 @@
 """The tables and figures of the paper: grids of trainings and evaluations, each one command.
 
-Start with `grids.py`, what is trained for which cell; `reproduce.py` does it.
+Start with `grids.py`, what is trained for which cell; `reproduction.py` does it.
 """
 
 import lazy_loader

@@ -1,5 +1,6 @@
 # The public names and where they live; `__init__.py` imports them from there at first use.
 
+from .grid_plan import plan_grids as plan_grids
 from .grids import (
     Grid as Grid,
     GridRow as GridRow,
@@ -8,4 +9,4 @@ from .grids import (
     find_grid as find_grid,
 )
 from .reproduce_settings import ReproduceSettings as ReproduceSettings
-from .reproduction import Reproduction as Reproduction, reproduce_grid as reproduce_grid
+from .reproduction import reproduce_grid as reproduce_grid

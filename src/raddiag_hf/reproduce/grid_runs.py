@@ -24,6 +24,8 @@ from raddiag_hf.training.train import MODEL_FOLDER, RECORD_FILE, train_recipe
 from raddiag_hf.vocabulary import Split
 
 TRAININGS, EVALUATIONS = "trainings", "evaluations"
+SLICES_AT_ONCE = 64
+"""Of an evaluation: it has cases of 30 scans, which training does not have."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def complete_runs(
     for row in grid.rows:
         of_seeds = [folders[row.training.name, seed] for seed in range(settings.seeds)]
         evaluations = [
-            _evaluate(row, one, dataset, settings, grid.draws_cases, progress) for one in of_seeds
+            _evaluate(row, one, dataset, settings, grid.draws_evaluations, progress)
+            for one in of_seeds
         ]
         models = tuple(one / MODEL_FOLDER for one in of_seeds)
         found.append(RowRuns(row, models, tuple(evaluations)))
@@ -133,7 +136,7 @@ def _evaluate(
     progress(f"Evaluating {folder.name}", 0, 0)
     state = join_processes()
     device = str(state.device) if state.num_processes > 1 else None
-    loaded = load_model(str(model), device=device)
+    loaded = load_model(str(model), device=device, encoder_chunk_size=SLICES_AT_ONCE)
     found = evaluate_model(loaded, dataset, Split.TEST, folder, chosen, progress)
     if found is not None and with_report:
         write_evaluation_report(found, folder)

@@ -150,7 +150,7 @@ class GridTable:
         return paths
 
     def _words(self, words: tuple[str, ...], group: str) -> list[str]:
-        category = [CATEGORIES[group]] if len(self.grid.groups) > 1 else []
+        category = [CATEGORIES.get(group, group)] if len(self.grid.groups) > 1 else []
         return [*map(in_markdown, words), *category]
 
     def _of(self, words: tuple[str, ...], group: str) -> list[GridCell]:
@@ -172,13 +172,14 @@ def tabulate(
     said = dict.fromkeys([*notes, *grid.notes, *_shared_notes(runs)])
     cells = []
     for one in runs:
-        contents = [_metrics(folder) for folder in one.evaluations]
+        contents = [read_metrics(folder) for folder in one.evaluations]
+        tables = [_normal_table(one) if grid.of_normal else one["groups"] for one in contents]
         against = by_words.get(one.row.against or ())
         differences = [] if against is None else _differences(one, against, bootstrap)
         for group in grid.groups:
             published = one.row.published.get(group)
             for place, metric in enumerate(METRICS):
-                values = [_group_value(content["groups"], group, metric) for content in contents]
+                values = [_group_value(table, group, metric) for table in tables]
                 found = [value for value in values if value is not None]
                 deltas = [delta[group, metric] for delta in differences if (group, metric) in delta]
                 cells.append(
@@ -202,14 +203,25 @@ def tabulate(
     return GridTable(grid, tuple(cells), seeds, tuple(said), folders)
 
 
-def _metrics(evaluation: Path) -> dict[str, Any]:
+def read_metrics(evaluation: Path) -> dict[str, Any]:
+    """Return what an evaluation left in its folder."""
     return dict(json.loads((evaluation / METRICS_FILE).read_text("utf-8")))
 
 
 def _shared_notes(runs: Sequence[RowRuns]) -> list[str]:
     """Return what is to be said of all evaluations alike; of each alone, its own table says it."""
-    first, *others = [table_notes(_metrics(folder)) for one in runs for folder in one.evaluations]
+    first, *others = [
+        table_notes(read_metrics(folder)) for one in runs for folder in one.evaluations
+    ]
     return [note for note in first if all(note in notes for notes in others)]
+
+
+def _normal_table(content: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return normal against abnormal by region as a table of groups."""
+    rows = content["breakdown"]["normal_abnormal"]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    table = {name: [row.get(name) for row in rows] for name in columns}
+    return table | {"group": [row["name"] for row in rows]}
 
 
 Percent = tuple[float, float | None, float | None]

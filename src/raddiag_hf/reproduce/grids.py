@@ -11,6 +11,7 @@ from raddiag_hf.metrics.predictions import ALL
 from raddiag_hf.model.presets import PRESETS
 from raddiag_hf.reproduce import published
 from raddiag_hf.reproduce.published import Numbers
+from raddiag_hf.vocabulary import Anatomy
 
 ABLATION_LABELS = "disorders:200"
 """The paper: "a subset by only keeping the top 200 classes with the most cases"."""
@@ -84,7 +85,9 @@ class Grid:
         rows: In the paper's order.
         groups: Groups of labels that have a line of their own.
         notes: What a reader has to know beside the numbers.
-        draws_cases: Whether the figures of its evaluations are drawn, which takes a while.
+        of_normal: Whether the label that says that nothing was found is measured alone; the groups
+            are then regions, and all of them.
+        draws_evaluations: Whether figures of its evaluations are drawn, which takes a while.
     """
 
     name: str
@@ -93,7 +96,8 @@ class Grid:
     rows: tuple[GridRow, ...]
     groups: tuple[str, ...] = (ALL,)
     notes: tuple[str, ...] = ()
-    draws_cases: bool = False
+    of_normal: bool = False
+    draws_evaluations: bool = False
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -174,27 +178,28 @@ def all_grids() -> Iterator[Grid]:
         BANDS,
         notes=("The paper's AUC are those of its Table 2.", _NOT_MIXED_NOTE),
     )
-    final = GridRow(("Disorders", "✓", "✓"), full("disorders", "knowledge"))
+    words, final = ("Disorders", "✓", "✓"), full("disorders", "knowledge")
     yield Grid(
         "figure4",
         "Figure 4: probabilities by kind of case, and saliency maps",
         ("Labels", "FM", "KE"),
-        (final,),
+        (GridRow(words, final),),
         BANDS,
-        notes=("The paper's classes and cases are examples that it chose; no number is given.",),
-        draws_cases=True,
+        notes=("The paper's labels and cases are examples that it chose; it has no number there.",),
+        draws_evaluations=True,
     )
     yield Grid(
         "figure5",
         "Figure 5a: normal against abnormal",
         ("Labels", "FM", "KE"),
-        (final,),
-        BANDS,
+        (GridRow(words, final, published.NORMAL),),
+        (ALL, *(region.value for region in Anatomy if region is not Anatomy.UNKNOWN)),
         notes=(
-            f"The paper's AUC over all regions is {published.NORMAL_AUC}. Its Figure 5b is on "
-            "external data sets, without training, and is not made here.",
+            "The label Normal alone, on all cases and on those of each region.",
+            "The paper's Figure 5b is on external data sets, without training: it is not made.",
         ),
-        draws_cases=True,
+        of_normal=True,
+        draws_evaluations=True,
     )
     for number, column in ((1, "icd10"), (2, "disorders")):
         yield Grid(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from raddiag_hf.core.processes import is_first_process
 from raddiag_hf.core.progress import Progress, no_progress
+from raddiag_hf.reproduce.grid_figures import write_figures
 from raddiag_hf.reproduce.grid_runs import complete_runs
 from raddiag_hf.reproduce.grid_table import GridTable, tabulate
 from raddiag_hf.reproduce.grids import Grid
@@ -60,6 +61,8 @@ def reproduce_grid(
     notes = [note for note in (SCALES[settings.scale].describe(),) if note]
     if overrides:
         notes.append(f"Changes to the recipes: {' '.join(overrides)}.")
+    if settings.seeds > 1 and "figure" in grid.name:
+        notes.append("Figures show the first seed.")
     table = tabulate(grid, runs, settings.bootstrap, notes)
-    files = table.write(settings.output)
-    return Reproduction(table, tuple(files))
+    figures = write_figures(grid, runs, dataset, settings.output)
+    return Reproduction(table, (*table.write(settings.output), *figures))
