@@ -6,6 +6,7 @@ from safetensors.numpy import load_file, save_file
 
 from raddiag_hf.checkpoints.training_domain import (
     EMBEDDINGS_FILE,
+    WARNINGS_FILE,
     TrainingDomain,
     read_training_domain,
 )
@@ -48,6 +49,32 @@ def test_a_domain_without_embeddings_leaves_none_of_another(tmp_path):
     make_domain().save(tmp_path)
     TrainingDomain(KINDS).save(tmp_path)
     assert read_training_domain(tmp_path, "ours", 32) == TrainingDomain(KINDS)
+
+
+def test_warnings_of_the_training_survive_and_leave_none_of_another(tmp_path):
+    domain = TrainingDomain(KINDS, warnings=("the model gives all cases the same answer",))
+    domain.save(tmp_path)
+    assert read_training_domain(tmp_path, "ours", 32) == domain
+    TrainingDomain(KINDS).save(tmp_path)
+    assert read_training_domain(tmp_path, "ours", 32) == TrainingDomain(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected an object"),
+        ('{"format": 2, "warnings": []}', "format is 2"),
+        ('{"format": 1}', "holds None, expected a list of sentences"),
+        ('{"format": 1, "warnings": "few"}', "holds 'few', expected a list of sentences"),
+        ('{"format": 1, "warnings": [1]}', "expected a list of sentences"),
+    ],
+)
+def test_damaged_warnings_are_refused_by_name(tmp_path, text, expected):
+    TrainingDomain(KINDS).save(tmp_path)
+    (tmp_path / WARNINGS_FILE).write_text(text)
+    with pytest.raises(ModelSourceError, match=f"ours: .*{WARNINGS_FILE}: .*{expected}"):
+        read_training_domain(tmp_path, "ours", 32)
 
 
 def damage(path, change):

@@ -96,6 +96,24 @@ def test_a_scan_of_a_kind_never_seen_is_told_loudly_or_refused(
     assert "(CT): is of a kind that the model never saw in training" in err
 
 
+def test_what_the_training_of_a_model_warned_of_is_told_before_its_answer(
+    run, model_folder, scan_folder, tmp_path
+):
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    kind = TrainingKind(Modality.CT, Anatomy.UNKNOWN, scans=9, cases=9)
+    TrainingDomain(TrainingKinds((kind,)), warnings=("all answers are the same",)).save(model)
+    told = "The training of this model warned: all answers are the same."
+    code, out, _ = run("diagnose", scan_folder / "ct.dcm", "-m", model, "-o", tmp_path / "out")
+    assert code == 0
+    out = " ".join(out.split())
+    assert out.index(f"Before trusting this: {told}") < out.index("Finding")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.index("Before trusting this") < page.index(told) < page.index("Most probable")
+    code, out, err = run("diagnose", scan_folder / "ct.dcm", "-m", model, "--json")
+    assert json.loads(out)["warnings"][0] == told
+    assert f"before trusting this: {told}" in err
+
+
 def test_a_model_that_does_not_say_what_it_was_trained_on_says_so_once(
     run, model_folder, scan_folder
 ):

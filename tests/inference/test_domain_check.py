@@ -50,6 +50,16 @@ def test_the_first_warning_names_every_scan_of_another_kind(model):
     assert [kind["was_seen"] for kind in kinds] == [True, False, False]
 
 
+def test_what_the_training_warned_of_is_said_of_every_diagnosis(model):
+    domain = replace(DOMAIN, warnings=("the model gives all cases the same answer",))
+    told = "The training of this model warned: the model gives all cases the same answer."
+    diagnosis = diagnose_case(model, PROCESSOR, [CHEST_CT], domain=domain, strict=True)
+    assert diagnosis.warnings == (told,)
+    assert diagnosis.to_dict()["domain"]["training_warnings"] == domain.warnings
+    diagnosis = diagnose_case(model, PROCESSOR, [FILM], domain=domain, warnings=["Else."])
+    assert diagnosis.warnings[1:] == (told, "Else.")
+
+
 def test_strict_refuses_them(model):
     with pytest.raises(UnseenKindError, match=r"^scan-2 \(X-ray\): is of a kind that the model"):
         diagnose_case(model, PROCESSOR, [CHEST_CT, FILM], domain=DOMAIN, strict=True)

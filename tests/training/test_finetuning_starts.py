@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageClassification, Dinov2Model
 
-from raddiag_hf.checkpoints.loading import read_model
+from raddiag_hf.checkpoints.loading import load_model, read_model
 from raddiag_hf.training.finetune_settings import FinetuneSettings, Method
 from raddiag_hf.training.finetuning import finetune
 from raddiag_hf.vocabulary import Split
@@ -81,6 +81,7 @@ def test_a_run_on_twenty_cases_ends_with_a_warning_by_every_method(
     record = finetune(address, tmp_path / "few", tmp_path / "out", settings)
     assert "there are 12 training cases, fewer than 50" in caplog.text, "before it trains"
     assert record.warnings[0].startswith("there are 12 training cases")
+    assert load_model(str(tmp_path / "out"), device="cpu").domain.warnings == record.warnings
     card = (tmp_path / "out" / "README.md").read_text()
     assert "**Not to be relied on:** there are 12 training cases" in card.split("## Use")[0]
     assert "not calibrated: 4 validation cases, fewer than 10" in record.threshold_source

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from raddiag_hf.checkpoints.authors_repository import convert_authors_repository
 from raddiag_hf.checkpoints.foreign_settings import check_configuration, check_shards
-from raddiag_hf.checkpoints.training_domain import EMBEDDINGS_FILE, KINDS_FILE
+from raddiag_hf.checkpoints.training_domain import EMBEDDINGS_FILE, KINDS_FILE, WARNINGS_FILE
 from raddiag_hf.core.errors import one_line
 from raddiag_hf.core.extras import require_extra
 from raddiag_hf.core.json_files import JsonFileError, read_json
@@ -34,6 +34,7 @@ SAVED_MODEL_FILES = (
     "adapter_model.safetensors",
     "adapter_base.json",
     KINDS_FILE,
+    WARNINGS_FILE,
     EMBEDDINGS_FILE,
     DIGEST_FILE,
 )

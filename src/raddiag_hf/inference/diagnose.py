@@ -73,7 +73,7 @@ def diagnose_case(
         model_revision: Its commit, where it has one.
         warnings: What was noticed before; files of the case that were left out, doubts about the
             scans, and labels that the model knows by name alone are added; scans unlike those of
-            the training come first.
+            the training come first, and what the training itself warned of.
         domain: What the model was trained on, of `load_model`.
         strict: Refuse scans of a kind that the model never saw in training.
 

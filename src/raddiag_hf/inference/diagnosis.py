@@ -130,17 +130,19 @@ class TrainingDistance:
 
 @dataclass(frozen=True)
 class DomainCheck:
-    """Whether the case is like those that the model was trained on.
+    """Whether the case is like those that the model was trained on, and whether that went well.
 
     Attributes:
         trained_on: The kinds of training scans with their numbers, in words.
         kinds: Of the case's scans, in the order given.
         training_distance: None where the model does not know it.
+        training_warnings: Why, as the training found, the model may not be relied on for any case.
     """
 
     trained_on: str
     kinds: tuple[ScanKind, ...]
     training_distance: TrainingDistance | None = None
+    training_warnings: tuple[str, ...] = ()
 
     @property
     def unseen(self) -> tuple[ScanKind, ...]:
@@ -159,7 +161,8 @@ class DomainCheck:
                 f"of cases like those ({far.distance / far.limit:.2g} times the limit): the model "
                 "may not know what it shows."
             )
-        return found
+        told = (f"The training of this model warned: {one}." for one in self.training_warnings)
+        return [*found, *told]
 
     def unseen_statement(self) -> str:
         """Say which scans are of a kind that was never seen in training."""

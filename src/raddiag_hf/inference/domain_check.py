@@ -42,7 +42,7 @@ def check_domain(
     distance = None
     if domain.embeddings is not None and scan_embeddings is not None:
         distance = _distance(domain.embeddings, scans, scan_embeddings.float().cpu().numpy())
-    return DomainCheck(str(domain.kinds), tuple(kinds), distance)
+    return DomainCheck(str(domain.kinds), tuple(kinds), distance, domain.warnings)
 
 
 def _distance(

@@ -127,6 +127,7 @@ def complete_run(run: TrainingRun, progress: Progress = no_progress) -> Training
         notes = _choose_decisions(fitted, run, logits)
         metrics = _evaluate(fitted, run.data)
         domain, score = learn_domain(fitted, run.data, with_score=run.ood_score)
+        domain = replace(domain, warnings=tuple(warnings))
         record = replace(
             _record(run, fitted, metrics, notes, warnings),
             training_kinds=tuple(domain.kinds.to_list()),
