@@ -69,3 +69,21 @@ def test_a_folder_is_named_by_what_is_trained_not_by_where():
 def test_a_smaller_scale_says_what_is_not_the_papers():
     assert PAPER.describe() == ""
     assert MINIATURE.describe().startswith("Not the paper's schedule: scale miniature, ")
+
+
+def test_resnets_start_from_the_file_of_their_depth(tmp_path):
+    for name in ("resnet18-f37072fd.pth", "resnet34-b627a593.pth"):
+        (tmp_path / name).touch()
+
+    def weights(preset):
+        recipe = grid_recipe(ablation(preset), PAPER, backbone_weights=tmp_path)
+        return recipe.model.backbone_weights
+
+    assert weights("resnet34-resnet18") == str(tmp_path / "resnet18-f37072fd.pth")
+    assert weights("resnet34-vit6") == str(tmp_path / "resnet34-b627a593.pth")
+    assert weights("vit6-mlp2") is None
+    with pytest.raises(InputError, match=r"one file resnet50\* for resnet50-vit6, found none"):
+        weights("resnet50-vit6")
+    (tmp_path / "resnet18.safetensors").touch()
+    with pytest.raises(InputError, match=r"found resnet18-f37072fd.pth, resnet18.safetensors"):
+        weights("resnet18-resnet18")

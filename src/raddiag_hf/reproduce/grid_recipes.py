@@ -1,6 +1,7 @@
 """From a training of a grid to its recipe, and to the folder that it has on a disk."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from raddiag_hf.core.errors import InputError
@@ -25,6 +26,7 @@ def grid_recipe(
     *,
     dataset: str | None = None,
     text_encoder: str | None = None,
+    backbone_weights: Path | None = None,
     seed: int = 0,
     num_processes: int = 1,
     overrides: Sequence[str] = (),
@@ -36,13 +38,15 @@ def grid_recipe(
         scale: How much of the paper's schedule is done.
         dataset: Folder or Hub id of the cases; None where it is only planned.
         text_encoder: Reads label names for the trainings that need it.
+        backbone_weights: Folder of weights that ResNets start from, by their depths.
         seed: Of weights and of the order of cases.
         num_processes: Devices that train together: accumulation keeps the cases of a step.
         overrides: Changes by the user, ``section.key=value``, the last word.
 
     Raises:
         RecipeError: If an override is none.
-        InputError: If the devices' cases do not make whole steps.
+        InputError: If the devices' cases do not make whole steps, or the folder has not one file
+            for the depth of the ResNet.
     """
     content = load_recipe("pretrain").to_dict()
     changes: dict[str, Any] = {
@@ -51,6 +55,7 @@ def grid_recipe(
         "model.preset": training.preset,
         "model.config": _config(training, scale),
         "model.text_encoder": text_encoder if training.reads_labels else None,
+        "model.backbone_weights": _weights_file(training, backbone_weights),
         "training.seed": seed,
         **{f"augmentation.{name}": value for name, value in training.augmentation.items()},
         **{f"training.{name}": value for name, value in scale.training.items()},
@@ -79,10 +84,27 @@ def run_name(training: Training, recipe: Recipe) -> str:
     content["data"] = {
         name: value for name, value in content["data"].items() if name not in _OF_PLACE
     }
+    if (weights := recipe.model.backbone_weights) is not None:
+        content["model"]["backbone_weights"] = Path(weights).name
     content["training"] = {
         name: value for name, value in recipe.training.items() if name not in HARMLESS_ARGUMENTS
     }
     return f"{training.name}-seed{recipe.training['seed']}-{fingerprint(content)[:10]}"
+
+
+def _weights_file(training: Training, folder: Path | None) -> str | None:
+    """Return the file of weights for a network's ResNet, of a stem and a trunk for the trunk."""
+    fields = RadDiagConfig().to_dict() | PRESETS[training.preset]
+    if folder is None or fields["encoder_type"] == "vit":
+        return None
+    depth = fields["resnet_depth"]
+    files = sorted(folder.glob(f"resnet{depth}[!0-9]*"))
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise InputError(
+            f"{folder}: expected one file resnet{depth}* for {training.preset}, found {found}"
+        )
+    return str(files[0])
 
 
 def _config(training: Training, scale: Scale) -> Mapping[str, Any]:

@@ -63,7 +63,7 @@ def complete_runs(
         progress: Hears of the steps.
 
     Raises:
-        InputError: If a model needs a text encoder and none is named.
+        InputError: If a model needs a text encoder and none is named, or weights are missing.
         RecipeError, CaseDataError, RunFolderError, StorageError, TrainingDivergedError: As
             `train_recipe` and `evaluate_model`.
     """
@@ -78,6 +78,7 @@ def complete_runs(
             SCALES[settings.scale],
             dataset=dataset,
             text_encoder=settings.text_encoder,
+            backbone_weights=settings.backbone_weights,
             seed=seed,
             num_processes=started_processes(),
             overrides=overrides,

@@ -20,6 +20,9 @@ class ReproduceSettings:
         seeds: Trainings of each model, which differ in their seeds alone.
         text_encoder: Folder or Hub id of the text encoder that reads label names for models with
             knowledge enhancement, such as `raddiag knowledge pretrain` makes.
+        backbone_weights: Folder of weights with torchvision's names that ResNets start from, such
+            as those of ImageNet, from which the authors start: one file resnet18*, resnet34* and
+            resnet50*, as far as they are needed. By default all weights are random.
         bootstrap: How to find intervals.
         prediction: How much is predicted at once.
 
@@ -31,6 +34,7 @@ class ReproduceSettings:
     scale: ScaleName = ScaleName.PAPER
     seeds: Annotated[int, Setting(min=1, metavar="N")] = 1
     text_encoder: Annotated[str | None, Setting(metavar="ID")] = None
+    backbone_weights: Annotated[Path | None, Setting(metavar="DIR")] = None
     bootstrap: BootstrapSettings = field(default_factory=BootstrapSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
 

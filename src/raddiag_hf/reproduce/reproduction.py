@@ -13,6 +13,11 @@ from raddiag_hf.reproduce.grids import Grid
 from raddiag_hf.reproduce.reproduce_settings import ReproduceSettings
 from raddiag_hf.reproduce.scales import SCALES
 
+FROM_RANDOM = (
+    "All weights started at random. The authors' code starts ResNets from ImageNet's, which "
+    "--backbone-weights takes; the paper does not say it."
+)
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -59,6 +64,8 @@ def reproduce_grid(
         return None
     progress(f"Writing {grid.name}", 0, 0)
     notes = [note for note in (SCALES[settings.scale].describe(),) if note]
+    if settings.backbone_weights is None:
+        notes.append(FROM_RANDOM)
     if overrides:
         notes.append(f"Changes to the recipes: {' '.join(overrides)}.")
     if settings.seeds > 1 and "figure" in grid.name:
