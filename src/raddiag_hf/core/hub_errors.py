@@ -30,6 +30,12 @@ _NOUNS = {"dataset": "data set", "model": "model"}
 _SIGN_IN = "sign in with `hf auth login`, set HF_TOKEN or pass a token"
 _UNREACHABLE = HTTPError, ConnectionError, LocalEntryNotFoundError
 _OF_THE_HUB = *_UNREACHABLE, HFValidationError, LocalTokenNotFoundError, FileMetadataError
+_OUT_OF_ORDER = (
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
 SILENCE_S = 30.0
 """For answers to requests that set no limit of their own: huggingface_hub would wait for ever."""
 
@@ -151,7 +157,7 @@ def _reason(
         return f"the Hub has no such file or {noun} (status 404: {_said(answer)})"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "the Hub takes no more requests for now (status 429): wait some minutes, or sign in"
-    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status in _OUT_OF_ORDER:
         return f"the Hub is out of order (status {status}); try again later"
     if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
         return "was changed by someone else meanwhile; look at it, and give the same command again"
