@@ -96,16 +96,11 @@ def read_backbone_config(folder: Path, backbone_id: str) -> PreTrainedConfig:
 
 def fetch_weights(source: ModelSource, backbone_id: str) -> Path:
     """Return the folder with weights: tensors alone, or else a pickle that is read as such."""
-    refusal = None
     for patterns in (SAFE_WEIGHTS, TENSOR_WEIGHTS):
-        try:
-            folder = source.fetch_folder((*SETTINGS_FILES, *patterns))
-        except ModelSourceError as error:  # out of reach, and the cache has none of the one kind
-            refusal = refusal or error
-            continue
+        folder = source.fetch_folder((*SETTINGS_FILES, *patterns))
         if any(any(folder.glob(pattern)) for pattern in patterns):
             return folder
-    raise refusal or ModelSourceError(
+    raise ModelSourceError(
         f"{backbone_id}: has no weights, expected model.safetensors or pytorch_model.bin"
     )
 

@@ -99,8 +99,8 @@ class HubRepository:
         """Download the files of a folder that match, unless the cache has them; return it."""
         wanted = [str(PurePosixPath(subfolder, pattern)) for pattern in patterns]
         listed = list(filter_repo_objects(self.files, allow_patterns=wanted))
-        lacks_weights = any(map(_is_of_weights, wanted)) and not any(map(_is_of_weights, listed))
-        if self.refusal and lacks_weights:
+        has_weights = any(map(_is_of_weights, self.files))
+        if self.refusal and any(map(_is_of_weights, wanted)) and not has_weights:
             raise ModelSourceError(self.refusal)
         with _explained(self.repo_id):
             root = Path(
@@ -203,7 +203,7 @@ def _find_in_cache(repo_id: str, revision: str | None) -> HubRepository | None:
     """Return the cached snapshot of a repository that cannot be reached; None without one."""
     wanted = revision or "main"
     try:
-        repositories = scan_cache_dir().repos
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         repositories = frozenset()
     for repository in repositories:
