@@ -1,12 +1,17 @@
-"""Chunks: how many slices go through an encoder at once, so that a case of any size fits."""
+"""Chunks: how many slices go through an encoder at once, so that a case of any size fits.
 
-from collections.abc import Callable, Sequence
+In training a batch norm takes its statistics of what goes through it at once. Slices of one scan
+are alike, so a chunk of them alone would not do for the batch. Dealt in turn, every chunk has
+slices of all scans, and its statistics are nearly those of the whole.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
-
-from .batch_statistics import chunk_contexts, training_batch_norms
 
 INFERENCE_CHUNK_SIZE = 8
 """Slices that are encoded at once in inference mode: few enough for a processor's caches."""
@@ -34,7 +39,7 @@ def choose_chunk_size(
         ValueError: If batch norms wait for other processes, which may have other numbers of chunks,
             or checkpointing would choose the slices that they take their statistics of.
     """
-    norms = training_batch_norms(encoder)
+    norms = _training_batch_norms(encoder)
     if not torch.is_grad_enabled():
         if named is not None or norms:
             return named
@@ -67,7 +72,7 @@ def encode_in_chunks(
     Where gradients are wanted, a chunk's activations are dropped after its forward pass and
     computed again in the backward pass: one chunk's activations are alive at a time, for one more
     forward pass, and the gradients are the same. Rows are then dealt to chunks in turn, because of
-    the statistics of batch norms; see `batch_statistics`.
+    the statistics of batch norms; see above.
 
     Args:
         encoder: Whose batch norms ``encode`` runs through.
@@ -84,7 +89,7 @@ def encode_in_chunks(
     if not torch.is_grad_enabled():
         return torch.cat([encode(chunk) for chunk in torch.split(inputs, chunk_size)])
     chunks = _deal_rows(inputs, chunk_size)
-    contexts = chunk_contexts(training_batch_norms(encoder), len(chunks))
+    contexts = _chunk_contexts(_training_batch_norms(encoder), len(chunks))
     return _join_dealt(
         [checkpoint(encode, one, use_reentrant=False, context_fn=contexts) for one in chunks]
     )
@@ -101,3 +106,42 @@ def _join_dealt(chunks: Sequence[Tensor]) -> Tensor:
     total = sum(map(len, chunks))
     places = [torch.arange(first, total, len(chunks)) for first in range(len(chunks))]
     return torch.cat(list(chunks))[torch.cat(places).argsort().to(chunks[0].device)]
+
+
+def _training_batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    """Return the batch norms of a module that take statistics of what they are given."""
+    return [one for one in module.modules() if isinstance(one, _BatchNorm) and one.training]
+
+
+@contextmanager
+def _shared_momentum(norms: Sequence[_BatchNorm], num_chunks: int) -> Iterator[None]:
+    """Let the statistics of so many chunks weigh as much in what is stored as those of one batch.
+
+    With none, statistics are used and not stored: chunks are computed twice in training, and count
+    once.
+    """
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        if num_chunks == 0:
+            norm.momentum = 0.0
+        elif norm.momentum is not None:
+            norm.momentum = 1 - (1 - norm.momentum) ** (1 / num_chunks)
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
+
+
+def _chunk_contexts(
+    norms: Sequence[_BatchNorm], num_chunks: int
+) -> Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]:
+    """Return what `torch.utils.checkpoint` asks for: a context of the first pass, and of the other.
+
+    Args:
+        norms: `_training_batch_norms` of what is computed twice.
+        num_chunks: Chunks of the batch.
+    """
+    if not norms:
+        return lambda: (nullcontext(), nullcontext())
+    return lambda: (_shared_momentum(norms, num_chunks), _shared_momentum(norms, 0))

@@ -7,15 +7,15 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig
 
-from .loss_checks import (
+from .configuration_checks import (
     MULTI_LABEL,
     SINGLE_LABEL,
     check_loss_parameters,
     check_problem_type,
+    check_sizes,
     check_train_counts,
 )
 from .presets import PRESETS
-from .size_bounds import LARGEST_SIZES
 
 ENCODER_TYPES = ("resnet_vit", "resnet", "vit", "backbone")
 SLICE_ENCODER_TYPES = ("resnet_vit", "backbone")
@@ -122,7 +122,7 @@ class RadDiagConfig(PreTrainedConfig):
             which it is as frequent as the counts say; None: all.
         encoder_chunk_size: Slices that go through the encoder at once (None: all). Bounds memory
             for cases of any size; in training each chunk's activations are recomputed, and batch
-            norms that are not frozen take their statistics of one chunk (`batch_statistics`).
+            norms that are not frozen take their statistics of one chunk (`chunking`).
         freeze_batch_norm: Keep batch-norm statistics and use them in training too: then chunks
             change nothing.
         calibration_temperature: Divides the logits before the sigmoid, wherever probabilities are
@@ -292,17 +292,7 @@ class RadDiagConfig(PreTrainedConfig):
 
     def validate_counts(self) -> None:
         """Refuse sizes below one, or beyond any network."""
-        for field, most in LARGEST_SIZES.items():
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"{field} is {value}, expected at least 1")
-            if value is not None and value > most:
-                raise ValueError(f"{field} is {value}, expected at most {most:,}")
-        if self.num_modality_slots < 2:
-            raise ValueError(
-                f"num_modality_slots is {self.num_modality_slots}, expected at least 2: slot 0 "
-                "means none"
-            )
+        check_sizes(self)
 
     def validate_widths(self) -> None:
         """Refuse widths that do not fit together."""

@@ -10,7 +10,7 @@ Notable:
 - Slice features of a frozen encoder are computed once and fused ever after (`encode_slices`).
 - Linear heads, or label texts as classifier: labels can change without training (`heads`).
 - Scans are encoded once and classified in any combination (`classify_scans`).
-- An inference mode with folded batch norms and one input channel (`inference_mode`).
+- An inference mode with folded batch norms and one input channel (`optimize_for_inference`).
 """
 
 from collections.abc import Sequence

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from raddiag_hf.labels.label_set import LabelSet
+from raddiag_hf.model.configuration_checks import MULTI_LABEL, SINGLE_LABEL
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.label_texts import label_names
-from raddiag_hf.model.loss_checks import MULTI_LABEL, SINGLE_LABEL
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_settings import (
     PROBES,

@@ -8,9 +8,9 @@ from raddiag_hf.checkpoints.backbones import load_backbone
 from raddiag_hf.checkpoints.loaded_model import LoadedModel
 from raddiag_hf.checkpoints.loading import read_model
 from raddiag_hf.data.case_splits import CaseSplits
+from raddiag_hf.model.configuration_checks import MULTI_LABEL, SINGLE_LABEL
 from raddiag_hf.model.configuration_raddiag import RadDiagConfig
 from raddiag_hf.model.image_processing_raddiag import RadDiagImageProcessor
-from raddiag_hf.model.loss_checks import MULTI_LABEL, SINGLE_LABEL
 from raddiag_hf.model.modeling_raddiag import RadDiagForImageClassification
 from raddiag_hf.training.finetune_defaults import MAX_SLICES
 from raddiag_hf.training.finetune_settings import (

@@ -1,10 +1,46 @@
-"""What a configuration says of the loss, checked: kind of labels, parameters, training counts."""
+"""What a configuration says, checked: sizes, kind of labels, loss parameters, training counts."""
 
 import math
 from typing import Any
 
 MULTI_LABEL, SINGLE_LABEL = "multi_label_classification", "single_label_classification"
 PROBLEM_TYPES = (MULTI_LABEL, SINGLE_LABEL)
+LARGEST_SIZES = {
+    "image_size": 8192,
+    "max_slices": 65_536,
+    "num_channels": 256,
+    "resnet_width": 4096,
+    "patch_size": 8192,
+    "cube_depth": 65_536,
+    "patch_mlp_layers": 1000,
+    "hidden_size": 131_072,
+    "num_hidden_layers": 1000,
+    "num_fusion_layers": 1000,
+    "intermediate_size": 524_288,
+    "label_embedding_size": 131_072,
+    "encoder_chunk_size": 2**31,
+    "num_modality_slots": 65_536,
+}
+"""Field of `RadDiagConfig` -> its largest value, beyond any network, below what hangs a machine."""
+
+
+def check_sizes(config: Any) -> None:
+    """Refuse sizes below one, or beyond any network.
+
+    Raises:
+        ValueError: If so; the message names the field.
+    """
+    for field, most in LARGEST_SIZES.items():
+        value = getattr(config, field)
+        if value is not None and value < 1:
+            raise ValueError(f"{field} is {value}, expected at least 1")
+        if value is not None and value > most:
+            raise ValueError(f"{field} is {value}, expected at most {most:,}")
+    if config.num_modality_slots < 2:
+        raise ValueError(
+            f"num_modality_slots is {config.num_modality_slots}, expected at least 2: slot 0 "
+            "means none"
+        )
 
 
 def check_problem_type(config: Any) -> None:
